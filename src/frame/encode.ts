@@ -1,0 +1,49 @@
+/**
+ * Frames to bytes: header and payload in one Buffer, because two writes cost a third of the throughput.
+ */
+import { encodeClose } from './close.ts';
+import { encodedHeaderLength, encodeHeader, FIN } from './header.ts';
+import { Masker, randomMaskingKey } from './mask.ts';
+import { Opcode, type Side } from './vocabulary.ts';
+
+const masker = new Masker();
+
+/**
+ * One frame as `side` must send it: unmasked from a server, masked with a fresh key from a client. The payload is
+ * copied, never changed.
+ *
+ * @param fin false for a fragment that another continues
+ */
+export function encodeFrame(side: Side, opcode: Opcode, payload: Buffer, fin = true): Buffer {
+  const maskingKey = side === 'client' ? randomMaskingKey() : null;
+  const headerLength = encodedHeaderLength(payload.length, maskingKey !== null);
+  const frame = Buffer.allocUnsafe(headerLength + payload.length);
+  encodeHeader(frame, (fin ? FIN : 0) | opcode, payload.length, maskingKey);
+  payload.copy(frame, headerLength);
+  return finish(frame, headerLength, maskingKey);
+}
+
+/** A text message in one frame; lone surrogates become U+FFFD, so that what is sent is UTF-8. */
+export function encodeText(side: Side, text: string): Buffer {
+  const payloadLength = Buffer.byteLength(text);
+  const maskingKey = side === 'client' ? randomMaskingKey() : null;
+  const headerLength = encodedHeaderLength(payloadLength, maskingKey !== null);
+  const frame = Buffer.allocUnsafe(headerLength + payloadLength);
+  encodeHeader(frame, FIN | Opcode.TEXT, payloadLength, maskingKey);
+  // All ASCII, as nearly everything here is: the cheaper copy gives the same bytes.
+  frame.write(text, headerLength, payloadLength === text.length ? 'latin1' : 'utf8');
+  return finish(frame, headerLength, maskingKey);
+}
+
+/** @throws RangeError as `encodeClose` */
+export function encodeCloseFrame(side: Side, closeCode: number, closeReason = ''): Buffer {
+  return encodeFrame(side, Opcode.CLOSE, encodeClose(closeCode, closeReason));
+}
+
+function finish(frame: Buffer, headerLength: number, maskingKey: number | null): Buffer {
+  if (maskingKey !== null) {
+    masker.apply(frame, headerLength, frame.length, maskingKey);
+    masker.release();
+  }
+  return frame;
+}

@@ -1,0 +1,113 @@
+/**
+ * The frame header on the wire (RFC 6455, section 5.2): bytes ⇄ FrameHeader. Nothing is judged here; see check.ts.
+ *
+ *   0               1               2 … 3 / 2 … 9      then, if masked
+ *  +-+-+-+-+-------+-+-------------+------------------+-----------------+
+ *  |F|R|R|R| opcode|M| length (7)  | extended length  | masking key     |
+ *  |I|S|S|S|  (4)  |A|             | 16 bits if 126   | 32 bits         |
+ *  |N|V|V|V|       |S|             | 64 bits if 127   |                 |
+ *  | |1|2|3|       |K|             |                  |                 |
+ *  +-+-+-+-+-------+-+-------------+------------------+-----------------+
+ */
+
+export const FIN = 0x80;
+export const RSV1 = 0x40;
+const RSV = 0x70;
+const OPCODE = 0x0f;
+const MASKED = 0x80;
+const LENGTH = 0x7f;
+const LENGTH_16 = 126;
+const LENGTH_64 = 127;
+
+export interface FrameHeader {
+  fin: boolean;
+  /** The reserved bits where they stand in the first byte: RSV1 is 0x40, RSV2 0x20, RSV3 0x10. */
+  rsv: number;
+  /** Four bits, not yet known to be an Opcode. */
+  opcode: number;
+  masked: boolean;
+  /** In bytes. Above Number.MAX_SAFE_INTEGER it is rounded, which `checkHeader` refuses anyway. */
+  payloadLength: number;
+  /** The four key bytes, the first in the lowest bits; 0 where the frame is not masked. */
+  maskingKey: number;
+  /** The header's own length in bytes, 2 to 14. */
+  headerLength: number;
+}
+
+export function emptyHeader(): FrameHeader {
+  return { fin: false, rsv: 0, opcode: 0, masked: false, payloadLength: 0, maskingKey: 0, headerLength: 0 };
+}
+
+/** How long the header is, in bytes, told from its second byte. */
+export function headerLengthOf(secondByte: number): number {
+  const length = secondByte & LENGTH;
+  const extended = length === LENGTH_16 ? 2 : length === LENGTH_64 ? 8 : 0;
+  return 2 + extended + (secondByte & MASKED ? 4 : 0);
+}
+
+/**
+ * Decodes the header that starts at `offset` into `into`, which is reused so that a stream of small frames allocates
+ * nothing. All of the header's bytes (`headerLengthOf` of the second) must be there.
+ */
+export function decodeHeader(bytes: Buffer, offset: number, into: FrameHeader): void {
+  const first = bytes[offset] as number;
+  const second = bytes[offset + 1] as number;
+  const length = second & LENGTH;
+  let at = offset + 2;
+  into.fin = (first & FIN) !== 0;
+  into.rsv = first & RSV;
+  into.opcode = first & OPCODE;
+  into.masked = (second & MASKED) !== 0;
+  if (length < LENGTH_16) {
+    into.payloadLength = length;
+  } else if (length === LENGTH_16) {
+    into.payloadLength = bytes.readUInt16BE(at);
+    at += 2;
+  } else {
+    into.payloadLength = bytes.readUInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4);
+    at += 8;
+  }
+  into.maskingKey = into.masked ? bytes.readInt32LE(at) : 0;
+  into.headerLength = headerLengthOf(second);
+}
+
+/** The header's length in bytes for a payload of that many bytes, in the shortest form, as section 5.2 demands. */
+export function encodedHeaderLength(payloadLength: number, masked: boolean): number {
+  const extended = payloadLength < LENGTH_16 ? 0 : payloadLength < 2 ** 16 ? 2 : 8;
+  return 2 + extended + (masked ? 4 : 0);
+}
+
+/**
+ * Writes a header at the start of `target`.
+ *
+ * @param firstByte FIN, reserved bits and opcode as they go on the wire
+ * @param maskingKey the key, its first byte in the lowest bits, or null for an unmasked frame
+ * @returns the header's length in bytes
+ */
+export function encodeHeader(
+  target: Buffer,
+  firstByte: number,
+  payloadLength: number,
+  maskingKey: number | null,
+): number {
+  const maskBit = maskingKey === null ? 0 : MASKED;
+  let at = 2;
+  target[0] = firstByte;
+  if (payloadLength < LENGTH_16) {
+    target[1] = maskBit | payloadLength;
+  } else if (payloadLength < 2 ** 16) {
+    target[1] = maskBit | LENGTH_16;
+    target.writeUInt16BE(payloadLength, at);
+    at += 2;
+  } else {
+    target[1] = maskBit | LENGTH_64;
+    target.writeUInt32BE(Math.floor(payloadLength / 2 ** 32), at);
+    target.writeUInt32BE(payloadLength >>> 0, at + 4);
+    at += 8;
+  }
+  if (maskingKey !== null) {
+    target.writeInt32LE(maskingKey, at);
+    at += 4;
+  }
+  return at;
+}

@@ -1,0 +1,161 @@
+/**
+ * Frames → messages: fragments joined within limits, text validated as it arrives, control frames let through between
+ * fragments (RFC 6455, sections 5.4 and 5.5).
+ *
+ * A message that lies whole in one chunk is handed on as a view of it. Everything else is gathered in one buffer that
+ * doubles, so that ten thousand fragments of one byte cost ten thousand bytes and not ten thousand buffers, and a peer
+ * that announces a large frame and sends nothing costs nothing.
+ */
+import { isControl } from './check.ts';
+import { type Close, decodeClose } from './close.ts';
+import type { FrameHeader } from './header.ts';
+import type { FrameSink } from './parser.ts';
+import { Utf8Validator } from './utf8.ts';
+import { CloseCode, MAX_CONTROL_PAYLOAD_BYTES, Opcode, ProtocolError } from './vocabulary.ts';
+
+export interface MessageLimits {
+  /** The largest message, in bytes of payload over all its fragments. */
+  maxMessageBytes: number;
+  /** The most frames one message may be cut into. */
+  maxFragments: number;
+}
+
+/** What a whole message can be. */
+export type DataOpcode = typeof Opcode.TEXT | typeof Opcode.BINARY;
+
+/** Payloads are valid only during the call: they may be views of the chunk in hand. */
+export interface MessageSink {
+  onMessage(payload: Buffer, opcode: DataOpcode): void;
+  onPing(payload: Buffer): void;
+  onPong(payload: Buffer): void;
+  onClose(close: Close): void;
+}
+
+/** Half of what the first buffer holds, so that small messages cut in two fit it. */
+const FIRST_GATHER_BYTES = 512;
+
+export class MessageAssembler implements FrameSink {
+  readonly #limits: MessageLimits;
+  readonly #sink: MessageSink;
+  readonly #utf8 = new Utf8Validator();
+
+  // The frame in hand.
+  #frameOpcode: number = Opcode.CONTINUATION;
+  #frameFin = false;
+  /** A control frame's payload that came in pieces; apart, because it may stand between two fragments. */
+  #control: Buffer | null = null;
+  #controlLength = 0;
+
+  // The message in hand; `#opcode` is CONTINUATION while there is none.
+  #opcode: number = Opcode.CONTINUATION;
+  #fragments = 0;
+  #announcedBytes = 0;
+  #gathered: Buffer | null = null;
+  #gatheredLength = 0;
+
+  constructor(limits: MessageLimits, sink: MessageSink) {
+    this.#limits = limits;
+    this.#sink = sink;
+  }
+
+  /** True while a message has begun and not ended. */
+  get midMessage(): boolean {
+    return this.#opcode !== Opcode.CONTINUATION;
+  }
+
+  /** @throws ProtocolError 1002 for a frame out of order, 1008 for too many fragments, 1009 for a message too large */
+  onHeader(header: FrameHeader): void {
+    const { opcode, fin, payloadLength } = header;
+    this.#frameOpcode = opcode;
+    this.#frameFin = fin;
+    if (isControl(opcode)) return;
+
+    if (opcode === Opcode.CONTINUATION) {
+      if (!this.midMessage) throw new ProtocolError(CloseCode.PROTOCOL_ERROR, 'continuation of no message');
+      // Counted apart from bytes, for empty fragments add none.
+      if (++this.#fragments > this.#limits.maxFragments) {
+        throw new ProtocolError(CloseCode.POLICY_VIOLATION, 'too many fragments');
+      }
+    } else {
+      // "The fragments of one message MUST NOT be interleaved between the fragments of another message" (5.4)
+      if (this.midMessage) throw new ProtocolError(CloseCode.PROTOCOL_ERROR, 'new message inside another');
+      this.#opcode = opcode;
+      this.#fragments = 1;
+    }
+    this.#announcedBytes += payloadLength;
+    if (this.#announcedBytes > this.#limits.maxMessageBytes) {
+      throw new ProtocolError(CloseCode.TOO_LARGE, 'message is too large');
+    }
+  }
+
+  /** @throws ProtocolError 1007 on the byte that is no UTF-8; see also `decodeClose` */
+  onPayload(chunk: Buffer, start: number, end: number, last: boolean): void {
+    const piece = chunk.subarray(start, end);
+    if (isControl(this.#frameOpcode)) {
+      this.#controlPayload(piece, last);
+    } else {
+      this.#dataPayload(piece, last && this.#frameFin);
+    }
+  }
+
+  #dataPayload(piece: Buffer, endsMessage: boolean): void {
+    const opcode = this.#opcode;
+    if (opcode === Opcode.TEXT) {
+      // "MUST _Fail the WebSocket Connection_" (8.1), and as early as it is known to be wrong.
+      if (!this.#utf8.push(piece) || (endsMessage && !this.#utf8.complete)) {
+        throw new ProtocolError(CloseCode.INVALID_PAYLOAD, 'text is not UTF-8');
+      }
+    }
+    if (!endsMessage) {
+      this.#gather(piece);
+      return;
+    }
+    let payload = piece;
+    if (this.#gatheredLength > 0) {
+      this.#gather(piece);
+      payload = (this.#gathered as Buffer).subarray(0, this.#gatheredLength);
+    }
+    this.#opcode = Opcode.CONTINUATION;
+    this.#announcedBytes = 0;
+    this.#gathered = null;
+    this.#gatheredLength = 0;
+    this.#utf8.reset();
+    this.#sink.onMessage(payload, opcode as DataOpcode);
+  }
+
+  #gather(piece: Buffer): void {
+    const needed = this.#gatheredLength + piece.length;
+    if (this.#gathered === null || needed > this.#gathered.length) {
+      let capacity = Math.max(needed, 2 * (this.#gathered?.length ?? FIRST_GATHER_BYTES));
+      // The last frame's length tells where the message ends, so that a large one ends in a buffer that fits.
+      if (this.#frameFin) capacity = Math.min(capacity, this.#announcedBytes);
+      const grown = Buffer.allocUnsafeSlow(capacity);
+      this.#gathered?.copy(grown, 0, 0, this.#gatheredLength);
+      this.#gathered = grown;
+    }
+    piece.copy(this.#gathered, this.#gatheredLength);
+    this.#gatheredLength = needed;
+  }
+
+  #controlPayload(piece: Buffer, last: boolean): void {
+    let payload = piece;
+    if (!last || this.#controlLength > 0) {
+      this.#control ??= Buffer.allocUnsafeSlow(MAX_CONTROL_PAYLOAD_BYTES);
+      piece.copy(this.#control, this.#controlLength);
+      this.#controlLength += piece.length;
+      if (!last) return;
+      payload = this.#control.subarray(0, this.#controlLength);
+      this.#controlLength = 0;
+    }
+    switch (this.#frameOpcode) {
+      case Opcode.PING:
+        this.#sink.onPing(payload);
+        break;
+      case Opcode.PONG:
+        this.#sink.onPong(payload);
+        break;
+      default:
+        this.#sink.onClose(decodeClose(payload));
+    }
+  }
+}

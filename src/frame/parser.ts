@@ -1,0 +1,118 @@
+/**
+ * Chunks → frames, whatever the chunking, at linear cost and without allocating per frame.
+ *
+ *   chunk ─▶ HEADER ──(all its bytes are here; decoded, judged)──▶ PAYLOAD ──(all its bytes went to the sink)──▶ HEADER …
+ *
+ * Payload bytes are unmasked where they lie and handed on as ranges of the chunk they came in, which the sink must not
+ * keep beyond the call. A header that a chunk's end cuts in two waits in fourteen bytes of its own.
+ */
+import { checkHeader } from './check.ts';
+import { decodeHeader, emptyHeader, type FrameHeader, headerLengthOf } from './header.ts';
+import { Masker } from './mask.ts';
+import { CloseCode, MAX_HEADER_BYTES, ProtocolError, type Side } from './vocabulary.ts';
+
+export interface FrameSink {
+  /** A legal header. The object is reused for the next one. @throws ProtocolError what the sink finds wrong with it */
+  onHeader(header: FrameHeader): void;
+  /** `chunk[start, end)` is payload of the frame announced last; `last` is true exactly once a frame, also an empty one. */
+  onPayload(chunk: Buffer, start: number, end: number, last: boolean): void;
+}
+
+export class FrameParser {
+  readonly #side: Side;
+  readonly #sink: FrameSink;
+  readonly #header = emptyHeader();
+  readonly #masker = new Masker();
+  /** The beginning of a header that a chunk's end cut in two. Made when first needed: most peers never cut one. */
+  #partial: Buffer | null = null;
+  #partialLength = 0;
+  #inPayload = false;
+  #remaining = 0;
+  #maskingKey = 0;
+  #stopped = false;
+
+  /** @param side which end we are: 'server' demands masked frames, 'client' refuses them */
+  constructor(side: Side, sink: FrameSink) {
+    this.#side = side;
+    this.#sink = sink;
+  }
+
+  /** True between two frames. */
+  get atBoundary(): boolean {
+    return !this.#inPayload && this.#partialLength === 0;
+  }
+
+  /** Nothing after this reaches the sink, not even the rest of the chunk in hand. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /**
+   * @param chunk bytes as the socket gave them; masked payload in it is unmasked in place
+   * @throws ProtocolError at the first illegal header, or what the sink threw; the parser is of no use afterwards
+   */
+  push(chunk: Buffer): void {
+    let at = 0;
+    while (!this.#stopped) {
+      if (this.#inPayload) {
+        const available = chunk.length - at;
+        if (available === 0 && this.#remaining > 0) break;
+        at = this.#takePayload(chunk, at, Math.min(available, this.#remaining));
+      } else {
+        if (at === chunk.length) break;
+        at = this.#takeHeader(chunk, at);
+      }
+    }
+    this.#masker.release();
+  }
+
+  #takePayload(chunk: Buffer, start: number, length: number): number {
+    const end = start + length;
+    this.#remaining -= length;
+    const last = this.#remaining === 0;
+    if (last) this.#inPayload = false;
+    if (this.#side === 'server') {
+      this.#maskingKey = this.#masker.apply(chunk, start, end, this.#maskingKey);
+    }
+    this.#sink.onPayload(chunk, start, end, last);
+    return end;
+  }
+
+  #takeHeader(chunk: Buffer, start: number): number {
+    if (this.#partialLength === 0 && start + 2 <= chunk.length) {
+      const end = start + headerLengthOf(chunk[start + 1] as number);
+      if (end <= chunk.length) {
+        decodeHeader(chunk, start, this.#header);
+        this.#accept();
+        return end;
+      }
+    }
+    return this.#takePartialHeader(chunk, start);
+  }
+
+  #takePartialHeader(chunk: Buffer, start: number): number {
+    this.#partial ??= Buffer.allocUnsafeSlow(MAX_HEADER_BYTES);
+    const partial = this.#partial;
+    let at = start;
+    // The first two bytes tell how many more there are.
+    while (this.#partialLength < 2 || this.#partialLength < headerLengthOf(partial[1] as number)) {
+      if (at === chunk.length) return at;
+      partial[this.#partialLength++] = chunk[at++] as number;
+    }
+    this.#partialLength = 0;
+    decodeHeader(partial, 0, this.#header);
+    this.#accept();
+    return at;
+  }
+
+  #accept(): void {
+    const header = this.#header;
+    // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values" (5.2): none is, here.
+    if (header.rsv !== 0) throw new ProtocolError(CloseCode.PROTOCOL_ERROR, 'reserved bit is set');
+    checkHeader(header, this.#side);
+    this.#sink.onHeader(header);
+    this.#inPayload = true;
+    this.#remaining = header.payloadLength;
+    this.#maskingKey = header.maskingKey;
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * UTF-8 as it arrives (RFC 3629; RFC 6455, section 8.1), failing on the offending byte rather than at the end of the
+ * message.
+ *
+ * Whole pieces are judged by `buffer.isUtf8`, at native speed. Only what it does not accept, which is a wrong byte or a
+ * code point cut in two by the piece's end, is walked byte by byte. The walk keeps how many continuation bytes are
+ * owed and the range the next one must lie in, which is narrower after E0, ED, F0 and F4:
+ *
+ *   00–7F                          C2–DF 80–BF
+ *   E0 A0–BF 80–BF                 E1–EC, EE–EF 80–BF 80–BF        ED 80–9F 80–BF
+ *   F0 90–BF 80–BF 80–BF           F1–F3 80–BF 80–BF 80–BF         F4 80–8F 80–BF 80–BF
+ */
+import { isUtf8 } from 'node:buffer';
+
+export class Utf8Validator {
+  #owed = 0;
+  #lower = 0x80;
+  #upper = 0xbf;
+
+  /** True between code points: the text may end here. */
+  get complete(): boolean {
+    return this.#owed === 0;
+  }
+
+  /** @returns false as soon as no continuation could make the text valid */
+  push(piece: Buffer): boolean {
+    if (this.#owed === 0 && isUtf8(piece)) return true;
+    for (const byte of piece) {
+      if (!this.#step(byte)) return false;
+    }
+    return true;
+  }
+
+  reset(): void {
+    this.#owed = 0;
+    this.#lower = 0x80;
+    this.#upper = 0xbf;
+  }
+
+  #step(byte: number): boolean {
+    if (this.#owed > 0) {
+      if (byte < this.#lower || byte > this.#upper) return false;
+      this.#lower = 0x80;
+      this.#upper = 0xbf;
+      this.#owed--;
+      return true;
+    }
+    if (byte <= 0x7f) return true;
+    if (byte < 0xc2 || byte > 0xf4) return false;
+    if (byte <= 0xdf) {
+      this.#owed = 1;
+    } else if (byte <= 0xef) {
+      this.#owed = 2;
+      if (byte === 0xe0) this.#lower = 0xa0;
+      if (byte === 0xed) this.#upper = 0x9f;
+    } else {
+      this.#owed = 3;
+      if (byte === 0xf0) this.#lower = 0x90;
+      if (byte === 0xf4) this.#upper = 0x8f;
+    }
+    return true;
+  }
+}
