@@ -1,0 +1,65 @@
+/**
+ * Host names: who a request is for, and where a page came from.
+ *
+ * Two that mean the same are compared in the form a browser gives them, for it is browsers that the gate is about:
+ * lower case, numbers of IPv4 spelled out, IPv6 compressed and in brackets, IDNA applied.
+ */
+
+/** `uri-host [ ":" port ]` (RFC 3986, section 3.2), with a name that isn't empty, and without IPvFuture. */
+const AUTHORITY = /^(\[[0-9A-Fa-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::(\d{0,5}))?$/;
+
+const IPV4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
+const IPV4_MAPPED = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/;
+
+export interface Authority {
+  /** As it was written; an IPv6 address stands in its brackets. */
+  readonly host: string;
+  /** null where none was given. */
+  readonly port: number | null;
+}
+
+/** Reads `host`, `host:port` or `[address]:port`; null where it is neither. */
+export function parseAuthority(text: string): Authority | null {
+  const match = AUTHORITY.exec(text);
+  const host = match?.[1];
+  if (host === undefined) return null;
+  if (host.startsWith('[') && !URL.canParse(`http://${host}`)) return null;
+  const port = match?.[2] ? Number(match[2]) : null;
+  if (port !== null && port > 65_535) return null;
+  return { host, port };
+}
+
+/**
+ * The host of an authority in the form in which it is compared, or null for one that no browser can visit (`1.2.3.4.5`,
+ * say). A trailing dot goes, and an IPv4-mapped address becomes the IPv4 address that it reaches.
+ */
+export function canonicalHost(authority: string): string | null {
+  const url = `http://${authority}`;
+  // The grammar goes first, as the URL parser forgives too much: it drops tabs and line ends, and takes a path.
+  if (parseAuthority(authority) === null || !URL.canParse(url)) return null;
+  const { hostname } = new URL(url);
+  const mapped = IPV4_MAPPED.exec(hostname);
+  if (mapped === null) return hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
+  const [high, low] = [Number.parseInt(mapped[1] as string, 16), Number.parseInt(mapped[2] as string, 16)];
+  return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
+}
+
+/** @param host canonical. */
+export function isIpLiteral(host: string): boolean {
+  return host.startsWith('[') || IPV4.test(host);
+}
+
+/**
+ * Whether the name can only mean the machine it is said on: 127.0.0.0/8, ::1, and localhost with everything under it
+ * (RFC 6761, section 6.3). `127.0.0.1.evil.example` is somebody's name like any other.
+ *
+ * @param host canonical.
+ */
+export function isLoopbackHost(host: string): boolean {
+  return (
+    host === 'localhost' ||
+    host.endsWith('.localhost') ||
+    host === '[::1]' ||
+    (host.startsWith('127.') && IPV4.test(host))
+  );
+}

@@ -1,0 +1,162 @@
+import { parseAuthority } from './authority.ts';
+import { HttpError } from './error.ts';
+import { Fields } from './fields.ts';
+import { isFieldValue, isToken, trimWhitespace } from './grammar.ts';
+
+export { Fields } from './fields.ts';
+
+/**
+ * HTTP/1.1 message heads (RFC 9112), read strictly: what two readers could understand in two ways is refused rather
+ * than guessed at, since that is what request smuggling lives on. Strings are latin1, so each character is a byte.
+ */
+
+export interface RequestHead {
+  readonly method: string;
+  /** As it came, in whichever form. */
+  readonly requestTarget: string;
+  /** Raw: not decoded, without the query. */
+  readonly path: string;
+  /** Raw: what follows the first `?`, or null without one. */
+  readonly query: string | null;
+  readonly version: '1.0' | '1.1';
+  /** The authority that counts, `host` or `host:port`; null only for HTTP/1.0. */
+  readonly host: string | null;
+  readonly fields: Fields;
+}
+
+export interface ResponseHead {
+  readonly version: '1.0' | '1.1';
+  readonly status: number;
+  readonly fields: Fields;
+}
+
+/** `method SP request-target SP HTTP-version`. Some clients send raw UTF-8 in the target, so bytes from 0x80 on pass. */
+const REQUEST_LINE = /^([^ ]+) ([\x21-\x7e\x80-\xff]+) (HTTP\/\d\.\d)$/;
+
+/**
+ * "A server MUST send the space that separates the status-code from the reason-phrase even when the reason-phrase is
+ * absent" (RFC 9112, section 4). Enough do not that a client can't insist.
+ */
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+
+/** `absolute-form` (RFC 9112, section 3.2.2): the authority, and what an origin-form would be. */
+const ABSOLUTE_FORM = /^(?:http|ws)s?:\/\/([^/?]*)(.*)$/i;
+
+/**
+ * Reads a request head, empty line included.
+ *
+ * @param maxFields the most field lines taken.
+ * @throws {HttpError} 431 for too many fields, 400 for the rest.
+ */
+export function parseRequestHead(head: Buffer, maxFields: number): RequestHead {
+  const { startLine, fieldLines } = splitHead(head);
+
+  const match = REQUEST_LINE.exec(startLine);
+  const [method, requestTarget, httpVersion] = match === null ? [] : match.slice(1);
+  if (method === undefined || requestTarget === undefined || !isToken(method)) bad('Malformed request line');
+  if (httpVersion !== 'HTTP/1.1' && httpVersion !== 'HTTP/1.0') bad('Unsupported HTTP version');
+  const version = httpVersion === 'HTTP/1.1' ? '1.1' : '1.0';
+
+  const fields = parseFields(fieldLines, maxFields);
+  checkHost(fields, version);
+  checkFraming(fields, method);
+
+  const { authority, path, query } = parseRequestTarget(requestTarget);
+  // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST ignore
+  // the received Host header field (if any) and instead use the host information of the request-target"
+  // (RFC 9112, section 3.2.2).
+  const host = authority ?? fields.get('host') ?? null;
+  return { method, requestTarget, path, query, version, host, fields };
+}
+
+/**
+ * Reads a response head, empty line included. Its reason-phrase is dropped: "A client SHOULD ignore the reason-phrase
+ * content" (RFC 9112, section 4).
+ *
+ * @param maxFields the most field lines taken.
+ * @throws {HttpError} whose sentence says what is wrong with the head, in no word of the peer's.
+ */
+export function parseResponseHead(head: Buffer, maxFields: number): ResponseHead {
+  const { startLine, fieldLines } = splitHead(head);
+  const match = STATUS_LINE.exec(startLine);
+  if (match === null) bad('Malformed status line');
+  return {
+    version: match[1] === '1' ? '1.1' : '1.0',
+    status: Number(match[2]),
+    fields: parseFields(fieldLines, maxFields),
+  };
+}
+
+function splitHead(head: Buffer): { startLine: string; fieldLines: string[] } {
+  const text = head.toString('latin1');
+  if (!text.endsWith('\r\n\r\n')) bad('Incomplete head');
+  const [startLine = '', ...fieldLines] = text.slice(0, -4).split('\r\n');
+  return { startLine, fieldLines };
+}
+
+function parseFields(lines: readonly string[], maxFields: number): Fields {
+  if (lines.length > maxFields) throw new HttpError(431, 'Too many fields');
+  return new Fields(lines.map(parseFieldLine));
+}
+
+/** `field-name ":" OWS field-value OWS` (RFC 9112, section 5). */
+function parseFieldLine(line: string): [name: string, value: string] {
+  const colon = line.indexOf(':');
+  const name = line.slice(0, Math.max(colon, 0));
+  // "A server MUST reject, with a response status code of 400 (Bad Request), any received request message that contains
+  // whitespace between a header field name and colon" (section 5.1), and one with obs-fold (section 5.2). A name that
+  // is a token rules out both, and the empty name.
+  if (!isToken(name)) bad('Malformed field name');
+  const value = trimWhitespace(line.slice(colon + 1));
+  if (!isFieldValue(value)) bad('Control character in a field value');
+  return [name, value];
+}
+
+/**
+ * "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host header
+ * field and to any request message that contains more than one Host header field line or a Host header field with an
+ * invalid field value" (RFC 9112, section 3.2). HTTP/1.0 knew no Host, and the health checks of load balancers speak it.
+ */
+function checkHost(fields: Fields, version: RequestHead['version']): void {
+  const [host, ...others] = fields.all('host');
+  if (others.length > 0) bad('More than one Host');
+  if (host === undefined) {
+    if (version === '1.1') bad('Missing Host');
+  } else if (parseAuthority(host) === null) {
+    bad('Invalid Host');
+  }
+}
+
+/**
+ * No request that is served here has a body, and where a body hides, a second request may. What others declare must at
+ * least be clear: a message with both fields "might indicate an attempt to perform request smuggling … and ought to be
+ * handled as an error" (RFC 9112, section 6.3).
+ */
+function checkFraming(fields: Fields, method: string): void {
+  const [contentLength = '0', ...others] = fields.all('content-length');
+  if (others.length > 0 || !/^\d+$/.test(contentLength)) bad('Invalid Content-Length');
+  const encoded = fields.has('transfer-encoding');
+  if (encoded && fields.has('content-length')) bad('Both Transfer-Encoding and Content-Length');
+  if ((method === 'GET' || method === 'HEAD') && (encoded || contentLength !== '0'))
+    bad('A request body is not allowed');
+}
+
+/** origin-form and absolute-form; the others (`*`, and the authority-form of CONNECT) ask for nothing that is here. */
+function parseRequestTarget(target: string): { authority: string | null; path: string; query: string | null } {
+  const absolute = ABSOLUTE_FORM.exec(target);
+  const authority = absolute === null ? null : (absolute[1] as string);
+  if (authority !== null && parseAuthority(authority) === null) bad('Invalid request target');
+  const originForm = absolute === null ? target : (absolute[2] as string);
+  const mark = originForm.indexOf('?');
+  const path = mark === -1 ? originForm : originForm.slice(0, mark);
+  const query = mark === -1 ? null : originForm.slice(mark + 1);
+  // Only an absolute-form may leave the path out: of an origin-form "the client MUST send "/" as the path"
+  // (RFC 9112, section 3.2.1).
+  if (authority !== null && path === '') return { authority, path: '/', query };
+  if (!path.startsWith('/')) bad('Invalid request target');
+  return { authority, path, query };
+}
+
+function bad(sentence: string): never {
+  throw new HttpError(400, sentence);
+}
