@@ -1,0 +1,184 @@
+/**
+ * The path jail: a caller reaches folders in the home folder, and none outside.
+ *
+ *   caller's path ─▶ locate ─▶ canonical path ─▶ is it in home? ─▶ walk ─▶ Folder
+ *                    (check)                                       (use)
+ *
+ * Whoever may write in the home folder can replace a folder by a symbolic link after the check and before the use. So the
+ * check alone decides nothing: the walk opens the canonical path again component by component, starting at home, each
+ * through the descriptor of its parent (`/proc/self/fd/N/name`) and without following links. A canonical path has no
+ * links, so one that is met now was put there since, and is refused. What the caller gets is a descriptor that no later
+ * rename can turn elsewhere.
+ *
+ * This needs Linux with /proc mounted (without it, every path is refused). Elsewhere no folder can be reached through a
+ * descriptor; there the walk opens by name and asks once more for the canonical path. That finds a link that was there
+ * throughout, but not one that comes after the last look: best effort.
+ */
+
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, realpath } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, normalize, relative, resolve, sep } from 'node:path';
+import { HostError, hasCode, UnusablePathError } from './error.ts';
+
+/** Linux: NAME_MAX and PATH_MAX less the terminating NUL, in bytes. The shortest in the field, so they hold elsewhere. */
+const MAX_NAME_BYTES = 255;
+const MAX_PATH_BYTES = 4095;
+
+const OPEN_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+/** A folder in the jail, held open. Close it. */
+export interface Folder {
+  /** Its canonical path when it was opened. */
+  readonly path: string;
+  /** Reaches this very folder whatever is renamed meanwhile; elsewhere than on Linux the same as `path`. */
+  readonly handlePath: string;
+  close(): Promise<void>;
+}
+
+/** Where a path leads. */
+interface Location {
+  /** Canonical as far as it exists, and from there as asked for. Always in the jail. */
+  readonly path: string;
+  /** What kept it from being canonical to its end. */
+  readonly error?: unknown;
+}
+
+export class Jail {
+  /** The canonical path of the home folder. */
+  readonly home: string;
+  readonly #throughDescriptors: boolean;
+
+  private constructor(home: string, throughDescriptors: boolean) {
+    this.home = home;
+    this.#throughDescriptors = throughDescriptors;
+  }
+
+  /**
+   * A jail around `home`, which may be a symbolic link. It holds nothing open.
+   *
+   * @throws a system error where `home` does not exist.
+   */
+  static async open(home: string, throughDescriptors = process.platform === 'linux'): Promise<Jail> {
+    return new Jail(await realpath(home), throughDescriptors);
+  }
+
+  /** Whether a canonical path is the home folder or in it. */
+  contains(path: string): boolean {
+    // With the separator: /home/u2 is not in /home/u. Only a root ends with one already.
+    return path === this.home || path.startsWith(this.home.endsWith(sep) ? this.home : this.home + sep);
+  }
+
+  /**
+   * The canonical path of what exists at `path`: absolute, relative to home, `~` or `~/x`.
+   *
+   * @throws HostError where it leads outside, told before whether it exists; else a system error or UnusablePathError.
+   */
+  async canonicalise(path: string): Promise<string> {
+    const location = await this.#locate(path);
+    if (location.error !== undefined) throw location.error;
+    return location.path;
+  }
+
+  /**
+   * Opens the folder at `path`, as canonicalise understands it.
+   *
+   * @throws as canonicalise does, and a system error where it cannot be opened.
+   */
+  async enter(path: string): Promise<Folder> {
+    return this.#walk(await this.canonicalise(path), openFolder);
+  }
+
+  /**
+   * Opens the folder `newFolder` (relative, may be nested) in `path`, making both with their parents where missing.
+   *
+   * @throws as enter does; HostError also where `newFolder` is absolute or climbs out of `path`. Nothing was made then.
+   */
+  async create(path: string, newFolder: string): Promise<Folder> {
+    const name = normalize(newFolder);
+    if (newFolder.includes('\0') || isAbsolute(name) || name === '..' || name.startsWith(`..${sep}`)) throw outside();
+    const parent = await this.#locate(path);
+    const { path: target } = await this.#locate(join(parent.path, name));
+    return this.#walk(target, makeFolder);
+  }
+
+  /** The check. Whether something outside exists is not told: outside is outside. */
+  async #locate(path: string): Promise<Location> {
+    const requested = resolve(
+      this.home,
+      path.replace(/^~(?=$|[/\\])/, () => this.home),
+    );
+    checkUsable(requested);
+    const location = await canonicalAsFarAsItExists(requested);
+    if (!this.contains(location.path)) throw outside();
+    return location;
+  }
+
+  /** The use. */
+  async #walk(target: string, step: (path: string) => Promise<FileHandle>): Promise<Folder> {
+    let path = this.home;
+    let handle = await openFolder(path);
+    for (const name of relative(this.home, target).split(sep).filter(Boolean)) {
+      const parent = handle;
+      try {
+        path = join(path, name);
+        handle = await step(this.#throughDescriptors ? join(descriptorPath(parent), name) : path);
+      } finally {
+        await parent.close();
+      }
+    }
+    return this.#hold(path, handle);
+  }
+
+  async #hold(path: string, handle: FileHandle): Promise<Folder> {
+    const close = () => handle.close();
+    if (this.#throughDescriptors) return { path, handlePath: descriptorPath(handle), close };
+    try {
+      if ((await realpath(path)) !== path) throw outside();
+      return { path, handlePath: path, close };
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
+}
+
+async function canonicalAsFarAsItExists(path: string): Promise<Location> {
+  try {
+    return { path: await realpath(path) };
+  } catch (error) {
+    const parent = dirname(path);
+    // Even a root may be missing: on Windows, a drive.
+    if (parent === path) return { path, error };
+    const location = await canonicalAsFarAsItExists(parent);
+    return { path: join(location.path, basename(path)), error };
+  }
+}
+
+function outside(): HostError {
+  return new HostError('Path resolves outside home directory');
+}
+
+/** Before anything is made: a path that fails at its last name would leave those before it behind. */
+function checkUsable(path: string): void {
+  if (path.includes('\0')) throw new UnusablePathError('NUL byte in path');
+  const tooLong = path.split(sep).some((name) => Buffer.byteLength(name) > MAX_NAME_BYTES);
+  if (tooLong || Buffer.byteLength(path) > MAX_PATH_BYTES) throw new UnusablePathError('name too long');
+}
+
+function descriptorPath(handle: FileHandle): string {
+  return `/proc/self/fd/${handle.fd}`;
+}
+
+function openFolder(path: string): Promise<FileHandle> {
+  return open(path, OPEN_FOLDER);
+}
+
+async function makeFolder(path: string): Promise<FileHandle> {
+  try {
+    // mkdir follows no link in its last component, so only the open after it has to look.
+    await mkdir(path);
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error;
+  }
+  return openFolder(path);
+}
