@@ -1,10 +1,11 @@
 /**
  * Frames to bytes: header and payload in one Buffer, because two writes cost a third of the throughput.
  */
+import { isControl } from './check.ts';
 import { encodeClose } from './close.ts';
 import { encodedHeaderLength, encodeHeader, FIN } from './header.ts';
 import { Masker, randomMaskingKey } from './mask.ts';
-import { Opcode, type Side } from './vocabulary.ts';
+import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Side } from './vocabulary.ts';
 
 const masker = new Masker();
 
@@ -13,8 +14,13 @@ const masker = new Masker();
  * copied, never changed.
  *
  * @param fin false for a fragment that another continues
+ * @throws RangeError for a control frame over 125 bytes or without `fin`
  */
 export function encodeFrame(side: Side, opcode: Opcode, payload: Buffer, fin = true): Buffer {
+  // "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented." (5.5)
+  if (isControl(opcode) && (payload.length > MAX_CONTROL_PAYLOAD_BYTES || !fin)) {
+    throw new RangeError('a control frame is at most 125 bytes, in one piece');
+  }
   const maskingKey = side === 'client' ? randomMaskingKey() : null;
   const headerLength = encodedHeaderLength(payload.length, maskingKey !== null);
   const frame = Buffer.allocUnsafe(headerLength + payload.length);

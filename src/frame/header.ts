@@ -26,7 +26,7 @@ export interface FrameHeader {
   /** Four bits, not yet known to be an Opcode. */
   opcode: number;
   masked: boolean;
-  /** In bytes. Above Number.MAX_SAFE_INTEGER it is rounded, which `checkHeader` refuses anyway. */
+  /** In bytes. Exact up to Number.MAX_SAFE_INTEGER; beyond, which `checkHeader` refuses, its low 32 bits are dropped. */
   payloadLength: number;
   /** The four key bytes, the first in the lowest bits; 0 where the frame is not masked. */
   maskingKey: number;
@@ -64,7 +64,10 @@ export function decodeHeader(bytes: Buffer, offset: number, into: FrameHeader): 
     into.payloadLength = bytes.readUInt16BE(at);
     at += 2;
   } else {
-    into.payloadLength = bytes.readUInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4);
+    const high = bytes.readUInt32BE(at);
+    // Dropped, not rounded: 2^63 - 1 would round up to the length whose top bit is set.
+    const low = high < 2 ** 21 ? bytes.readUInt32BE(at + 4) : 0;
+    into.payloadLength = high * 2 ** 32 + low;
     at += 8;
   }
   into.maskingKey = into.masked ? bytes.readInt32LE(at) : 0;

@@ -16,7 +16,7 @@ import { CloseCode, MAX_CONTROL_PAYLOAD_BYTES, Opcode, ProtocolError } from './v
 export interface MessageLimits {
   /** The largest message, in bytes of payload over all its fragments. */
   maxMessageBytes: number;
-  /** The most frames one message may be cut into. */
+  /** The most frames one message may be cut into, at least 1. */
   maxFragments: number;
 }
 
@@ -126,10 +126,10 @@ export class MessageAssembler implements FrameSink {
   #gather(piece: Buffer): void {
     const needed = this.#gatheredLength + piece.length;
     if (this.#gathered === null || needed > this.#gathered.length) {
-      let capacity = Math.max(needed, 2 * (this.#gathered?.length ?? FIRST_GATHER_BYTES));
+      const doubled = Math.max(needed, 2 * (this.#gathered?.length ?? FIRST_GATHER_BYTES));
       // The last frame's length tells where the message ends, so that a large one ends in a buffer that fits.
-      if (this.#frameFin) capacity = Math.min(capacity, this.#announcedBytes);
-      const grown = Buffer.allocUnsafeSlow(capacity);
+      const most = this.#frameFin ? this.#announcedBytes : this.#limits.maxMessageBytes;
+      const grown = Buffer.allocUnsafeSlow(Math.min(doubled, most));
       this.#gathered?.copy(grown, 0, 0, this.#gatheredLength);
       this.#gathered = grown;
     }

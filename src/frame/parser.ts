@@ -53,17 +53,20 @@ export class FrameParser {
    */
   push(chunk: Buffer): void {
     let at = 0;
-    while (!this.#stopped) {
-      if (this.#inPayload) {
-        const available = chunk.length - at;
-        if (available === 0 && this.#remaining > 0) break;
-        at = this.#takePayload(chunk, at, Math.min(available, this.#remaining));
-      } else {
-        if (at === chunk.length) break;
-        at = this.#takeHeader(chunk, at);
+    try {
+      while (!this.#stopped) {
+        if (this.#inPayload) {
+          const available = chunk.length - at;
+          if (available === 0 && this.#remaining > 0) break;
+          at = this.#takePayload(chunk, at, Math.min(available, this.#remaining));
+        } else {
+          if (at === chunk.length) break;
+          at = this.#takeHeader(chunk, at);
+        }
       }
+    } finally {
+      this.#masker.release();
     }
-    this.#masker.release();
   }
 
   #takePayload(chunk: Buffer, start: number, length: number): number {

@@ -27,8 +27,8 @@ export interface SessionSink {
   onPing?(payload: Buffer): void;
   onPong?(payload: Buffer): void;
   /**
-   * The session is CLOSED; called once. "the server MUST close the underlying TCP connection first" (7.1.1), so a
-   * server ends its socket now and a client waits a while for the server to do so.
+   * The session is CLOSED; called once. "The server MUST close the underlying TCP connection immediately; the client
+   * SHOULD wait for the server to close the connection" (5.5.1).
    *
    * @param close what the peer said, or what we failed with; 1006 where the connection just ended
    */
@@ -58,14 +58,22 @@ export class Session implements MessageSink {
     return !this.#parser.atBoundary || this.#assembler.midMessage;
   }
 
-  /** Bytes from the peer. What breaks the protocol fails the connection and is not thrown. */
+  /**
+   * Bytes from the peer; masked payload in them is unmasked in place. What breaks the protocol fails the connection and
+   * is not thrown, also where the sink found it. Anything else the sink throws fails it with 1011 and is thrown on: the
+   * rest of the chunk is lost, so there is no going on.
+   */
   receive(chunk: Buffer): void {
     if (this.#state === SessionState.CLOSED) return;
     try {
       this.#parser.push(chunk);
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.fail(error.closeCode, error.message);
+      if (error instanceof ProtocolError) {
+        this.fail(error.closeCode, error.message);
+        return;
+      }
+      this.fail(CloseCode.INTERNAL_ERROR, 'internal error');
+      throw error;
     }
   }
 
@@ -73,6 +81,8 @@ export class Session implements MessageSink {
   receiveEof(): void {
     this.#finish({ closeCode: CloseCode.ABNORMAL, closeReason: '' });
   }
+
+  // "The application MUST NOT send any more data frames after sending a Close frame." (5.5.1) What comes later is dropped.
 
   sendText(text: string): void {
     if (this.#state === SessionState.OPEN) this.#sink.write(encodeText(this.side, text));
@@ -82,7 +92,7 @@ export class Session implements MessageSink {
     if (this.#state === SessionState.OPEN) this.#sink.write(encodeFrame(this.side, Opcode.BINARY, payload));
   }
 
-  /** @param payload at most 125 bytes */
+  /** @throws RangeError for a payload over 125 bytes */
   sendPing(payload: Buffer): void {
     if (this.#state === SessionState.OPEN) this.#sink.write(encodeFrame(this.side, Opcode.PING, payload));
   }
@@ -90,8 +100,10 @@ export class Session implements MessageSink {
   /** Begins the closing handshake. @throws RangeError for a code that may not be sent or a reason over 123 bytes */
   sendClose(closeCode: number, closeReason = ''): void {
     if (this.#state !== SessionState.OPEN) return;
-    this.#sink.write(encodeCloseFrame(this.side, closeCode, closeReason));
+    const frame = encodeCloseFrame(this.side, closeCode, closeReason);
+    // Before the write, for the sink may learn in it that the connection is gone and end the session.
     this.#state = SessionState.CLOSING;
+    this.#sink.write(frame);
   }
 
   /** "_Fail the WebSocket Connection_" (7.1.7): tells the peer why, if it has not been told yet, and is CLOSED. */

@@ -2,15 +2,23 @@
  * UTF-8 as it arrives (RFC 3629; RFC 6455, section 8.1), failing on the offending byte rather than at the end of the
  * message.
  *
- * Whole pieces are judged by `buffer.isUtf8`, at native speed. Only what it does not accept, which is a wrong byte or a
- * code point cut in two by the piece's end, is walked byte by byte. The walk keeps how many continuation bytes are
- * owed and the range the next one must lie in, which is narrower after E0, ED, F0 and F4:
+ * All whole code points of a piece are judged by `buffer.isUtf8`, at native speed. Only those that a piece's ends may cut
+ * in two, four bytes at the most, are walked byte by byte. The walk keeps how many continuation bytes are owed and the
+ * range the next one must lie in, which is narrower after E0, ED, F0 and F4:
  *
  *   00–7F                          C2–DF 80–BF
  *   E0 A0–BF 80–BF                 E1–EC, EE–EF 80–BF 80–BF        ED 80–9F 80–BF
  *   F0 90–BF 80–BF 80–BF           F1–F3 80–BF 80–BF 80–BF         F4 80–8F 80–BF 80–BF
  */
 import { isUtf8 } from 'node:buffer';
+
+/** Where the code point that `piece` ends with starts, not before `from`; four bytes from the end at the most. */
+function startOfLastCodePoint(piece: Buffer, from: number): number {
+  const earliest = Math.max(from, piece.length - 4);
+  let at = piece.length;
+  while (at > earliest && ((piece[--at] as number) & 0xc0) === 0x80);
+  return at;
+}
 
 export class Utf8Validator {
   #owed = 0;
@@ -25,8 +33,14 @@ export class Utf8Validator {
   /** @returns false as soon as no continuation could make the text valid */
   push(piece: Buffer): boolean {
     if (this.#owed === 0 && isUtf8(piece)) return true;
-    for (const byte of piece) {
-      if (!this.#step(byte)) return false;
+    let at = 0;
+    while (this.#owed > 0 && at < piece.length) {
+      if (!this.#step(piece[at++] as number)) return false;
+    }
+    const last = startOfLastCodePoint(piece, at);
+    if (last > at && !isUtf8(piece.subarray(at, last))) return false;
+    for (at = last; at < piece.length; at++) {
+      if (!this.#step(piece[at] as number)) return false;
     }
     return true;
   }
