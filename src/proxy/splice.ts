@@ -1,0 +1,199 @@
+/**
+ * The zero-copy relay: two connections whose opening handshakes are done, and the very Buffers across.
+ *
+ *   client ──▶ walker ──▶ agent        A browser's frames arrive masked, as an agent, being a server, wants them;
+ *   client ◀── walker ◀── agent        an agent's arrive unmasked, as a browser wants them. Nothing is touched.
+ *
+ * The walkers only learn where frames end, so that the relay can put in a ping or a close of its own between two of
+ * them. Backpressure stops the source: while one leg is blocked the other is not read.
+ *
+ * How it ends. A close frame passes, and its sender sends nothing after it; each end's EOF is passed on as it comes,
+ * never both at the first. A leg that is gone without a close frame is told to the other side: the client gets 1014, the
+ * agent, as with any client that vanished, the end of the connection. From the first end on, the other has a time limit.
+ */
+import { BoundaryWalker } from '../frame/boundary.ts';
+import { encodeCloseFrame, encodeFrame } from '../frame/encode.ts';
+import { CloseCode, Opcode, type Side } from '../frame/vocabulary.ts';
+import type { Connection, ConnectionHandler } from '../transport/connection.ts';
+import { keepalive } from '../transport/keepalive.ts';
+
+export interface SpliceLimits {
+  pingIntervalMs: number;
+  /** How long the second leg may take to end once the first has. */
+  closingTimeoutMs: number;
+}
+
+export interface Splice {
+  /** Closes both legs with this code, between two frames where that is possible. */
+  close(closeCode: number, closeReason: string): void;
+}
+
+/**
+ * Takes both connections over. Both must be open and paused or unread.
+ *
+ * @param clientRest bytes the client sent behind its request
+ * @param agentRest bytes the agent sent behind its 101
+ * @param onEnd called once, when both connections are gone
+ */
+export function splice(
+  clientConnection: Connection,
+  clientRest: Buffer,
+  agentConnection: Connection,
+  agentRest: Buffer,
+  limits: SpliceLimits,
+  onEnd: () => void,
+): Splice {
+  const client = new Leg('server', clientConnection, limits, onEnd);
+  const agent = new Leg('client', agentConnection, limits, onEnd);
+  client.start(agent, clientRest);
+  agent.start(client, agentRest);
+  return {
+    close(closeCode, closeReason) {
+      client.close(closeCode, closeReason);
+      agent.close(closeCode, closeReason);
+    },
+  };
+}
+
+const NO_PAYLOAD = Buffer.alloc(0);
+
+/** One of the two connections, and the direction of what comes from it. */
+class Leg implements ConnectionHandler {
+  /** What we are toward the peer of this leg: a server to the client, a client to the agent. */
+  readonly #side: Side;
+  readonly #connection: Connection;
+  readonly #limits: SpliceLimits;
+  readonly #onEnd: () => void;
+  readonly #walker: BoundaryWalker;
+  #other!: Leg;
+  /** We have sent this leg a close of our own, or its end: nothing more may be written to it. */
+  #shut = false;
+  /** One of the two has ended or is closing: the time limit runs. */
+  #ending = false;
+
+  constructor(side: Side, connection: Connection, limits: SpliceLimits, onEnd: () => void) {
+    this.#side = side;
+    this.#connection = connection;
+    this.#limits = limits;
+    this.#onEnd = onEnd;
+    this.#walker = new BoundaryWalker(side);
+  }
+
+  start(other: Leg, rest: Buffer): void {
+    this.#other = other;
+    const connection = this.#connection;
+    connection.handler = this;
+    connection.setDeadline(this.#limits.pingIntervalMs);
+    if (rest.length > 0) this.onData(rest);
+    if (!other.#connection.blocked) connection.resume();
+  }
+
+  // ConnectionHandler
+
+  onData(chunk: Buffer): void {
+    const walker = this.#walker;
+    const passing = walker.walk(chunk);
+    this.#other.#pass(passing === chunk.length ? chunk : chunk.subarray(0, passing));
+    if (this.#other.#connection.blocked) {
+      this.#connection.keepChunk();
+      this.#connection.pause();
+    }
+    if (walker.error !== null) this.#breakOff(walker.error.closeCode, walker.error.message);
+    else if (walker.closed) this.#beginEnding();
+  }
+
+  onEof(): void {
+    this.#lost();
+  }
+
+  onDrain(): void {
+    this.#other.#connection.resume();
+  }
+
+  onGone(): void {
+    this.#lost();
+    if (this.#other.#connection.gone) this.#onEnd();
+  }
+
+  onDeadline(): void {
+    const connection = this.#connection;
+    const other = this.#other.#connection;
+    const now = connection.now;
+    // A paused connection reports nothing: it is judged by the progress of the write that holds it up.
+    const silentMs = now - (connection.paused ? other.aliveAt : connection.aliveAt);
+    if (this.#ending) {
+      if (silentMs >= this.#limits.closingTimeoutMs) connection.destroy();
+      else connection.setDeadline(this.#limits.closingTimeoutMs - silentMs);
+      return;
+    }
+    const owed = keepalive(silentMs, this.#limits.pingIntervalMs);
+    if (owed.action === 'dead') {
+      (connection.paused ? other : connection).destroy();
+      return;
+    }
+    if (owed.action === 'ping' && !connection.paused) this.#ping();
+    connection.setDeadline(owed.nextMs);
+  }
+
+  // What the other leg, and the relay itself, does to this one.
+
+  /** Writes bytes of the other leg's to this one. */
+  #pass(bytes: Buffer): void {
+    if (bytes.length > 0 && !this.#shut) this.#connection.write(bytes);
+  }
+
+  close(closeCode: number, closeReason: string): void {
+    this.#shutWith(closeCode, closeReason);
+    this.#other.#beginEnding();
+  }
+
+  /** Between two frames of what flows to this leg, and before any close. */
+  get #writable(): boolean {
+    const { atBoundary, closed } = this.#other.#walker;
+    return atBoundary && !closed && !this.#shut;
+  }
+
+  #ping(): void {
+    // A blocked leg shows by draining that it is alive. The pong flows on to the other end, where an unsolicited one is legal.
+    if (this.#writable && !this.#connection.blocked) {
+      this.#connection.write(encodeFrame(this.#side, Opcode.PING, NO_PAYLOAD));
+    }
+  }
+
+  /** Ends our side of this leg, with a close frame where one may still be put in. */
+  #shutWith(closeCode: number, closeReason: string): void {
+    if (this.#shut) return;
+    if (this.#writable) this.#connection.write(encodeCloseFrame(this.#side, closeCode, closeReason));
+    this.#shut = true;
+    this.#connection.end();
+  }
+
+  /** The peer of this leg sent what is no frame. */
+  #breakOff(closeCode: number, reason: string): void {
+    this.#shutWith(closeCode, reason);
+    this.#lost();
+  }
+
+  /** Nothing more comes from this leg. */
+  #lost(): void {
+    const other = this.#other;
+    if (!this.#walker.closed && this.#side === 'client') {
+      other.#shutWith(CloseCode.BAD_GATEWAY, 'agent connection lost');
+    } else if (!other.#shut) {
+      other.#shut = true;
+      other.#connection.end();
+    }
+    this.#beginEnding();
+  }
+
+  #beginEnding(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#other.#ending = true;
+    this.#connection.setDeadline(this.#limits.closingTimeoutMs);
+    this.#other.#connection.setDeadline(this.#limits.closingTimeoutMs);
+    // What still comes from a leg that is not relayed any more must be read, or its end would not be seen.
+    if (this.#other.#shut) this.#connection.resume();
+    if (this.#shut) this.#other.#connection.resume();
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Roster pushes: encoded once, written together, in order, to every subscriber.
+ *
+ *   event ─▶ pending ──(end of the tick)──▶ one Buffer ─▶ every subscriber's connection
+ *                                                └──────▶ or its backlog, while that is blocked
+ *
+ * A subscriber that does not read costs a list of references to Buffers it shares with all others, up to a byte budget.
+ * Past the budget the backlog is dropped: a roster is state, only its latest matters, and once the connection drains it
+ * gets one fresh `init` in place of all it missed.
+ */
+import { encodeText } from '../frame/encode.ts';
+import type { RosterEvent } from '../protocol/registry.ts';
+
+/** Where a subscriber's bytes go. */
+export interface Outlet {
+  /** True while the last write is not out; `Broadcast.drained` is to be called when it is. */
+  readonly blocked: boolean;
+  write(bytes: Buffer): void;
+  /** Its backlog was dropped; the next it gets, once it has drained, is a fresh `init`. */
+  onLagging(): void;
+}
+
+/** One subscriber's place in the broadcast. */
+export class Subscription {
+  readonly outlet: Outlet;
+  backlog: Buffer[] = [];
+  backlogBytes = 0;
+  /** Over its budget: it gets nothing until its connection drains, then a fresh `init`. */
+  lagging = false;
+
+  constructor(outlet: Outlet) {
+    this.outlet = outlet;
+  }
+}
+
+export interface BroadcastOptions {
+  /** What may wait for one subscriber, in bytes; raised to twice the `init` where that is more. */
+  budgetBytes: number;
+  /** The `init` frame of this moment. */
+  initFrame: () => Buffer;
+  /** Runs a function once, at the end of the tick. */
+  schedule: (flush: () => void) => void;
+}
+
+/** The most that goes to a connection in one write, so that a slow one shows progress while a large roster is sent. */
+const MAX_WRITE_BYTES = 256 * 1024;
+
+export class Broadcast {
+  readonly #options: BroadcastOptions;
+  readonly #subscriptions = new Set<Subscription>();
+  #pending: Buffer[] = [];
+  /** How often a backlog was dropped for a fresh `init`. */
+  resyncs = 0;
+
+  constructor(options: BroadcastOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#subscriptions.size;
+  }
+
+  publish(events: readonly RosterEvent[]): void {
+    if (events.length === 0) return;
+    if (this.#pending.length === 0) this.#options.schedule(() => this.flush());
+    for (const event of events) this.#pending.push(encodeText('server', JSON.stringify(event)));
+  }
+
+  /** Sends what is pending to those who are subscribed now. */
+  flush(): void {
+    if (this.#pending.length === 0) return;
+    const bytes = this.#pending.length === 1 ? (this.#pending[0] as Buffer) : Buffer.concat(this.#pending);
+    this.#pending = [];
+    for (const subscription of this.#subscriptions) this.#deliver(subscription, bytes);
+  }
+
+  /** Sends the roster, and every change from now on. */
+  join(outlet: Outlet): Subscription {
+    // What is pending is in the roster already: it belongs to those who were here before.
+    this.flush();
+    const subscription = new Subscription(outlet);
+    this.#subscriptions.add(subscription);
+    this.#sendInit(subscription);
+    return subscription;
+  }
+
+  leave(subscription: Subscription): void {
+    this.#subscriptions.delete(subscription);
+    subscription.backlog = [];
+  }
+
+  /** The outlet's connection has written all it had. */
+  drained(subscription: Subscription): void {
+    if (subscription.lagging) {
+      subscription.lagging = false;
+      // What is pending goes into this `init` too, and must not follow it.
+      this.flush();
+      this.#sendInit(subscription);
+    } else {
+      this.#pump(subscription);
+    }
+  }
+
+  #deliver(subscription: Subscription, bytes: Buffer): void {
+    if (subscription.lagging) return;
+    if (!subscription.outlet.blocked && subscription.backlog.length === 0) {
+      subscription.outlet.write(bytes);
+      return;
+    }
+    subscription.backlog.push(bytes);
+    subscription.backlogBytes += bytes.length;
+    const { budgetBytes, initFrame } = this.#options;
+    if (subscription.backlogBytes > budgetBytes && subscription.backlogBytes > 2 * initFrame().length) {
+      subscription.backlog = [];
+      subscription.backlogBytes = 0;
+      subscription.lagging = true;
+      this.resyncs++;
+      subscription.outlet.onLagging();
+    }
+  }
+
+  #sendInit(subscription: Subscription): void {
+    const frame = this.#options.initFrame();
+    for (let at = 0; at < frame.length; at += MAX_WRITE_BYTES) {
+      subscription.backlog.push(frame.subarray(at, at + MAX_WRITE_BYTES));
+    }
+    subscription.backlogBytes += frame.length;
+    this.#pump(subscription);
+  }
+
+  #pump(subscription: Subscription): void {
+    const { outlet, backlog } = subscription;
+    let written = 0;
+    while (written < backlog.length && !outlet.blocked) {
+      const from = written;
+      let bytes = 0;
+      do bytes += (backlog[written++] as Buffer).length;
+      while (written < backlog.length && bytes + (backlog[written] as Buffer).length <= MAX_WRITE_BYTES);
+      subscription.backlogBytes -= bytes;
+      outlet.write(written - from === 1 ? (backlog[from] as Buffer) : Buffer.concat(backlog.slice(from, written)));
+    }
+    backlog.splice(0, written);
+  }
+}

@@ -1,0 +1,324 @@
+/**
+ * One connection to the registry: an agent, a dashboard, or both.
+ *
+ *   connection ─ chunks ─▶ Session ─ messages ─▶ requests ─▶ Roster, Host ─ answers ─▶ Session ─▶ connection
+ *                                                   Roster ─ pushes ────────────────────────────▶ connection
+ *
+ * It is greeted with the roster at once, or, where that is large and no browser asks, on its first message: an agent
+ * that comes back among ten thousand registers first and needs no roster.
+ */
+import type { Close } from '../frame/close.ts';
+import type { DataOpcode, MessageLimits } from '../frame/message.ts';
+import { Session, type SessionSink, SessionState } from '../frame/session.ts';
+import { CloseCode, Opcode } from '../frame/vocabulary.ts';
+import type { Request, RequestId } from '../protocol/registry.ts';
+import type { Connection, ConnectionHandler } from '../transport/connection.ts';
+import { keepalive } from '../transport/keepalive.ts';
+import type { Outlet, Subscription } from './broadcast.ts';
+import { readNodeInfo } from './node-info.ts';
+import type { Roster } from './roster.ts';
+import { encodeError, encodeResult, parseRequest, RpcError } from './rpc.ts';
+
+export interface EndpointLimits extends MessageLimits {
+  /** A roster larger than this, in bytes, waits for the first message of a connection that is no browser's. */
+  eagerInitBytes: number;
+  /** How long it waits, in milliseconds. */
+  initDelayMs: number;
+  pingIntervalMs: number;
+  /** How long a frame or a fragmented message may take from its first byte to its last. */
+  frameTimeoutMs: number;
+  closingTimeoutMs: number;
+  /** How long a subscriber over its budget may go on without reading. */
+  laggardTimeoutMs: number;
+  /** Pings a second; twice as many in a burst. */
+  maxPingsPerSecond: number;
+  /** Requests of one connection that wait for this machine's disk. */
+  maxConcurrentRequests: number;
+  /** Past this many bytes of answers not read, further requests wait. */
+  maxUnreadBytes: number;
+}
+
+/** What a caller may have done on this machine. Rejects with RpcError, whose sentence the caller is told. */
+export interface Host {
+  listDirectories(params: Record<string, unknown>): Promise<unknown>;
+  spawnAgent(params: Record<string, unknown>): Promise<unknown>;
+}
+
+/** What all endpoints share. */
+export interface EndpointContext {
+  roster: Roster;
+  host: Host;
+  limits: EndpointLimits;
+  version: string;
+  /** A fault of our own; the caller is told `Internal error`. */
+  onFault: (error: unknown) => void;
+  /** A subscriber that did not read was closed. */
+  onLaggard: () => void;
+}
+
+export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet {
+  readonly #connection: Connection;
+  readonly #context: EndpointContext;
+  readonly #session: Session;
+  readonly #registeredFrom: string;
+  #greeted = false;
+  #subscription: Subscription | null = null;
+  /** Requests that wait until the peer has read some answers. */
+  #waiting: Request[] = [];
+  #inFlight = 0;
+  /** When the frame or message began that is not whole yet. */
+  #owedSince: number | null = null;
+  #laggingSince: number | null = null;
+  #pingAllowance: number;
+  #pingedAt = 0;
+
+  /**
+   * Takes the connection over once its 101 is written.
+   *
+   * @param fromBrowser the request carried an Origin
+   * @param rest bytes that came behind the request
+   */
+  constructor(connection: Connection, context: EndpointContext, fromBrowser: boolean, rest: Buffer) {
+    this.#connection = connection;
+    this.#context = context;
+    this.#session = new Session('server', context.limits, this);
+    this.#registeredFrom = connection.remoteAddress;
+    this.#pingAllowance = 2 * context.limits.maxPingsPerSecond;
+    connection.handler = this;
+    connection.setDeadline(context.limits.pingIntervalMs);
+    if (fromBrowser || context.roster.initBytes <= context.limits.eagerInitBytes) this.#greet();
+    else connection.setDeadline(context.limits.initDelayMs);
+    if (rest.length > 0) this.onData(rest);
+  }
+
+  /** Begins the closing handshake. */
+  close(closeCode: number, closeReason: string): void {
+    this.#session.sendClose(closeCode, closeReason);
+    this.#connection.setDeadline(this.#context.limits.closingTimeoutMs);
+  }
+
+  // ConnectionHandler
+
+  onData(chunk: Buffer): void {
+    this.#session.receive(chunk);
+    if (!this.#session.owed) this.#owedSince = null;
+    else this.#owedSince ??= this.#connection.now;
+  }
+
+  onEof(): void {
+    this.#session.receiveEof();
+  }
+
+  onDrain(): void {
+    if (this.#subscription !== null) {
+      this.#laggingSince = null;
+      this.#context.roster.drained(this.#subscription);
+    }
+    this.#serveWaiting();
+  }
+
+  onDeadline(): void {
+    if (this.#session.state !== SessionState.OPEN) {
+      // The peer did not finish the closing handshake, or did not close its end.
+      this.#connection.destroy();
+      return;
+    }
+    this.#greet();
+    const { frameTimeoutMs, laggardTimeoutMs, pingIntervalMs } = this.#context.limits;
+    const now = this.#connection.now;
+    if (this.#owedSince !== null && now - this.#owedSince >= frameTimeoutMs) {
+      this.#session.fail(CloseCode.POLICY_VIOLATION, 'message took too long');
+      return;
+    }
+    if (this.#laggingSince !== null && now - this.#laggingSince >= laggardTimeoutMs) {
+      this.#context.onLaggard();
+      this.#session.fail(CloseCode.TRY_AGAIN_LATER, 'too far behind');
+      return;
+    }
+    const owed = keepalive(now - this.#connection.aliveAt, pingIntervalMs);
+    if (owed.action === 'dead') {
+      this.#connection.destroy();
+      return;
+    }
+    // A blocked connection shows by draining that it is alive; a ping would only join the queue.
+    if (owed.action === 'ping' && !this.#connection.blocked) this.#session.sendPing(NO_PAYLOAD);
+    let nextMs = owed.nextMs;
+    if (this.#owedSince !== null) nextMs = Math.min(nextMs, this.#owedSince + frameTimeoutMs - now);
+    if (this.#laggingSince !== null) nextMs = Math.min(nextMs, this.#laggingSince + laggardTimeoutMs - now);
+    this.#connection.setDeadline(nextMs);
+  }
+
+  onGone(): void {
+    this.#session.receiveEof();
+  }
+
+  // SessionSink, Outlet
+
+  get blocked(): boolean {
+    return this.#connection.blocked;
+  }
+
+  write(bytes: Buffer): void {
+    this.#connection.write(bytes);
+  }
+
+  onLagging(): void {
+    this.#laggingSince = this.#connection.now;
+    this.#connection.setDeadline(this.#context.limits.laggardTimeoutMs);
+  }
+
+  onMessage(payload: Buffer, opcode: DataOpcode): void {
+    if (opcode === Opcode.BINARY) {
+      this.#greet();
+      return;
+    }
+    try {
+      const request = parseRequest(payload.toString());
+      if (this.#waiting.length > 0 || this.#congested()) {
+        this.#waiting.push(request);
+        this.#connection.pause();
+      } else {
+        this.#serve(request);
+      }
+    } catch (error) {
+      this.#greet();
+      this.#refuse(undefined, error);
+    }
+  }
+
+  onPing(): void {
+    const { maxPingsPerSecond } = this.#context.limits;
+    const now = this.#connection.now;
+    const regained = ((now - this.#pingedAt) * maxPingsPerSecond) / 1000;
+    this.#pingAllowance = Math.min(2 * maxPingsPerSecond, this.#pingAllowance + regained) - 1;
+    this.#pingedAt = now;
+    if (this.#pingAllowance < 0) this.#session.fail(CloseCode.POLICY_VIOLATION, 'too many pings');
+  }
+
+  onClosed(_close: Close): void {
+    this.#unsubscribe();
+    this.#waiting = [];
+    this.#context.roster.disconnect(this);
+    if (this.#connection.gone) return;
+    this.#connection.resume();
+    this.#connection.end();
+    this.#connection.setDeadline(this.#context.limits.closingTimeoutMs);
+  }
+
+  // Requests
+
+  #serve(request: Request): void {
+    if (request.method !== 'register') this.#greet();
+    try {
+      switch (request.method) {
+        case 'register':
+          this.#register(request);
+          break;
+        case 'deregister':
+          this.#deregister(request);
+          break;
+        case 'list_nodes':
+          this.#answer(request.id, this.#context.roster.nodesJson);
+          break;
+        case 'ping':
+          this.#answer(request.id, this.#health());
+          break;
+        case 'list_directories':
+          this.#ask(request.id, () => this.#context.host.listDirectories(request.params ?? {}));
+          break;
+        case 'spawn_agent':
+          this.#spawnAgent(request);
+          break;
+        default:
+          throw new RpcError(`Method not found: ${request.method}`);
+      }
+    } catch (error) {
+      this.#greet();
+      this.#refuse(request.id, error);
+    }
+  }
+
+  #register({ id, params }: Request): void {
+    this.#context.roster.register(this, readNodeInfo(params), this.#registeredFrom);
+    // Who registers needs no roster, from now on and for good.
+    this.#unsubscribe();
+    if (!this.#greeted) {
+      this.#greeted = true;
+      this.#connection.setDeadline(this.#context.limits.pingIntervalMs);
+      this.write(this.#context.roster.emptyInit);
+    }
+    this.#answer(id, '{"status":"registered"}');
+  }
+
+  #deregister({ id, params }: Request): void {
+    const nodeId = params?.id;
+    if (typeof nodeId !== 'string') throw new RpcError('Missing params.id');
+    this.#answer(id, JSON.stringify({ status: this.#context.roster.deregister(this, nodeId) }));
+  }
+
+  #health(): string {
+    const { roster, version } = this.#context;
+    return JSON.stringify({ status: 'healthy', nodes: roster.size, version });
+  }
+
+  #spawnAgent({ id, params }: Request): void {
+    if (params === undefined) throw new RpcError('Missing params');
+    this.#ask(id, () => this.#context.host.spawnAgent(params));
+  }
+
+  /** What must wait for the disk holds up nothing that came after it. */
+  #ask(id: RequestId | undefined, ask: () => Promise<unknown>): void {
+    if (this.#inFlight === this.#context.limits.maxConcurrentRequests) {
+      throw new RpcError(`Too many requests at once: ${this.#inFlight}`);
+    }
+    this.#inFlight++;
+    ask()
+      .then(
+        (result) => this.#answer(id, JSON.stringify(result)),
+        (error: unknown) => this.#refuse(id, error),
+      )
+      .finally(() => this.#inFlight--);
+  }
+
+  #answer(id: RequestId | undefined, result: string): void {
+    this.#session.sendText(encodeResult(id, result));
+  }
+
+  #refuse(id: RequestId | undefined, error: unknown): void {
+    if (error instanceof RpcError) {
+      this.#session.sendText(encodeError(id ?? error.id, error.message));
+    } else {
+      this.#context.onFault(error);
+      this.#session.sendText(encodeError(id, 'Internal error'));
+    }
+  }
+
+  #congested(): boolean {
+    return this.#connection.unsentBytes > this.#context.limits.maxUnreadBytes;
+  }
+
+  #serveWaiting(): void {
+    let served = 0;
+    while (served < this.#waiting.length && !this.#congested()) this.#serve(this.#waiting[served++] as Request);
+    this.#waiting.splice(0, served);
+    if (this.#waiting.length === 0) this.#connection.resume();
+  }
+
+  // The roster
+
+  #greet(): void {
+    if (this.#greeted) return;
+    this.#greeted = true;
+    this.#connection.setDeadline(this.#context.limits.pingIntervalMs);
+    this.#subscription = this.#context.roster.subscribe(this);
+  }
+
+  #unsubscribe(): void {
+    if (this.#subscription === null) return;
+    this.#context.roster.unsubscribe(this.#subscription);
+    this.#subscription = null;
+    this.#laggingSince = null;
+  }
+}
+
+const NO_PAYLOAD = Buffer.alloc(0);

@@ -1,0 +1,124 @@
+/**
+ * The living roster: the registry's state, whoever watches it, and the one deadline at which offline nodes expire. Every
+ * change passes through here, so that none goes untold.
+ */
+import { encodeText } from '../frame/encode.ts';
+import type { Node, RosterEvent } from '../protocol/registry.ts';
+import { Deadline, type Deadlines, type Expiring } from '../transport/deadlines.ts';
+import { Broadcast, type Outlet, type Subscription } from './broadcast.ts';
+import type { NodeInfo } from './node-info.ts';
+import { type AgentAddress, type Deregistration, encodeInit, type Owner, Registry } from './registry.ts';
+
+export interface RosterOptions {
+  nodeTtlMs: number;
+  maxNodes: number;
+  backlogBudgetBytes: number;
+  deadlines: Deadlines;
+  /** Hears of every change, in order. */
+  onEvent: (event: RosterEvent) => void;
+}
+
+/** What a connection that registers gets for a roster. */
+const EMPTY_INIT = encodeText('server', encodeInit('[]'));
+
+export class Roster implements Expiring {
+  readonly #options: RosterOptions;
+  readonly #registry: Registry;
+  readonly #broadcast: Broadcast;
+  readonly #expiry = new Deadline(this);
+  /** Kept until the roster changes: a thousand dashboards that arrive at once cost one encoding. */
+  #initFrame: Buffer | null = null;
+
+  constructor(options: RosterOptions) {
+    this.#options = options;
+    this.#registry = new Registry(options);
+    this.#broadcast = new Broadcast({
+      budgetBytes: options.backlogBudgetBytes,
+      initFrame: () => this.#frame(),
+      schedule: setImmediate,
+    });
+  }
+
+  get size(): number {
+    return this.#registry.size;
+  }
+
+  get nodesJson(): string {
+    return this.#registry.nodesJson;
+  }
+
+  get initBytes(): number {
+    return this.#frame().length;
+  }
+
+  get emptyInit(): Buffer {
+    return EMPTY_INIT;
+  }
+
+  get resyncs(): number {
+    return this.#broadcast.resyncs;
+  }
+
+  get(id: string): Node | null {
+    return this.#registry.get(id);
+  }
+
+  addressOf(id: string): AgentAddress | null {
+    return this.#registry.addressOf(id);
+  }
+
+  /** @throws RpcError see `Registry.register` */
+  register(owner: Owner, info: NodeInfo, registeredFrom: string): void {
+    this.#changed(this.#registry.register(owner, info, registeredFrom, Date.now()));
+  }
+
+  /** @throws RpcError see `Registry.deregister` */
+  deregister(caller: Owner, id: string): Deregistration {
+    const { status, events } = this.#registry.deregister(caller, id);
+    this.#changed(events);
+    return status;
+  }
+
+  disconnect(owner: Owner): void {
+    this.#changed(this.#registry.disconnect(owner, Date.now()));
+    this.#awaitExpiry();
+  }
+
+  subscribe(outlet: Outlet): Subscription {
+    return this.#broadcast.join(outlet);
+  }
+
+  unsubscribe(subscription: Subscription): void {
+    this.#broadcast.leave(subscription);
+  }
+
+  drained(subscription: Subscription): void {
+    this.#broadcast.drained(subscription);
+  }
+
+  onDeadline(): void {
+    this.#changed(this.#registry.expire(Date.now()));
+    this.#awaitExpiry();
+  }
+
+  close(): void {
+    this.#options.deadlines.clear(this.#expiry);
+  }
+
+  #awaitExpiry(): void {
+    const nextExpiry = this.#registry.nextExpiry;
+    if (nextExpiry !== null) this.#options.deadlines.set(this.#expiry, Math.max(0, nextExpiry - Date.now()));
+  }
+
+  #changed(events: readonly RosterEvent[]): void {
+    if (events.length === 0) return;
+    this.#initFrame = null;
+    this.#broadcast.publish(events);
+    for (const event of events) this.#options.onEvent(event);
+  }
+
+  #frame(): Buffer {
+    this.#initFrame ??= encodeText('server', this.#registry.initJson);
+    return this.#initFrame;
+  }
+}

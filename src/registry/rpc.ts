@@ -1,0 +1,67 @@
+/**
+ * The registry's plain JSON-RPC: text ⇄ requests and answers. Not JSON-RPC 2.0: no version field, no error codes, an
+ * error is a sentence.
+ */
+import type { Request, RequestId } from '../protocol/registry.ts';
+
+/** The peer's text is no request, or the request cannot be served: the sentence is what it will be told. */
+export class RpcError extends Error {
+  /** The request's id, where one could be made out. */
+  readonly id: RequestId | undefined;
+
+  constructor(sentence: string, id?: RequestId) {
+    super(sentence);
+    this.name = 'RpcError';
+    this.id = id;
+  }
+}
+
+/**
+ * Copies what a request may hold and nothing else: an object of the peer's is never kept, spread or stringified.
+ *
+ * @throws RpcError for anything that is no request
+ */
+export function parseRequest(text: string): Request {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new RpcError('Invalid request: not JSON');
+  }
+  if (!isObject(value)) throw new RpcError('Invalid request: not an object');
+  const request: Request = { method: '' };
+  if (value.id !== undefined) {
+    if (!isRequestId(value.id)) throw new RpcError('Invalid request: id must be a string or a number');
+    request.id = value.id;
+  }
+  if (typeof value.method !== 'string') throw new RpcError('Invalid request: method must be a string', request.id);
+  request.method = value.method;
+  if (value.params !== undefined && value.params !== null) {
+    if (!isObject(value.params)) throw new RpcError('Invalid request: params must be an object', request.id);
+    request.params = value.params;
+  }
+  return request;
+}
+
+/** @param result JSON, already encoded */
+export function encodeResult(id: RequestId | undefined, result: string): string {
+  return `{${encodeId(id)}"result":${result}}`;
+}
+
+/** @param sentence plain text */
+export function encodeError(id: RequestId | undefined, sentence: string): string {
+  return `{${encodeId(id)}"error":${JSON.stringify(sentence)}}`;
+}
+
+function encodeId(id: RequestId | undefined): string {
+  return id === undefined ? '' : `"id":${JSON.stringify(id)},`;
+}
+
+/** A number that JSON cannot give back (1e999 becomes Infinity) is no id, for the answer would carry another. */
+function isRequestId(value: unknown): value is RequestId {
+  return typeof value === 'string' || (typeof value === 'number' && Number.isFinite(value));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

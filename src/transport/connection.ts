@@ -1,0 +1,258 @@
+/**
+ * A TCP connection: owns its socket, what waits to be written to it, and its one deadline. The protocols hand it Buffers
+ * and never touch a socket themselves; whoever speaks on it at the moment is its handler.
+ *
+ * The listeners are shared by all connections, so that an idle one costs its socket and a few fields. Every socket has
+ * an error handler from its first tick.
+ */
+import type net from 'node:net';
+import { Deadline, type Deadlines, type Expiring } from './deadlines.ts';
+import type { ReadBuffer } from './read-buffer.ts';
+
+export interface ConnectionHandler {
+  /** Bytes from the peer, valid during the call; see `keepChunk`. */
+  onData(chunk: Buffer): void;
+  /** The peer has ended its side; ours is still open. */
+  onEof(): void;
+  /** The connection was blocked, and all that was written has gone to the kernel. */
+  onDrain(): void;
+  /** The deadline that was set has passed. */
+  onDeadline(): void;
+  /** The socket is closed, by whomever; called once, and nothing is called after it. */
+  onGone(): void;
+}
+
+/**
+ * Whatever the kernel does not take at once makes the connection blocked, and 'drain' is sure to follow. (A stream
+ * signals 'drain' only for writes that reached its high-water mark.)
+ */
+const HIGH_WATER_MARK = 1;
+
+/** Options every socket of ours shares, accepted or dialled. Half-open, because the relay passes each end's EOF on. */
+export const SOCKET_OPTIONS = { allowHalfOpen: true, highWaterMark: HIGH_WATER_MARK, noDelay: true } as const;
+
+/** What all connections of a daemon share. */
+export interface ConnectionContext {
+  deadlines: Deadlines;
+  /** A fault of our own, in a handler. It has cost that connection, and nobody else. */
+  onFault(error: unknown): void;
+}
+
+/** Answers caused by one chunk are joined up to this size; larger batches are written as they are, in one go. */
+const MAX_JOINED_BYTES = 64 * 1024;
+
+/**
+ * The connection whose chunk is in hand, and the answers it has caused so far. One chunk is handled at a time, so these
+ * belong to the process and cost an idle connection nothing.
+ */
+let answering: Connection | null = null;
+const answers: Buffer[] = [];
+
+const OWNER = Symbol('connection');
+type OwnedSocket = net.Socket & { [OWNER]: Connection };
+
+function ownerOf(socket: net.Socket): Connection {
+  return (socket as OwnedSocket)[OWNER];
+}
+function onData(this: net.Socket, chunk: Buffer): void {
+  ownerOf(this).received(chunk);
+}
+function onEnd(this: net.Socket): void {
+  ownerOf(this).dispatch('onEof');
+}
+function onDrain(this: net.Socket): void {
+  ownerOf(this).drained();
+}
+function onError(this: net.Socket, error: NodeJS.ErrnoException): void {
+  // 'close' follows, and tells the handler.
+  ownerOf(this).errorCode = error.code ?? error.message;
+}
+function onClose(this: net.Socket): void {
+  ownerOf(this).closed();
+}
+
+export class Connection implements Expiring {
+  /** Whoever speaks on the connection now. */
+  handler: ConnectionHandler;
+  /** When the peer last gave a sign of life, on the wheel's clock: it sent bytes, or took some that were stuck. */
+  aliveAt: number;
+  /** What broke the connection, as the system calls it (ECONNREFUSED); null if nothing did. */
+  errorCode: string | null = null;
+  readonly #socket: net.Socket;
+  readonly #context: ConnectionContext;
+  readonly #readBuffer: ReadBuffer | null;
+  readonly #deadline = new Deadline(this);
+  #blocked = false;
+  #paused = false;
+  #gone = false;
+
+  /**
+   * Takes over a socket made with SOCKET_OPTIONS.
+   *
+   * @param readBuffer what the socket reads into, where it was made to read into one
+   */
+  constructor(
+    socket: net.Socket,
+    context: ConnectionContext,
+    handler: ConnectionHandler,
+    readBuffer: ReadBuffer | null = null,
+  ) {
+    this.handler = handler;
+    this.aliveAt = context.deadlines.now();
+    this.#socket = socket;
+    this.#context = context;
+    this.#readBuffer = readBuffer;
+    (socket as OwnedSocket)[OWNER] = this;
+    socket.on('error', onError);
+    socket.on('data', onData);
+    socket.on('end', onEnd);
+    socket.on('drain', onDrain);
+    socket.on('close', onClose);
+  }
+
+  /** The peer's address as the kernel tells it; '' once the socket is closed. */
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress ?? '';
+  }
+
+  /** The wheel's clock, in milliseconds. */
+  get now(): number {
+    return this.#context.deadlines.now();
+  }
+
+  /** True while the kernel has not taken all that was written. `onDrain` follows. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** What was written and the kernel has not taken, in bytes. */
+  get unsentBytes(): number {
+    const inHand = answering === this ? answers.reduce((sum, bytes) => sum + bytes.length, 0) : 0;
+    return this.#socket.writableLength + inHand;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** True once the socket is closed. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** The Buffer must not be changed until it is out. Writes on a connection that is ended or gone are dropped. */
+  write(bytes: Buffer): void {
+    if (answering === this) answers.push(bytes);
+    else this.#write(bytes);
+  }
+
+  /** Ends our side once all that was written is out. */
+  end(): void {
+    if (answering === this) this.#flushAnswers();
+    if (this.#socket.writable) this.#socket.end();
+  }
+
+  /** Closes at once; what the kernel has not taken is lost. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Stops reading: the peer feels it once the kernel's buffers are full. */
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  /** The chunk in hand outlives the call, because a write of it is not finished: read the next into another buffer. */
+  keepChunk(): void {
+    this.#readBuffer?.keep();
+  }
+
+  /** Sets, or moves, the one deadline. */
+  setDeadline(delayMs: number): void {
+    if (!this.#gone) this.#context.deadlines.set(this.#deadline, delayMs);
+  }
+
+  clearDeadline(): void {
+    this.#context.deadlines.clear(this.#deadline);
+  }
+
+  onDeadline(): void {
+    this.dispatch('onDeadline');
+  }
+
+  // From the socket.
+
+  received(chunk: Buffer): void {
+    this.aliveAt = this.now;
+    answering = this;
+    try {
+      this.handler.onData(chunk);
+    } catch (error) {
+      this.#fault(error);
+    } finally {
+      if (answering === this) this.#flushAnswers();
+    }
+  }
+
+  drained(): void {
+    // With this high-water mark a stream says 'drain' after every write, also after one that went out at once.
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    this.aliveAt = this.now;
+    this.dispatch('onDrain');
+  }
+
+  closed(): void {
+    this.#gone = true;
+    this.#blocked = false;
+    this.clearDeadline();
+    this.dispatch('onGone');
+  }
+
+  dispatch(event: 'onEof' | 'onDrain' | 'onDeadline' | 'onGone'): void {
+    try {
+      this.handler[event]();
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  #fault(error: unknown): void {
+    this.#context.onFault(error);
+    this.destroy();
+  }
+
+  #write(bytes: Buffer): void {
+    const socket = this.#socket;
+    if (!socket.writable) return;
+    socket.write(bytes);
+    if (socket.writableLength > 0) this.#blocked = true;
+  }
+
+  /** One write for all the answers that one chunk caused: the most telling economy of all on small messages. */
+  #flushAnswers(): void {
+    answering = null;
+    if (answers.length === 0) return;
+    if (answers.length === 1) {
+      this.#write(answers[0] as Buffer);
+    } else {
+      const total = answers.reduce((sum, bytes) => sum + bytes.length, 0);
+      if (total <= MAX_JOINED_BYTES) {
+        this.#write(Buffer.concat(answers, total));
+      } else {
+        this.#socket.cork();
+        for (const bytes of answers) this.#write(bytes);
+        this.#socket.uncork();
+      }
+    }
+    answers.length = 0;
+  }
+}

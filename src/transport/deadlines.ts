@@ -1,0 +1,134 @@
+/**
+ * One timer wheel for every ping and deadline of the daemon.
+ *
+ * Ten thousand connections each wait for something (a head, a pong, a closing handshake), nearly always in vain. A
+ * deadline is a link in the list of the slot it falls due in, so setting, moving and clearing one costs a few pointer
+ * writes. One timer sleeps until the first slot that holds anything: an idle daemon does not wake up.
+ *
+ *   slots   0   1   2   3  …  511         a slot is TICK_MS wide; what is due after more than one turn of the wheel
+ *           │       │                     stays in its slot until its turn comes
+ *           ▼       ▼
+ *           D ⇄ D   D
+ */
+
+const TICK_MS = 50;
+const SLOTS = 512;
+
+export interface Expiring {
+  onDeadline(): void;
+}
+
+/** A moment its owner wants to hear of: not set, or set once. */
+export class Deadline {
+  readonly owner: Expiring;
+  /** In ticks since the wheel began; meaningful while set. */
+  dueTick = 0;
+  slot = -1;
+  previous: Deadline | null = null;
+  next: Deadline | null = null;
+
+  constructor(owner: Expiring) {
+    this.owner = owner;
+  }
+}
+
+export class Deadlines {
+  readonly #now: () => number;
+  readonly #start: number;
+  readonly #slots: (Deadline | null)[] = new Array(SLOTS).fill(null);
+  #size = 0;
+  /** Every slot before this tick has been served. */
+  #servedTick = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #timerTick = 0;
+
+  /** @param now a monotonic clock in milliseconds */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+    this.#start = now();
+  }
+
+  /** How many deadlines are set. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The wheel's clock, in milliseconds. */
+  now(): number {
+    return this.#now();
+  }
+
+  /**
+   * Sets or moves a deadline. It expires once, never early, and late by at most a tick (50 ms) and what the event loop is
+   * busy with.
+   *
+   * @param delayMs from now, ≥ 0
+   */
+  set(deadline: Deadline, delayMs: number): void {
+    this.clear(deadline);
+    const dueTick = Math.max(this.#servedTick, Math.ceil((this.#now() + delayMs - this.#start) / TICK_MS));
+    const slot = dueTick % SLOTS;
+    const first = this.#slots[slot] as Deadline | null;
+    deadline.dueTick = dueTick;
+    deadline.slot = slot;
+    deadline.next = first;
+    if (first !== null) first.previous = deadline;
+    this.#slots[slot] = deadline;
+    this.#size++;
+    if (this.#timer === null || dueTick < this.#timerTick) this.#sleepUntil(dueTick);
+  }
+
+  clear(deadline: Deadline): void {
+    if (deadline.slot < 0) return;
+    const { previous, next, slot } = deadline;
+    if (previous === null) this.#slots[slot] = next;
+    else previous.next = next;
+    if (next !== null) next.previous = previous;
+    deadline.previous = null;
+    deadline.next = null;
+    deadline.slot = -1;
+    this.#size--;
+    if (this.#size === 0) this.#sleep();
+  }
+
+  #sleepUntil(tick: number): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timerTick = tick;
+    const delayMs = Math.max(0, Math.ceil(this.#start + tick * TICK_MS - this.#now()));
+    this.#timer = setTimeout(() => this.#serve(), delayMs);
+    this.#timer.unref();
+  }
+
+  #sleep(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #serve(): void {
+    this.#timer = null;
+    const currentTick = Math.floor((this.#now() - this.#start) / TICK_MS);
+    // After a long sleep of the machine one turn of the wheel sees every slot.
+    const from = Math.max(this.#servedTick, currentTick - SLOTS + 1);
+    this.#servedTick = currentTick + 1;
+    const due: Deadline[] = [];
+    for (let tick = from; tick <= currentTick; tick++) {
+      for (let at = this.#slots[tick % SLOTS] as Deadline | null; at !== null; at = at.next) {
+        if (at.dueTick <= currentTick) due.push(at);
+      }
+    }
+    for (const deadline of due) {
+      // One that expired before it may have cleared or moved this one.
+      if (deadline.slot < 0 || deadline.dueTick > currentTick) continue;
+      this.clear(deadline);
+      deadline.owner.onDeadline();
+    }
+    if (this.#size > 0 && this.#timer === null) this.#sleepUntil(this.#firstTick());
+  }
+
+  /** The first tick that may hold something due: exact within one turn, else the slot's next turn. */
+  #firstTick(): number {
+    let tick = this.#servedTick;
+    while (this.#slots[tick % SLOTS] === null) tick++;
+    return tick;
+  }
+}

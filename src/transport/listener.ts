@@ -1,0 +1,76 @@
+/**
+ * Where connections come in: one port on one or more addresses, all of them or none.
+ */
+import net from 'node:net';
+import { SOCKET_OPTIONS } from './connection.ts';
+
+/** How often another free port is tried where a second address has the first one's port in use. */
+const FREE_PORT_TRIES = 20;
+
+export class Listener {
+  readonly #onSocket: (socket: net.Socket) => void;
+  readonly #onError: (error: Error) => void;
+  #servers: net.Server[] = [];
+
+  /** @param onError what goes wrong after listening has begun, such as an accept that found no free descriptor */
+  constructor(onSocket: (socket: net.Socket) => void, onError: (error: Error) => void) {
+    this.#onSocket = onSocket;
+    this.#onError = onError;
+  }
+
+  /** Where it listens; empty before `listen` and after `close`. */
+  get addresses(): net.AddressInfo[] {
+    return this.#servers.map((server) => server.address() as net.AddressInfo);
+  }
+
+  /**
+   * @param hosts the first must work; a further one whose address this machine does not have is passed over; undefined
+   *   is every interface, over IPv6 and IPv4 alike where the machine has both
+   * @param port 0 takes one that is free on every host
+   * @throws the system's error, with its `code`
+   */
+  async listen(hosts: readonly (string | undefined)[], port: number): Promise<void> {
+    for (let tries = FREE_PORT_TRIES; ; tries--) {
+      try {
+        await this.#listenOnAll(hosts, port);
+        return;
+      } catch (error) {
+        await this.close();
+        if (port !== 0 || tries === 0 || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      }
+    }
+  }
+
+  async #listenOnAll(hosts: readonly (string | undefined)[], wantedPort: number): Promise<void> {
+    let port = wantedPort;
+    for (const host of hosts) {
+      const server = net.createServer(SOCKET_OPTIONS, this.#onSocket);
+      try {
+        await new Promise<void>((resolve, reject) => {
+          server.once('error', reject);
+          server.listen({ host, port }, resolve);
+        });
+      } catch (error) {
+        if (this.#servers.length > 0 && isMissingAddress(error)) continue;
+        throw error;
+      }
+      server.removeAllListeners('error');
+      server.on('error', this.#onError);
+      this.#servers.push(server);
+      port = (server.address() as net.AddressInfo).port;
+    }
+  }
+
+  /** Stops accepting. Connections that are open stay open. */
+  async close(): Promise<void> {
+    const servers = this.#servers;
+    this.#servers = [];
+    // `server.close` calls back only once all its connections are gone; the port is free at once.
+    for (const server of servers) server.close();
+  }
+}
+
+function isMissingAddress(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT' || code === 'EINVAL';
+}

@@ -1,0 +1,33 @@
+/** Opens a connection to an address: the only place where the daemon goes out. */
+import net from 'node:net';
+import { Connection, type ConnectionContext, type ConnectionHandler, SOCKET_OPTIONS } from './connection.ts';
+import { ReadBuffer } from './read-buffer.ts';
+
+/**
+ * @param address an IP address; a name would be looked up a second time, perhaps with another answer
+ * @param onOpen called once the peer has accepted; if it never does, the handler's `onGone` is called instead
+ */
+export function openConnection(
+  address: string,
+  port: number,
+  context: ConnectionContext,
+  handler: ConnectionHandler,
+  onOpen: () => void,
+): Connection {
+  const readBuffer = new ReadBuffer();
+  const socket = net.connect({
+    ...SOCKET_OPTIONS,
+    host: address,
+    port,
+    onread: {
+      buffer: () => readBuffer.next(),
+      callback: (length) => {
+        connection.received(readBuffer.chunk(length));
+        return !connection.paused;
+      },
+    },
+  });
+  const connection = new Connection(socket, context, handler, readBuffer);
+  socket.once('connect', onOpen);
+  return connection;
+}
