@@ -217,6 +217,6 @@ function readChosenExtensions(fields: Fields, offer: UpgradeOffer): string | nul
 
 function bracketed(host: string): string {
   if (!host.includes(':')) return host;
-  const [address = ''] = host.replace(/^\[|\]$/g, '').split('%');
-  return `[${address}]`;
+  const address = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
+  return `[${address.replace(/%.*$/s, '')}]`;
 }
