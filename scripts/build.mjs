@@ -1,3 +1,35 @@
-import { spawnSync } from 'node:child_process';
+// Builds src/ into dist/, unless dist/ was built from the very same inputs.
+import { createHash } from 'node:crypto';
+import { chmod, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { root, run } from './run.mjs';
 
-process.exitCode = spawnSync('npx', ['tsc', '-p', 'tsconfig.json'], { stdio: 'inherit' }).status ?? 1;
+const at = (...path) => join(fileURLToPath(root), ...path);
+
+/** The SHA-256 of everything that a build depends on: names too, so that a deleted file counts. */
+async function digestInputs() {
+  const entries = await readdir(at('src'), { recursive: true, withFileTypes: true });
+  const sources = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(at(), join(entry.parentPath, entry.name)));
+  const hash = createHash('sha256');
+  for (const name of ['package.json', 'package-lock.json', 'tsconfig.json', 'scripts/build.mjs', ...sources.sort()]) {
+    const contents = await readFile(at(name));
+    hash.update(`${name}\0${contents.length}\0`).update(contents);
+  }
+  return hash.digest('hex');
+}
+
+const inputs = await digestInputs();
+const builtFrom = await readFile(at('dist', '.inputs'), 'utf8').catch(() => '');
+if (builtFrom !== inputs) {
+  await import('./install.mjs');
+  // Beside dist/ first: a build that fails or is interrupted never leaves a half-new dist/ behind.
+  await rm(at('dist.new'), { recursive: true, force: true });
+  await run(process.execPath, [at('node_modules/typescript/bin/tsc'), '--noEmitOnError', '--outDir', 'dist.new']);
+  await chmod(at('dist.new', 'hypivisor.js'), 0o755);
+  await writeFile(at('dist.new', '.inputs'), inputs);
+  await rm(at('dist'), { recursive: true, force: true });
+  await rename(at('dist.new'), at('dist'));
+}
