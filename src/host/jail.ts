@@ -105,7 +105,7 @@ export class Jail {
   async #locate(path: string): Promise<Location> {
     const requested = resolve(
       this.home,
-      path.replace(/^~(?=$|[/\\])/, () => this.home),
+      path.replace(/^~(?=$|\/)/, () => this.home),
     );
     checkUsable(requested);
     const location = await canonicalAsFarAsItExists(requested);

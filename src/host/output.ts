@@ -17,7 +17,7 @@ const OUTPUT_FILE = /^agent-(\d+|new)-[\da-f-]{36}\.log$/;
 /** An output file held open, before its process is known. */
 export interface Output {
   readonly fd: number;
-  /** Names the file after the process that writes it. */
+  /** Names the file after the process that writes it. Where that fails, the file keeps its first name: its agent runs. */
   keep(processId: number): Promise<void>;
   /** Closes the file, and removes it where it was not kept. */
   close(): Promise<void>;
@@ -30,12 +30,16 @@ export async function openOutput(outputDirectory: string): Promise<Output> {
   const path = join(outputDirectory, `agent-new-${id}.log`);
   // For appending: after a truncation the next write begins the file again, instead of leaving a hole before itself.
   const handle = await open(path, 'ax', 0o600);
+  let isKept = false;
   return {
     fd: handle.fd,
-    keep: (processId) => rename(path, join(outputDirectory, `agent-${processId}-${id}.log`)),
+    keep: async (processId) => {
+      isKept = true;
+      await rename(path, join(outputDirectory, `agent-${processId}-${id}.log`)).catch(() => {});
+    },
     close: async () => {
       await handle.close();
-      await rm(path, { force: true });
+      if (!isKept) await rm(path, { force: true });
     },
   };
 }

@@ -16,7 +16,7 @@ import type { Folder, Jail } from './jail.ts';
 import { openOutput } from './output.ts';
 
 export interface SpawnOptions {
-  /** The program and its arguments; no shell is asked. */
+  /** The program and its arguments. No shell is asked, so on Windows a script such as pi.cmd needs `cmd /c` before it. */
   readonly command: readonly string[];
   /** The environment the agent gets, whole but for PWD. */
   readonly env: NodeJS.ProcessEnv;

@@ -33,6 +33,7 @@ const INSIDE = (home: string): [path: string, name: string][] => [
   ['~/', ''],
   ['./~', '~'],
   ['~user', '~user'],
+  ['~\\x', '~\\x'],
   ['project', 'project'],
   ['project/', 'project'],
   ['~/project', 'project'],
@@ -74,6 +75,7 @@ for (const throughDescriptors of [true, false]) {
     const place = await makeHome(t);
     await furnish(place);
     await mkdir(join(place.home, '~user'));
+    await mkdir(join(place.home, '~\\x'));
     const jail = await Jail.open(place.home, throughDescriptors);
     for (const [path, name] of INSIDE(place.home)) {
       const expected = join(place.home, name).replace(/\/$/, '');
@@ -254,6 +256,6 @@ test('an entered folder stays the same when a link takes its place', async (t) =
 
 /** A relative path of folders that makes `base` plus itself `bytes` long. */
 function longPath(base: string, bytes: number): string {
-  const path = 'd/'.repeat(bytes).slice(0, bytes - base.length - 1);
+  const path = `${'d'.repeat(99)}/`.repeat(Math.ceil(bytes / 100)).slice(0, bytes - base.length - 1);
   return path.endsWith('/') ? `${path.slice(0, -2)}ee` : path;
 }

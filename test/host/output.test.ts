@@ -51,6 +51,16 @@ test('an output file that nobody kept is gone when closed', async (t) => {
   assert.deepEqual(await readdir(outputDirectory), []);
 });
 
+test('a file that cannot be renamed keeps its first name', async (t) => {
+  const outputDirectory = await makeOutputDirectory(t);
+  const output = await openOutput(outputDirectory);
+  const [name = ''] = await readdir(outputDirectory);
+  await mkdir(join(outputDirectory, name.replace('new', '4711'), 'in the way'), { recursive: true });
+  await output.keep(4711);
+  await output.close();
+  assert.equal((await readdir(outputDirectory)).includes(name), true);
+});
+
 test('files over the limit are emptied, those at the limit and those of others are not', async (t) => {
   const outputDirectory = await makeOutputDirectory(t);
   const sizes = {

@@ -44,7 +44,11 @@ const SWAPPER = `
   }
 `;
 
-async function whileSwapping(t: TestContext, task: (place: TestHome, jail: Jail) => Promise<void>): Promise<void> {
+async function whileSwapping(
+  t: TestContext,
+  task: (place: TestHome, jail: Jail) => Promise<void>,
+  throughDescriptors = true,
+): Promise<void> {
   const place = await makeHome(t);
   await mkdir(join(place.home, 'swapped/sub/mine'), { recursive: true });
   await mkdir(join(place.outside, 'sub/secret'), { recursive: true });
@@ -53,7 +57,7 @@ async function whileSwapping(t: TestContext, task: (place: TestHome, jail: Jail)
   const ended = once(swapper, 'exit');
   try {
     await once(swapper.stdout, 'data');
-    await task(place, await Jail.open(place.home));
+    await task(place, await Jail.open(place.home, throughDescriptors));
     assert.equal(swapper.exitCode, null, 'it swapped to the end');
   } finally {
     swapper.kill('SIGKILL');
@@ -122,3 +126,12 @@ test('no agent starts behind a folder swapped for a link', (t) =>
       assert.equal(folder === '' || jail.contains(folder), true, folder);
     }
   }));
+
+test('by name a swapped folder may be entered, but no descriptor stays open', (t) =>
+  whileSwapping(
+    t,
+    async (_place, jail) => {
+      await race(2000, async () => (await jail.enter('swapped/sub')).close());
+    },
+    false,
+  ));

@@ -110,6 +110,17 @@ test('an agent gets a FIFO without a name, its output file and no other descript
   assert.equal(await descriptorsIn(machine.base), 0);
 });
 
+test('a Node program, as pi is one, waits on that stdin too', async (t) => {
+  const machine = await makeMachine(t);
+  const script = `
+    process.stdin.on('data', () => console.log('data')).on('error', console.log).on('end', () => console.log('ended'));
+    setTimeout(() => console.log('waiting'), 100);
+  `;
+  await machine.spawn([process.execPath, '-e', script]);
+  assert.equal(await outputOf(machine, /./), 'waiting\n');
+  assert.equal((await statusOf(await agentOf(machine)))?.state, 'S');
+});
+
 test('an agent leads a session of its own', async (t) => {
   const machine = await makeMachine(t);
   await machine.spawn(WAITING_FOR_STDIN);
@@ -243,10 +254,10 @@ for (const ending of ['SIGKILL', 'SIGTERM', 'nothing left to do']) {
     const machine = await makeMachine(t);
     const isKilled = ending.startsWith('SIG');
     const daemon = startDaemon(machine, isKilled ? 'stay' : 'go');
+    const exit = once(daemon, 'exit');
     const [printed] = await once(daemon.stdout ?? daemon, 'data');
     const processId = Number(printed);
     await outputOf(machine, /waiting/);
-    const exit = once(daemon, 'exit');
     if (isKilled) daemon.kill(ending as NodeJS.Signals);
     assert.deepEqual(await exit, isKilled ? [null, ending] : [0, null]);
 
