@@ -10,9 +10,10 @@
  * links, so one that is met now was put there since, and is refused. What the caller gets is a descriptor that no later
  * rename can turn elsewhere.
  *
- * This needs Linux with /proc mounted (without it, every path is refused). Elsewhere no folder can be reached through a
- * descriptor; there the walk opens by name and asks once more for the canonical path. That finds a link that was there
- * throughout, but not one that comes after the last look: best effort.
+ * This needs Linux with /proc mounted; without /proc nothing works here. Elsewhere no folder can be reached
+ * through a descriptor: there the walk goes by name and asks for the canonical path once more at its end. That finds a link
+ * that came and stayed, but not one that came and went, nor one that comes later; and by then a folder may have been made
+ * behind it. Best effort.
  */
 
 import { constants } from 'node:fs';
