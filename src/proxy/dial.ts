@@ -9,15 +9,19 @@
  * The agent is not trusted: its answer is bounded, parsed strictly and checked before one byte of it goes on.
  */
 
+import { parseAuthority } from '../http/authority.ts';
 import { HttpError } from '../http/error.ts';
 import { createKey, encodeUpgradeRequest, HandshakeError, readUpgradeResponse } from '../http/handshake.ts';
 import { HeadAccumulator } from '../http/head-accumulator.ts';
 import { parseResponseHead } from '../http/message.ts';
-import type { Connection, ConnectionContext, ConnectionHandler } from '../transport/connection.ts';
+import type { Connection, ConnectionHandler } from '../transport/connection.ts';
+import type { Connections } from '../transport/connections.ts';
 import { openConnection } from '../transport/open.ts';
 import { DialError } from './error.ts';
 
 export interface Offer {
+  /** The agent's machine as it named it: what it expects for a Host, where that is a host name. */
+  machine: string;
   subprotocols: readonly string[];
   extensions: string | null;
   /** Proves to the agent that the daemon is the one it registered with; null if it gave none. */
@@ -48,17 +52,17 @@ export async function dial(
   port: number,
   offer: Offer,
   limits: DialLimits,
-  context: ConnectionContext,
+  connections: Connections,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<AgentLeg> {
-  const { deadlines } = context;
+  const { deadlines } = connections;
   const endsAt = deadlines.now() + timeoutMs;
   let failure = new DialError('Cannot reach agent: no time left');
   for (const [index, address] of addresses.entries()) {
     const share = (endsAt - deadlines.now()) / (addresses.length - index);
     if (signal.aborted || share <= 0) break;
-    const attempt = new Attempt(address, port, offer, limits, context, share, signal);
+    const attempt = new Attempt(address, port, offer, limits, connections, share, signal);
     try {
       return await attempt.leg;
     } catch (error) {
@@ -94,7 +98,7 @@ class Attempt implements ConnectionHandler {
     port: number,
     offer: Offer,
     limits: DialLimits,
-    context: ConnectionContext,
+    connections: Connections,
     timeoutMs: number,
     signal: AbortSignal,
   ) {
@@ -106,8 +110,9 @@ class Attempt implements ConnectionHandler {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    const request = encodeUpgradeRequest(address, port, this.#offer, offer.dialKey);
-    this.#connection = openConnection(address, port, context, this, () => {
+    const host = parseAuthority(offer.machine)?.port === null ? offer.machine : address;
+    const request = encodeUpgradeRequest(host, port, this.#offer, offer.dialKey);
+    this.#connection = openConnection(address, port, connections, this, () => {
       this.#opened = true;
       this.#connection.write(request);
     });
@@ -149,6 +154,10 @@ class Attempt implements ConnectionHandler {
     this.#fail(
       this.#opened ? new HandshakeFailure('the connection ended') : new DialError(`Cannot reach agent: ${reason}`),
     );
+  }
+
+  onShutdown(): void {
+    this.#fail(new DialError('Cannot reach agent: hypivisor is shutting down'));
   }
 
   #fail(error: DialError): void {

@@ -5,6 +5,7 @@
  * number is bounded, so that dialling an unreachable name server cannot starve the pool.
  */
 import { lookup } from 'node:dns/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { DialError } from './error.ts';
 
 /** Libuv gives look-ups half of its four threads; more than this many would only queue there. */
@@ -15,14 +16,28 @@ export class Resolver {
 
   /**
    * @returns the addresses in the system's order; [] where the name does not resolve
-   * @throws DialError where too many other names are being looked up
+   * @throws DialError where it takes longer, or where too many other names are being looked up
    */
-  lookUp(name: string): Promise<readonly string[]> {
+  async lookUp(name: string, timeoutMs: number): Promise<readonly string[]> {
+    if (!this.#underWay.has(name) && this.#underWay.size >= MAX_LOOKUPS) {
+      throw new DialError('Cannot resolve agent: too many look-ups at once');
+    }
+    const timer = new AbortController();
+    try {
+      return await Promise.race([
+        this.#share(name),
+        delay(timeoutMs, null, { ref: false, signal: timer.signal }).then(() => {
+          throw new DialError('Cannot resolve agent: timed out');
+        }),
+      ]);
+    } finally {
+      timer.abort();
+    }
+  }
+
+  #share(name: string): Promise<readonly string[]> {
     const shared = this.#underWay.get(name);
     if (shared !== undefined) return shared;
-    if (this.#underWay.size >= MAX_LOOKUPS) {
-      return Promise.reject(new DialError('Cannot resolve agent: too many look-ups at once'));
-    }
     const looking = lookup(name, { all: true })
       .then(
         (found) => found.map(({ address }) => address),

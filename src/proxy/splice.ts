@@ -23,11 +23,6 @@ export interface SpliceLimits {
   closingTimeoutMs: number;
 }
 
-export interface Splice {
-  /** Closes both legs with this code, between two frames where that is possible. */
-  close(closeCode: number, closeReason: string): void;
-}
-
 /**
  * Takes both connections over. Both must be open and paused or unread.
  *
@@ -42,17 +37,11 @@ export function splice(
   agentRest: Buffer,
   limits: SpliceLimits,
   onEnd: () => void,
-): Splice {
+): void {
   const client = new Leg('server', clientConnection, limits, onEnd);
   const agent = new Leg('client', agentConnection, limits, onEnd);
   client.start(agent, clientRest);
   agent.start(client, agentRest);
-  return {
-    close(closeCode, closeReason) {
-      client.close(closeCode, closeReason);
-      agent.close(closeCode, closeReason);
-    },
-  };
 }
 
 const NO_PAYLOAD = Buffer.alloc(0);
@@ -92,14 +81,21 @@ class Leg implements ConnectionHandler {
 
   onData(chunk: Buffer): void {
     const walker = this.#walker;
+    const other = this.#other;
     const passing = walker.walk(chunk);
-    this.#other.#pass(passing === chunk.length ? chunk : chunk.subarray(0, passing));
-    if (this.#other.#connection.blocked) {
-      this.#connection.keepChunk();
-      this.#connection.pause();
+    if (passing > 0 && !other.#shut) {
+      other.#connection.write(passing === chunk.length ? chunk : chunk.subarray(0, passing));
+      if (other.#connection.blocked) {
+        this.#connection.keepChunk();
+        this.#connection.pause();
+      }
     }
-    if (walker.error !== null) this.#breakOff(walker.error.closeCode, walker.error.message);
-    else if (walker.closed) this.#beginEnding();
+    if (walker.error !== null) {
+      this.#shutWith(walker.error.closeCode, walker.error.message);
+      this.#lost();
+    } else if (walker.closed) {
+      this.#beginEnding();
+    }
   }
 
   onEof(): void {
@@ -115,74 +111,65 @@ class Leg implements ConnectionHandler {
     if (this.#other.#connection.gone) this.#onEnd();
   }
 
+  onShutdown(): void {
+    this.#shutWith(CloseCode.GOING_AWAY, 'hypivisor is shutting down');
+    this.#beginEnding();
+  }
+
   onDeadline(): void {
     const connection = this.#connection;
-    const other = this.#other.#connection;
-    const now = connection.now;
-    // A paused connection reports nothing: it is judged by the progress of the write that holds it up.
-    const silentMs = now - (connection.paused ? other.aliveAt : connection.aliveAt);
-    if (this.#ending) {
-      if (silentMs >= this.#limits.closingTimeoutMs) connection.destroy();
-      else connection.setDeadline(this.#limits.closingTimeoutMs - silentMs);
+    // A paused connection reports nothing: what is judged is the progress of the write that holds it up.
+    const judged = connection.paused ? this.#other.#connection : connection;
+    const silentMs = connection.now - judged.aliveAt;
+    const { pingIntervalMs, closingTimeoutMs } = this.#limits;
+    const owed = keepalive(silentMs, pingIntervalMs);
+    if (owed.action === 'dead') {
+      judged.destroy();
       return;
     }
-    const owed = keepalive(silentMs, this.#limits.pingIntervalMs);
-    if (owed.action === 'dead') {
-      (connection.paused ? other : connection).destroy();
+    if (this.#ending && !judged.blocked) {
+      const nextMs = this.#other.#connection.gone ? 0 : closingTimeoutMs - silentMs;
+      if (nextMs <= 0) judged.destroy();
+      else connection.setDeadline(nextMs);
       return;
     }
     if (owed.action === 'ping' && !connection.paused) this.#ping();
-    connection.setDeadline(owed.nextMs);
+    connection.setDeadline(this.#ending ? Math.min(closingTimeoutMs, owed.nextMs) : owed.nextMs);
   }
 
-  // What the other leg, and the relay itself, does to this one.
-
-  /** Writes bytes of the other leg's to this one. */
-  #pass(bytes: Buffer): void {
-    if (bytes.length > 0 && !this.#shut) this.#connection.write(bytes);
-  }
-
-  close(closeCode: number, closeReason: string): void {
-    this.#shutWith(closeCode, closeReason);
-    this.#other.#beginEnding();
-  }
-
-  /** Between two frames of what flows to this leg, and before any close. */
-  get #writable(): boolean {
+  /** Between two frames of what flows to this leg, and before any close: a frame may be put in. */
+  get #open(): boolean {
     const { atBoundary, closed } = this.#other.#walker;
     return atBoundary && !closed && !this.#shut;
   }
 
   #ping(): void {
-    // A blocked leg shows by draining that it is alive. The pong flows on to the other end, where an unsolicited one is legal.
-    if (this.#writable && !this.#connection.blocked) {
+    // A blocked leg shows by draining that it is alive. The pong flows on to the other end, where an unsolicited one is
+    // legal (RFC 6455, section 5.5.3).
+    if (this.#open && !this.#connection.blocked) {
       this.#connection.write(encodeFrame(this.#side, Opcode.PING, NO_PAYLOAD));
     }
   }
 
-  /** Ends our side of this leg, with a close frame where one may still be put in. */
+  /** Ends our side of this leg, after a close frame where one may still be put in. */
   #shutWith(closeCode: number, closeReason: string): void {
+    if (this.#open) this.#connection.write(encodeCloseFrame(this.#side, closeCode, closeReason));
+    this.#shutDown();
+  }
+
+  /** Ends our side of this leg. */
+  #shutDown(): void {
     if (this.#shut) return;
-    if (this.#writable) this.#connection.write(encodeCloseFrame(this.#side, closeCode, closeReason));
     this.#shut = true;
     this.#connection.end();
+    // What still comes for this leg goes nowhere, but must be read, or the other's end would not be seen.
+    this.#other.#connection.resume();
   }
 
-  /** The peer of this leg sent what is no frame. */
-  #breakOff(closeCode: number, reason: string): void {
-    this.#shutWith(closeCode, reason);
-    this.#lost();
-  }
-
-  /** Nothing more comes from this leg. */
+  /** Nothing more comes from this leg: the other is told. */
   #lost(): void {
-    const other = this.#other;
-    if (!this.#walker.closed && this.#side === 'client') {
-      other.#shutWith(CloseCode.BAD_GATEWAY, 'agent connection lost');
-    } else if (!other.#shut) {
-      other.#shut = true;
-      other.#connection.end();
-    }
+    if (this.#side === 'client') this.#other.#shutWith(CloseCode.BAD_GATEWAY, 'agent connection lost');
+    else this.#other.#shutDown();
     this.#beginEnding();
   }
 
@@ -192,8 +179,5 @@ class Leg implements ConnectionHandler {
     this.#other.#ending = true;
     this.#connection.setDeadline(this.#limits.closingTimeoutMs);
     this.#other.#connection.setDeadline(this.#limits.closingTimeoutMs);
-    // What still comes from a leg that is not relayed any more must be read, or its end would not be seen.
-    if (this.#other.#shut) this.#connection.resume();
-    if (this.#shut) this.#other.#connection.resume();
   }
 }

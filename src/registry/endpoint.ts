@@ -91,12 +91,6 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
     if (rest.length > 0) this.onData(rest);
   }
 
-  /** Begins the closing handshake. */
-  close(closeCode: number, closeReason: string): void {
-    this.#session.sendClose(closeCode, closeReason);
-    this.#connection.setDeadline(this.#context.limits.closingTimeoutMs);
-  }
-
   // ConnectionHandler
 
   onData(chunk: Buffer): void {
@@ -150,6 +144,11 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
 
   onGone(): void {
     this.#session.receiveEof();
+  }
+
+  onShutdown(): void {
+    this.#session.sendClose(CloseCode.GOING_AWAY, 'hypivisor is shutting down');
+    this.#connection.setDeadline(this.#context.limits.closingTimeoutMs);
   }
 
   // SessionSink, Outlet

@@ -6,7 +6,8 @@
  * an error handler from its first tick.
  */
 import type net from 'node:net';
-import { Deadline, type Deadlines, type Expiring } from './deadlines.ts';
+import type { Connections } from './connections.ts';
+import { Deadline, type Expiring } from './deadlines.ts';
 import type { ReadBuffer } from './read-buffer.ts';
 
 export interface ConnectionHandler {
@@ -20,6 +21,8 @@ export interface ConnectionHandler {
   onDeadline(): void;
   /** The socket is closed, by whomever; called once, and nothing is called after it. */
   onGone(): void;
+  /** The daemon is going: say goodbye, and end. */
+  onShutdown(): void;
 }
 
 /**
@@ -30,13 +33,6 @@ const HIGH_WATER_MARK = 1;
 
 /** Options every socket of ours shares, accepted or dialled. Half-open, because the relay passes each end's EOF on. */
 export const SOCKET_OPTIONS = { allowHalfOpen: true, highWaterMark: HIGH_WATER_MARK, noDelay: true } as const;
-
-/** What all connections of a daemon share. */
-export interface ConnectionContext {
-  deadlines: Deadlines;
-  /** A fault of our own, in a handler. It has cost that connection, and nobody else. */
-  onFault(error: unknown): void;
-}
 
 /** Answers caused by one chunk are joined up to this size; larger batches are written as they are, in one go. */
 const MAX_JOINED_BYTES = 64 * 1024;
@@ -79,7 +75,7 @@ export class Connection implements Expiring {
   /** What broke the connection, as the system calls it (ECONNREFUSED); null if nothing did. */
   errorCode: string | null = null;
   readonly #socket: net.Socket;
-  readonly #context: ConnectionContext;
+  readonly #all: Connections;
   readonly #readBuffer: ReadBuffer | null;
   readonly #deadline = new Deadline(this);
   #blocked = false;
@@ -89,19 +85,16 @@ export class Connection implements Expiring {
   /**
    * Takes over a socket made with SOCKET_OPTIONS.
    *
+   * @param all where it is counted until it is gone
    * @param readBuffer what the socket reads into, where it was made to read into one
    */
-  constructor(
-    socket: net.Socket,
-    context: ConnectionContext,
-    handler: ConnectionHandler,
-    readBuffer: ReadBuffer | null = null,
-  ) {
+  constructor(socket: net.Socket, all: Connections, handler: ConnectionHandler, readBuffer: ReadBuffer | null = null) {
     this.handler = handler;
-    this.aliveAt = context.deadlines.now();
+    this.aliveAt = all.deadlines.now();
     this.#socket = socket;
-    this.#context = context;
+    this.#all = all;
     this.#readBuffer = readBuffer;
+    all.add(this);
     (socket as OwnedSocket)[OWNER] = this;
     socket.on('error', onError);
     socket.on('data', onData);
@@ -117,7 +110,7 @@ export class Connection implements Expiring {
 
   /** The wheel's clock, in milliseconds. */
   get now(): number {
-    return this.#context.deadlines.now();
+    return this.#all.deadlines.now();
   }
 
   /** True while the kernel has not taken all that was written. `onDrain` follows. */
@@ -175,13 +168,17 @@ export class Connection implements Expiring {
     this.#readBuffer?.keep();
   }
 
+  shutDown(): void {
+    this.dispatch('onShutdown');
+  }
+
   /** Sets, or moves, the one deadline. */
   setDeadline(delayMs: number): void {
-    if (!this.#gone) this.#context.deadlines.set(this.#deadline, delayMs);
+    if (!this.#gone) this.#all.deadlines.set(this.#deadline, delayMs);
   }
 
   clearDeadline(): void {
-    this.#context.deadlines.clear(this.#deadline);
+    this.#all.deadlines.clear(this.#deadline);
   }
 
   onDeadline(): void {
@@ -214,10 +211,11 @@ export class Connection implements Expiring {
     this.#gone = true;
     this.#blocked = false;
     this.clearDeadline();
+    this.#all.remove(this);
     this.dispatch('onGone');
   }
 
-  dispatch(event: 'onEof' | 'onDrain' | 'onDeadline' | 'onGone'): void {
+  dispatch(event: 'onEof' | 'onDrain' | 'onDeadline' | 'onGone' | 'onShutdown'): void {
     try {
       this.handler[event]();
     } catch (error) {
@@ -226,7 +224,7 @@ export class Connection implements Expiring {
   }
 
   #fault(error: unknown): void {
-    this.#context.onFault(error);
+    this.#all.onFault(error);
     this.destroy();
   }
 

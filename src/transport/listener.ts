@@ -35,7 +35,7 @@ export class Listener {
         await this.#listenOnAll(hosts, port);
         return;
       } catch (error) {
-        await this.close();
+        this.close();
         if (port !== 0 || tries === 0 || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
       }
     }
@@ -62,7 +62,7 @@ export class Listener {
   }
 
   /** Stops accepting. Connections that are open stay open. */
-  async close(): Promise<void> {
+  close(): void {
     const servers = this.#servers;
     this.#servers = [];
     // `server.close` calls back only once all its connections are gone; the port is free at once.

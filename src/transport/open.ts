@@ -1,6 +1,7 @@
 /** Opens a connection to an address: the only place where the daemon goes out. */
 import net from 'node:net';
-import { Connection, type ConnectionContext, type ConnectionHandler, SOCKET_OPTIONS } from './connection.ts';
+import { Connection, type ConnectionHandler, SOCKET_OPTIONS } from './connection.ts';
+import type { Connections } from './connections.ts';
 import { ReadBuffer } from './read-buffer.ts';
 
 /**
@@ -10,7 +11,7 @@ import { ReadBuffer } from './read-buffer.ts';
 export function openConnection(
   address: string,
   port: number,
-  context: ConnectionContext,
+  all: Connections,
   handler: ConnectionHandler,
   onOpen: () => void,
 ): Connection {
@@ -27,7 +28,7 @@ export function openConnection(
       },
     },
   });
-  const connection = new Connection(socket, context, handler, readBuffer);
+  const connection = new Connection(socket, all, handler, readBuffer);
   socket.once('connect', onOpen);
   return connection;
 }

@@ -1,0 +1,186 @@
+/**
+ * Flags and environment → options. Flags win over the environment, the environment over defaults.
+ */
+import net from 'node:net';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { canonicalHost } from './http/authority.ts';
+import { parseOrigin } from './http/origin.ts';
+import { DEFAULT_NODE_TTL_MS, DEFAULT_SPAWN_COMMAND, type HypivisorOptions } from './options.ts';
+import { DEFAULT_PORT } from './protocol/registry.ts';
+
+export type LogFormat = 'text' | 'json';
+
+export interface RunCommand {
+  kind: 'run';
+  options: HypivisorOptions;
+  /** Null: text on a terminal, JSON otherwise. */
+  logFormat: LogFormat | null;
+  /** Null: the default file. 'none': no file. */
+  logFile: string | null;
+}
+
+export type Command = RunCommand | { kind: 'help' } | { kind: 'version' };
+
+/** The command line cannot be understood. The message is one sentence for whoever typed it. */
+export class UsageError extends Error {
+  constructor(sentence: string) {
+    super(sentence);
+    this.name = 'UsageError';
+  }
+}
+
+export const USAGE = `Usage: hypivisor [options]
+
+See and drive every coding agent you run, on every machine, from one place.
+
+Options (and their environment variables)
+  -p, --port <n>             port to listen on; 0 takes a free one    (HYPI_PORT, default ${DEFAULT_PORT})
+  -t, --node-ttl <seconds>   how long an agent that went offline stays in the roster
+                                                                      (HYPI_NODE_TTL, default ${DEFAULT_NODE_TTL_MS / 1000})
+      --host <address>       address to listen on                     (HYPI_HOST, default: this machine only,
+                             or every interface where HYPI_TOKEN is set)
+      --allow-origin <url>   a page's origin that may connect without a token; repeatable
+                                                                      (HYPI_ALLOW_ORIGIN, separated by commas)
+      --allow-host <name>    a name under which browsers may reach this daemon without a token; repeatable
+                                                                      (HYPI_ALLOW_HOST, separated by commas)
+      --spawn-command <cmd>  what starts an agent: words, or a JSON array of them
+                                                                      (HYPI_SPAWN_COMMAND, default: ${DEFAULT_SPAWN_COMMAND.join(' ')})
+      --log-format <f>       text or json, on stderr                  (HYPI_LOG_FORMAT, default: text on a terminal)
+      --log-file <path>      where to append JSON lines, or none      (HYPI_LOG_FILE, default: ~/.pi/logs/hyper-pi.jsonl)
+  -h, --help                 print this and exit
+      --version              print the version and exit
+
+Environment only
+  HYPI_TOKEN                 the key that agents and dashboards must present; without it the daemon
+                             listens on this machine only
+
+Agents connect to ws://<host>:<port>/ws, dashboards too. Ctrl-C ends it.
+`;
+
+const FLAGS = {
+  port: { type: 'string', short: 'p' },
+  'node-ttl': { type: 'string', short: 't' },
+  host: { type: 'string' },
+  'allow-origin': { type: 'string', multiple: true },
+  'allow-host': { type: 'string', multiple: true },
+  'spawn-command': { type: 'string' },
+  'log-format': { type: 'string' },
+  'log-file': { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
+} as const;
+
+/** The longest TTL, in seconds: a year. Longer ones are typing errors. */
+const MAX_TTL_SECONDS = 365 * 24 * 3600;
+
+/** @throws UsageError for an unknown flag or a bad value, whether it came as a flag or from the environment */
+export function readCommandLine(args: readonly string[], environment: NodeJS.ProcessEnv): Command {
+  const flags = parse(args);
+  if (flags.help) return { kind: 'help' };
+  if (flags.version) return { kind: 'version' };
+
+  const value = (flag: keyof typeof FLAGS, variable: string): [value: string, name: string] | null => {
+    const given = flags[flag];
+    if (typeof given === 'string') return [given, `--${flag}`];
+    const twin = environment[variable];
+    return twin ? [twin, variable] : null;
+  };
+  const list = (flag: 'allow-origin' | 'allow-host', variable: string): [values: string[], name: string] => {
+    const given = flags[flag];
+    if (given !== undefined) return [given, `--${flag}`];
+    return [(environment[variable] ?? '').split(',').flatMap((item) => item.trim() || []), variable];
+  };
+
+  const options: HypivisorOptions = {};
+  const port = value('port', 'HYPI_PORT');
+  if (port !== null) options.port = readInteger(...port, 0, 65535);
+  const ttl = value('node-ttl', 'HYPI_NODE_TTL');
+  if (ttl !== null) options.nodeTtlMs = 1000 * readNumber(...ttl, 0, MAX_TTL_SECONDS);
+  const host = value('host', 'HYPI_HOST');
+  if (host !== null) options.host = readHost(...host);
+  options.allowOrigins = readAll(list('allow-origin', 'HYPI_ALLOW_ORIGIN'), readOrigin);
+  options.allowHosts = readAll(list('allow-host', 'HYPI_ALLOW_HOST'), readHost);
+  const spawnCommand = value('spawn-command', 'HYPI_SPAWN_COMMAND');
+  if (spawnCommand !== null) options.spawnCommand = readCommand(...spawnCommand);
+  if (environment.HYPI_TOKEN) options.token = environment.HYPI_TOKEN;
+
+  const logFormat = value('log-format', 'HYPI_LOG_FORMAT');
+  const logFile = value('log-file', 'HYPI_LOG_FILE');
+  return {
+    kind: 'run',
+    options,
+    logFormat: logFormat === null ? null : readLogFormat(...logFormat),
+    logFile: logFile === null || logFile[0] === 'none' ? (logFile?.[0] ?? null) : path.resolve(logFile[0]),
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: FLAGS, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    // Node's own sentences name the flag; what follows the first one is advice on positionals.
+    const [sentence = ''] = (error as Error).message.split('. ');
+    throw new UsageError(`${sentence.replace(/\n/g, ' ')}; see --help`);
+  }
+}
+
+function readAll<T>([values, name]: [string[], string], read: (value: string, name: string) => T): T[] {
+  return values.map((value) => read(value, name));
+}
+
+function readInteger(text: string, name: string, min: number, max: number): number {
+  const number = Number(text);
+  if (!/^\d+$/.test(text) || number < min || number > max) {
+    throw new UsageError(`${name} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}`);
+  }
+  return number;
+}
+
+function readNumber(text: string, name: string, min: number, max: number): number {
+  const number = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || number < min || number > max) {
+    throw new UsageError(`${name} must be a number of seconds from ${min} to ${max}, not ${JSON.stringify(text)}`);
+  }
+  return number;
+}
+
+function readHost(text: string, name: string): string {
+  const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
+  const isName = !bare.includes(':') && canonicalHost(bare) !== null;
+  if (!isName && net.isIP(bare) === 0) {
+    throw new UsageError(`${name} must be a host name or an IP address without a port, not ${JSON.stringify(text)}`);
+  }
+  return bare;
+}
+
+function readOrigin(text: string, name: string): string {
+  const origin = parseOrigin(text.replace(/\/$/, ''));
+  if (origin === null) {
+    throw new UsageError(`${name} must be an origin such as https://example.org, not ${JSON.stringify(text)}`);
+  }
+  return origin.serialized;
+}
+
+function readCommand(text: string, name: string): string[] {
+  const words = text.trim().startsWith('[') ? parseJson(text) : text.trim().split(/\s+/);
+  const isCommand = Array.isArray(words) && words.every((word) => typeof word === 'string') && words[0];
+  if (!isCommand) {
+    throw new UsageError(`${name} must be words or a JSON array of strings, not ${JSON.stringify(text)}`);
+  }
+  return words as string[];
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function readLogFormat(text: string, name: string): LogFormat {
+  if (text !== 'text' && text !== 'json')
+    throw new UsageError(`${name} must be text or json, not ${JSON.stringify(text)}`);
+  return text;
+}

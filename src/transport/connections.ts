@@ -1,0 +1,92 @@
+/**
+ * All connections of a daemon, accepted and opened alike, what they share, and how many there may be.
+ *
+ * The bound lies below the descriptor limit, and those that have not sent an authorised request are the first to go,
+ * the oldest before the others: a flood of silent sockets pushes itself out, and never a client that speaks.
+ */
+import type { Connection } from './connection.ts';
+import { Deadline, type Deadlines } from './deadlines.ts';
+
+export class Connections {
+  readonly deadlines: Deadlines;
+  /** Hears of a fault of our own in a handler. It has cost that connection, and nobody else. */
+  readonly onFault: (error: unknown) => void;
+  /** How many may be open. */
+  max = Number.POSITIVE_INFINITY;
+  readonly #open = new Set<Connection>();
+  /** In the order they came. */
+  readonly #unproven = new Set<Connection>();
+  #onEmpty: (() => void)[] = [];
+
+  constructor(deadlines: Deadlines, onFault: (error: unknown) => void) {
+    this.deadlines = deadlines;
+    this.onFault = onFault;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Those that are open now; what comes or goes meanwhile changes nothing. */
+  [Symbol.iterator](): Iterator<Connection> {
+    return [...this.#open].values();
+  }
+
+  add(connection: Connection): void {
+    this.#open.add(connection);
+  }
+
+  remove(connection: Connection): void {
+    this.#open.delete(connection);
+    this.#unproven.delete(connection);
+    if (this.#open.size > 0) return;
+    const waiting = this.#onEmpty;
+    this.#onEmpty = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  /** For one that was just accepted, and has proved nothing yet. @returns false where there is no room for it */
+  admit(connection: Connection): boolean {
+    if (!this.#makeRoom(this.max)) return false;
+    this.#unproven.add(connection);
+    return true;
+  }
+
+  /** It has sent an authorised request: it stays. */
+  prove(connection: Connection): void {
+    this.#unproven.delete(connection);
+  }
+
+  /** Is there room for one more, of our own opening? */
+  hasRoom(): boolean {
+    return this.#makeRoom(this.max - 1);
+  }
+
+  #makeRoom(max: number): boolean {
+    if (this.#open.size <= max) return true;
+    const [oldest] = this.#unproven;
+    if (oldest === undefined) return false;
+    // Its descriptor is free at once; it is counted until the event loop has told so.
+    this.#unproven.delete(oldest);
+    oldest.destroy();
+    return true;
+  }
+
+  /** Resolves once none is open. */
+  async empty(): Promise<void> {
+    if (this.#open.size > 0) await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
+  }
+
+  /** Says goodbye on each of them, and closes by force what is not gone in time. */
+  async shutDown(timeoutMs: number): Promise<void> {
+    for (const connection of this) connection.shutDown();
+    const force = new Deadline({
+      onDeadline: () => {
+        for (const connection of this) connection.destroy();
+      },
+    });
+    this.deadlines.set(force, timeoutMs);
+    await this.empty();
+    this.deadlines.clear(force);
+  }
+}
