@@ -215,9 +215,9 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       dialKey: address?.dialKey ?? null,
     };
     new Relay(connection, this.#relays, offer, this.#targetOf(nodeId, address), rest, {
-      onOpen: () => void this.emit('relayOpened', { nodeId, remoteAddress }),
+      onOpened: () => void this.emit('relayOpened', { nodeId, remoteAddress }),
       onRefused: (reason) => void this.emit('relayRefused', { nodeId, reason }),
-      onEnd: () => void this.emit('relayClosed', { nodeId }),
+      onClosed: () => void this.emit('relayClosed', { nodeId }),
     });
   }
 

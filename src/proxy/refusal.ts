@@ -13,11 +13,9 @@ const LIMITS = { maxMessageBytes: 64 * 1024, maxFragments: 64 };
 export class Refusal implements ConnectionHandler, SessionSink {
   readonly #connection: Connection;
   readonly #session = new Session('server', LIMITS, this);
-  readonly #onEnd: () => void;
 
-  constructor(connection: Connection, rest: Buffer, sentence: string, closingTimeoutMs: number, onEnd: () => void) {
+  constructor(connection: Connection, rest: Buffer, sentence: string, closingTimeoutMs: number) {
     this.#connection = connection;
-    this.#onEnd = onEnd;
     connection.handler = this;
     this.#session.sendText(JSON.stringify({ error: sentence }));
     this.#session.sendClose(CloseCode.NORMAL);
@@ -40,9 +38,7 @@ export class Refusal implements ConnectionHandler, SessionSink {
     this.#connection.destroy();
   }
 
-  onGone(): void {
-    this.#onEnd();
-  }
+  onGone(): void {}
 
   onShutdown(): void {}
 

@@ -42,11 +42,11 @@ export interface RelayOffer extends UpgradeRequest {
 }
 
 export interface RelayEvents {
-  onOpen?: () => void;
-  /** The sentence that the client was told. */
-  onRefused?: (sentence: string) => void;
-  /** Both connections are gone, or the client's after a refusal. */
-  onEnd: () => void;
+  onOpened: () => void;
+  /** Both connections of an opened relay are gone. */
+  onClosed: () => void;
+  /** There is no relay; the client was told this sentence. */
+  onRefused: (sentence: string) => void;
 }
 
 export class Relay implements ConnectionHandler {
@@ -102,7 +102,6 @@ export class Relay implements ConnectionHandler {
 
   onGone(): void {
     this.#abort.abort();
-    this.#events.onEnd();
   }
 
   onShutdown(): void {
@@ -136,8 +135,8 @@ export class Relay implements ConnectionHandler {
     client.write(encodeUpgradeResponse(key, leg.subprotocol ?? fallbackSubprotocol, leg.extensions));
     const early = Buffer.concat(this.#early);
     this.#early = [];
-    splice(client, early, leg.connection, leg.rest, this.#context.limits, this.#events.onEnd);
-    this.#events.onOpen?.();
+    splice(client, early, leg.connection, leg.rest, this.#context.limits, this.#events.onClosed);
+    this.#events.onOpened();
   }
 
   #refuse(sentence: string): void {
@@ -145,7 +144,7 @@ export class Relay implements ConnectionHandler {
     this.#client.write(encodeUpgradeResponse(key, fallbackSubprotocol, null));
     const early = Buffer.concat(this.#early);
     this.#early = [];
-    new Refusal(this.#client, early, sentence, this.#context.limits.closingTimeoutMs, this.#events.onEnd);
-    this.#events.onRefused?.(sentence);
+    new Refusal(this.#client, early, sentence, this.#context.limits.closingTimeoutMs);
+    this.#events.onRefused(sentence);
   }
 }

@@ -1,0 +1,97 @@
+/** The daemon as users run it: the built program, in a process and a home folder of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const PROGRAM = fileURLToPath(new URL('../../dist/hypivisor.js', import.meta.url));
+
+export interface DaemonOptions {
+  args?: string[];
+  env?: NodeJS.ProcessEnv;
+  /** What starts it, before the program: `ip netns exec …`, say. */
+  launcher?: string[];
+  /** Where clients find it. */
+  host?: string;
+}
+
+export class Daemon {
+  readonly process: ChildProcess;
+  readonly home: string;
+  readonly host: string;
+  /** What it has said on stderr. */
+  stderr = '';
+  stdout = '';
+  port = 0;
+
+  private constructor(process: ChildProcess, home: string, host: string) {
+    this.process = process;
+    this.home = home;
+    this.host = host;
+    process.stderr?.on('data', (chunk) => {
+      this.stderr += chunk;
+    });
+    process.stdout?.on('data', (chunk) => {
+      this.stdout += chunk;
+    });
+  }
+
+  /** Starts it on a free port and waits until it serves. */
+  static async start({ args = [], env = {}, launcher = [], host = '127.0.0.1' }: DaemonOptions = {}): Promise<Daemon> {
+    const home = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
+    const [command, ...rest] = [...launcher, process.execPath, PROGRAM, '--port', '0', ...args];
+    const child = spawn(command as string, rest, {
+      env: { PATH: process.env.PATH, HOME: home, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const daemon = new Daemon(child, home, host);
+    await daemon.#online();
+    return daemon;
+  }
+
+  get pid(): number {
+    return this.process.pid as number;
+  }
+
+  /** `http://host:port` */
+  get origin(): string {
+    return `http://${this.host}:${this.port}`;
+  }
+
+  get registryUrl(): string {
+    return `ws://${this.host}:${this.port}/ws`;
+  }
+
+  relayUrl(nodeId: string): string {
+    return `${this.registryUrl}/agent/${encodeURIComponent(nodeId)}`;
+  }
+
+  /** Ends it, and removes its home folder. @returns its exit code, or the signal that killed it */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals> {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      const exited = once(this.process, 'exit');
+      this.process.kill(signal);
+      await exited;
+    }
+    await rm(this.home, { recursive: true, force: true });
+    return this.process.exitCode ?? (this.process.signalCode as NodeJS.Signals);
+  }
+
+  async #online(): Promise<void> {
+    for (;;) {
+      const online = this.stderr.split('\n').find((line) => line.includes('"Hypivisor online"'));
+      if (online !== undefined) {
+        this.port = JSON.parse(online).port;
+        return;
+      }
+      const heard = Promise.race([
+        once(this.process.stderr as NodeJS.ReadableStream, 'data'),
+        once(this.process, 'exit'),
+      ]);
+      await heard;
+      if (this.process.exitCode !== null) throw new Error(`the daemon did not start: ${this.stderr}`);
+    }
+  }
+}
