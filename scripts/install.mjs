@@ -5,9 +5,11 @@ import { root, run } from './run.mjs';
 
 const readJson = async (path) => JSON.parse(await readFile(new URL(path, root), 'utf8'));
 
-async function isInstalled([path, { version, optional }]) {
-  // Optional packages are builds for other platforms.
-  if (path === '' || optional) return true;
+/** Whether this machine must have a package: an optional one is some tool's native build, and only ours is needed. */
+const isNeeded = ({ optional, os, cpu, libc }) =>
+  !optional || (!libc && os?.includes(process.platform) && cpu?.includes(process.arch));
+
+async function isInstalled([path, { version }]) {
   try {
     return (await readJson(`${path}/package.json`)).version === version;
   } catch {
@@ -16,19 +18,15 @@ async function isInstalled([path, { version, optional }]) {
 }
 
 const { packages } = await readJson('package-lock.json');
-if (!(await Promise.all(Object.entries(packages).map(isInstalled))).every(Boolean)) {
+const needed = Object.entries(packages).filter(([path, entry]) => path !== '' && isNeeded(entry));
+const installed = await Promise.all(needed.map(isInstalled));
+if (installed.includes(false)) {
   process.stderr.write('Installing the development tools (npm ci)\n');
-  const shell = process.platform === 'win32'; // npm is npm.cmd there
   // Without install scripts: none is needed, and our own `prepare` would start all over.
-  const flags = [
-    '--ignore-scripts',
-    '--include=dev',
-    '--include=optional',
-    '--prefer-offline',
-    '--no-audit',
-    '--no-fund',
-  ];
-  // Run by an outer npm, this one inherits its flags: those of `npm install --global` and `npm pack --dry-run`, say.
-  const ours = ['--no-global', '--location=project', '--no-dry-run', '--no-package-lock-only', '--package-lock'];
-  await run('npm', ['ci', ...flags, ...ours], { shell });
+  const flags = ['--ignore-scripts', '--include=dev', '--include=optional', '--prefer-offline'];
+  const quiet = ['--no-audit', '--no-fund', '--no-update-notifier'];
+  // Under an outer npm, this one inherits its flags: those of `npm install --global` and `npm pack --dry-run`, say.
+  const own = ['--no-global', '--location=project', '--no-dry-run', '--no-package-lock-only', '--package-lock'];
+  // On Windows npm is npm.cmd, which takes a shell.
+  await run('npm', ['ci', ...flags, ...quiet, ...own], { shell: process.platform === 'win32' });
 }
