@@ -43,6 +43,13 @@ describe('package.json', () => {
     assert.match(await readText(program), /^#!\/usr\/bin\/env node\n/);
     for (const path of Object.values<string>(manifest.exports['.'])) await access(join(root, path));
   });
+
+  it('runs every test file: none lies deeper than the patterns of npm test reach', async () => {
+    const files = await readdir(join(root, 'test'), { recursive: true });
+    const deeper = files.filter((path) => path.endsWith('.test.ts') && path.split(/[\\/]/).length > 2);
+    assert.ok(manifest.scripts.test.endsWith(' test/*.test.ts test/*/*.test.ts'));
+    assert.deepEqual(deeper, []);
+  });
 });
 
 describe('package-lock.json', () => {
