@@ -208,14 +208,14 @@ for (const side of SIDES) {
       .record({
         opcode: fc.oneof({ weight: 20, arbitrary: fc.constantFrom(0, 1, 2, 9, 10) }, fc.nat(15)),
         fin: fc.oneof({ weight: 10, arbitrary: fc.constant(true) }, fc.boolean()),
-        payload: fc.uint8Array({ maxLength: 140 }).map((bytes) => Buffer.from(bytes)),
+        payload: fc.uint8Array({ maxLength: 140, size: 'max' }).map((bytes) => Buffer.from(bytes)),
         lengthForm: fc.oneof(
           { weight: 20, arbitrary: fc.constant(undefined) },
           fc.constantFrom(16 as const, 64 as const),
         ),
       })
       .map(({ lengthForm, ...raw }) => stream(side, [lengthForm === undefined ? raw : { ...raw, lengthForm }]));
-    const noise = fc.uint8Array({ maxLength: 16 }).map((bytes) => Buffer.from(bytes));
+    const noise = fc.uint8Array({ maxLength: 16, size: 'max' }).map((bytes) => Buffer.from(bytes));
     const anyBytes = fc.array(fc.oneof({ weight: 8, arbitrary: frame }, noise), { maxLength: 10 }).map(Buffer.concat);
 
     /**

@@ -235,10 +235,10 @@ for (const side of SIDES) {
         .record({
           opcode: fc.oneof({ weight: 12, arbitrary: fc.constantFrom(0, 1, 2, 8, 9, 10) }, fc.nat(15)),
           fin: fc.oneof({ weight: 12, arbitrary: fc.constant(true) }, fc.boolean()),
-          payload: fc.uint8Array({ maxLength: 140 }).map((bytes) => Buffer.from(bytes)),
+          payload: fc.uint8Array({ maxLength: 140, size: 'max' }).map((bytes) => Buffer.from(bytes)),
         })
         .map((raw) => stream(side, [raw]));
-      const noise = fc.uint8Array({ maxLength: 16 }).map((bytes) => Buffer.from(bytes));
+      const noise = fc.uint8Array({ maxLength: 16, size: 'max' }).map((bytes) => Buffer.from(bytes));
       const bytes = fc.array(fc.oneof({ weight: 8, arbitrary: frame }, noise), { maxLength: 8 }).map(Buffer.concat);
       fc.assert(
         fc.property(bytes, sizes, (whole, list) => {

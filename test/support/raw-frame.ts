@@ -40,7 +40,9 @@ export function rawFrame(frame: RawFrame): Buffer {
 
 /** A copy of the payload, byte by byte as section 5.3 of RFC 6455 words it. */
 export function masked(payload: Buffer, maskingKey: Buffer): Buffer {
-  return Buffer.from(payload.map((octet, i) => octet ^ (maskingKey[i % 4] as number)));
+  const out = Buffer.alloc(payload.length);
+  for (let i = 0; i < payload.length; i++) out[i] = (payload[i] as number) ^ (maskingKey[i % 4] as number);
+  return out;
 }
 
 export interface ReadFrame {
