@@ -1,6 +1,5 @@
 /** A dashboard or an agent's uplink as anyone would write it with `ws`: messages in the order they came. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { type ClientOptions, WebSocket } from 'ws';
 
 // biome-ignore lint/suspicious/noExplicitAny: what the daemon says is what the tests look into
@@ -21,7 +20,10 @@ export class Client {
 
   constructor(url: string, protocols: string[] = [], options: ClientOptions = {}) {
     this.socket = new WebSocket(url, protocols, options);
-    this.closed = once(this.socket, 'close').then(([code, reason]) => ({ code, reason: String(reason) }));
+    // Not `once`, which would reject on an error that comes before the close.
+    this.closed = new Promise((resolve) => {
+      this.socket.once('close', (code, reason) => resolve({ code, reason: String(reason) }));
+    });
     this.socket.on('error', () => {});
     this.socket.on('message', (payload, isBinary) => {
       this.#queue.push({ payload: payload as Buffer, isBinary });
