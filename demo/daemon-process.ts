@@ -1,0 +1,110 @@
+/** The built daemon, in a process and a home folder of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const PROGRAM = fileURLToPath(new URL('../dist/hypivisor.js', import.meta.url));
+
+/** An agent that the daemon starts outlives it. Nothing of the demo may, so there is nothing to start. */
+const NO_SPAWN = ['--spawn-command', 'no-agents-are-started-in-the-demo'];
+
+/** The daemon needs 3 s at most. */
+const STOP_TIMEOUT_MS = 5000;
+
+export class DaemonProcess {
+  readonly port: number;
+  readonly #child: ChildProcess;
+  readonly #home: string;
+
+  private constructor(child: ChildProcess, home: string, port: number) {
+    this.#child = child;
+    this.#home = home;
+    this.port = port;
+    // Whatever befalls the demo itself, the daemon does not stay behind.
+    process.once('exit', () => child.kill('SIGKILL'));
+  }
+
+  /**
+   * Starts the daemon for this machine alone, and waits until it serves.
+   *
+   * @param wantedPort where that is in use, a free one is taken
+   * @param nodeTtlSeconds how long an agent that went offline stays in the roster
+   * @throws Error with what the daemon said where it does not start
+   */
+  static async start(wantedPort: number, nodeTtlSeconds: number): Promise<DaemonProcess> {
+    const home = await mkdtemp(join(tmpdir(), 'hypivisor-demo-'));
+    try {
+      for (const port of [wantedPort, 0]) {
+        const child = launch(port, nodeTtlSeconds, home);
+        const { port: takenPort, msg } = await firstEvent(child);
+        if (takenPort !== undefined) return new DaemonProcess(child, home, takenPort);
+        if (!msg.includes('is in use')) throw new Error(msg);
+      }
+      throw new Error('no port is free');
+    } catch (error) {
+      await rm(home, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** Resolves once it has ended, by whomever. */
+  async ended(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
+  }
+
+  /** Ends it, and removes its home folder. */
+  async stop(): Promise<void> {
+    const force = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    this.#child.kill('SIGTERM');
+    await this.ended();
+    clearTimeout(force);
+    await rm(this.#home, { recursive: true, force: true });
+  }
+}
+
+function launch(port: number, nodeTtlSeconds: number, home: string): ChildProcess {
+  const flags = ['--port', String(port), '--node-ttl', String(nodeTtlSeconds), '--log-format', 'json'];
+  // What is set for a daemon of the user's own is not meant for this one.
+  const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('HYPI_'));
+  return spawn(process.execPath, [PROGRAM, ...flags, '--log-file', 'none', ...NO_SPAWN], {
+    env: { ...Object.fromEntries(environment), HOME: home, USERPROFILE: home },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+}
+
+interface LogLine {
+  level: string;
+  msg: string;
+  port?: number;
+}
+
+/** Its "Hypivisor online", which has the port, or what it says instead. */
+async function firstEvent(child: ChildProcess): Promise<LogLine> {
+  const stderr = child.stderr as NodeJS.ReadableStream;
+  const lines = createInterface({ input: stderr });
+  const said: string[] = [];
+  const event = await new Promise<LogLine>((resolve) => {
+    lines.on('line', (line) => {
+      said.push(line);
+      const event = parse(line);
+      if (event?.msg === 'Hypivisor online' || event?.level === 'error') resolve(event);
+    });
+    lines.on('close', () => resolve({ level: 'error', msg: `the daemon ended: ${said.join('\n')}` }));
+  });
+  lines.close();
+  // What it says from now on is dropped, but read, for a full pipe would hold it up.
+  stderr.resume();
+  return event;
+}
+
+function parse(line: string): LogLine | null {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}
