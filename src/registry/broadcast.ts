@@ -34,15 +34,17 @@ export class Subscription {
 }
 
 export interface BroadcastOptions {
-  /** What may wait for one subscriber, in bytes; raised to twice the `init` where that is more. */
+  /** What may wait for one subscriber, in bytes; never less than the `init` that would take its place. */
   budgetBytes: number;
+  /** The size of the `init` of this moment. */
+  initBytes: () => number;
   /** The `init` frame of this moment. */
   initFrame: () => Buffer;
   /** Runs a function once, at the end of the tick. */
   schedule: (flush: () => void) => void;
 }
 
-/** The most that goes to a connection in one write, so that a slow one shows progress while a large roster is sent. */
+/** A backlog is joined up to so much a write: few writes to catch up, and a slow connection shows progress in between. */
 const MAX_WRITE_BYTES = 256 * 1024;
 
 export class Broadcast {
@@ -80,7 +82,7 @@ export class Broadcast {
     this.flush();
     const subscription = new Subscription(outlet);
     this.#subscriptions.add(subscription);
-    this.#sendInit(subscription);
+    outlet.write(this.#options.initFrame());
     return subscription;
   }
 
@@ -92,12 +94,12 @@ export class Broadcast {
   /** The outlet's connection has written all it had. */
   drained(subscription: Subscription): void {
     if (subscription.lagging) {
-      subscription.lagging = false;
-      // What is pending goes into this `init` too, and must not follow it.
+      // What is pending is in this `init` too: it goes to the others first.
       this.flush();
-      this.#sendInit(subscription);
+      subscription.lagging = false;
+      subscription.outlet.write(this.#options.initFrame());
     } else {
-      this.#pump(subscription);
+      pump(subscription);
     }
   }
 
@@ -109,8 +111,9 @@ export class Broadcast {
     }
     subscription.backlog.push(bytes);
     subscription.backlogBytes += bytes.length;
-    const { budgetBytes, initFrame } = this.#options;
-    if (subscription.backlogBytes > budgetBytes && subscription.backlogBytes > 2 * initFrame().length) {
+    const { budgetBytes, initBytes } = this.#options;
+    if (subscription.backlogBytes > Math.max(budgetBytes, initBytes())) {
+      // Whole frames, none of them begun: what else goes to the connection meanwhile finds no frame cut in two.
       subscription.backlog = [];
       subscription.backlogBytes = 0;
       subscription.lagging = true;
@@ -118,27 +121,19 @@ export class Broadcast {
       subscription.outlet.onLagging();
     }
   }
+}
 
-  #sendInit(subscription: Subscription): void {
-    const frame = this.#options.initFrame();
-    for (let at = 0; at < frame.length; at += MAX_WRITE_BYTES) {
-      subscription.backlog.push(frame.subarray(at, at + MAX_WRITE_BYTES));
-    }
-    subscription.backlogBytes += frame.length;
-    this.#pump(subscription);
+/** Writes from the backlog until the outlet is blocked again. */
+function pump(subscription: Subscription): void {
+  const { outlet, backlog } = subscription;
+  let written = 0;
+  while (written < backlog.length && !outlet.blocked) {
+    const from = written;
+    let bytes = 0;
+    do bytes += (backlog[written++] as Buffer).length;
+    while (written < backlog.length && bytes + (backlog[written] as Buffer).length <= MAX_WRITE_BYTES);
+    subscription.backlogBytes -= bytes;
+    outlet.write(written - from === 1 ? (backlog[from] as Buffer) : Buffer.concat(backlog.slice(from, written), bytes));
   }
-
-  #pump(subscription: Subscription): void {
-    const { outlet, backlog } = subscription;
-    let written = 0;
-    while (written < backlog.length && !outlet.blocked) {
-      const from = written;
-      let bytes = 0;
-      do bytes += (backlog[written++] as Buffer).length;
-      while (written < backlog.length && bytes + (backlog[written] as Buffer).length <= MAX_WRITE_BYTES);
-      subscription.backlogBytes -= bytes;
-      outlet.write(written - from === 1 ? (backlog[from] as Buffer) : Buffer.concat(backlog.slice(from, written)));
-    }
-    backlog.splice(0, written);
-  }
+  backlog.splice(0, written);
 }

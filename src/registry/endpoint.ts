@@ -19,6 +19,8 @@ import { readNodeInfo } from './node-info.ts';
 import type { Roster } from './roster.ts';
 import { encodeError, encodeResult, parseRequest, RpcError } from './rpc.ts';
 
+const NO_PAYLOAD = Buffer.alloc(0);
+
 export interface EndpointLimits extends MessageLimits {
   /** A roster larger than this, in bytes, waits for the first message of a connection that is no browser's. */
   eagerInitBytes: number;
@@ -63,10 +65,10 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
   readonly #registeredFrom: string;
   #greeted = false;
   #subscription: Subscription | null = null;
-  /** Requests that wait until the peer has read some answers. */
-  #waiting: Request[] = [];
+  /** What came while too many answers were unread, in order. */
+  #waiting: string[] = [];
   #inFlight = 0;
-  /** When the frame or message began that is not whole yet. */
+  /** When the frame or message began that is not whole yet, or when we went on reading it. */
   #owedSince: number | null = null;
   #laggingSince: number | null = null;
   #pingAllowance: number;
@@ -85,7 +87,6 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
     this.#registeredFrom = connection.remoteAddress;
     this.#pingAllowance = 2 * context.limits.maxPingsPerSecond;
     connection.handler = this;
-    connection.setDeadline(context.limits.pingIntervalMs);
     if (fromBrowser || context.roster.initBytes <= context.limits.eagerInitBytes) this.#greet();
     else connection.setDeadline(context.limits.initDelayMs);
     if (rest.length > 0) this.onData(rest);
@@ -95,8 +96,13 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
 
   onData(chunk: Buffer): void {
     this.#session.receive(chunk);
-    if (!this.#session.owed) this.#owedSince = null;
-    else this.#owedSince ??= this.#connection.now;
+    if (!this.#session.owed) {
+      this.#owedSince = null;
+    } else if (this.#owedSince === null) {
+      this.#owedSince = this.#connection.now;
+      // Before the greeting the deadline is near, and sees to this too.
+      if (this.#greeted) this.#awaitDeadline();
+    }
   }
 
   onEof(): void {
@@ -120,7 +126,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
     this.#greet();
     const { frameTimeoutMs, laggardTimeoutMs, pingIntervalMs } = this.#context.limits;
     const now = this.#connection.now;
-    if (this.#owedSince !== null && now - this.#owedSince >= frameTimeoutMs) {
+    if (this.#readingSince !== null && now - this.#readingSince >= frameTimeoutMs) {
       this.#session.fail(CloseCode.POLICY_VIOLATION, 'message took too long');
       return;
     }
@@ -129,17 +135,14 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
       this.#session.fail(CloseCode.TRY_AGAIN_LATER, 'too far behind');
       return;
     }
-    const owed = keepalive(now - this.#connection.aliveAt, pingIntervalMs);
-    if (owed.action === 'dead') {
+    const due = keepalive(now - this.#connection.aliveAt, pingIntervalMs);
+    if (due.action === 'dead') {
       this.#connection.destroy();
       return;
     }
     // A blocked connection shows by draining that it is alive; a ping would only join the queue.
-    if (owed.action === 'ping' && !this.#connection.blocked) this.#session.sendPing(NO_PAYLOAD);
-    let nextMs = owed.nextMs;
-    if (this.#owedSince !== null) nextMs = Math.min(nextMs, this.#owedSince + frameTimeoutMs - now);
-    if (this.#laggingSince !== null) nextMs = Math.min(nextMs, this.#laggingSince + laggardTimeoutMs - now);
-    this.#connection.setDeadline(nextMs);
+    if (due.action === 'ping' && !this.#connection.blocked) this.#session.sendPing(NO_PAYLOAD);
+    this.#awaitDeadline(due.nextMs);
   }
 
   onGone(): void {
@@ -147,6 +150,11 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
   }
 
   onShutdown(): void {
+    // "The application MUST NOT send any more data frames after sending a Close frame." (RFC 6455, section 5.5.1)
+    this.#unsubscribe();
+    this.#waiting = [];
+    // All that is left to read is the peer's close.
+    this.#connection.resume();
     this.#session.sendClose(CloseCode.GOING_AWAY, 'hypivisor is shutting down');
     this.#connection.setDeadline(this.#context.limits.closingTimeoutMs);
   }
@@ -163,25 +171,22 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
 
   onLagging(): void {
     this.#laggingSince = this.#connection.now;
-    this.#connection.setDeadline(this.#context.limits.laggardTimeoutMs);
+    this.#awaitDeadline();
   }
 
   onMessage(payload: Buffer, opcode: DataOpcode): void {
+    // What is owed behind it has begun in this very chunk.
+    this.#owedSince = null;
     if (opcode === Opcode.BINARY) {
       this.#greet();
       return;
     }
-    try {
-      const request = parseRequest(payload.toString());
-      if (this.#waiting.length > 0 || this.#congested()) {
-        this.#waiting.push(request);
-        this.#connection.pause();
-      } else {
-        this.#serve(request);
-      }
-    } catch (error) {
-      this.#greet();
-      this.#refuse(undefined, error);
+    const text = payload.toString();
+    if (this.#waiting.length === 0 && !this.#congested()) {
+      this.#serve(text);
+    } else {
+      this.#waiting.push(text);
+      this.#stopReading();
     }
   }
 
@@ -192,6 +197,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
     this.#pingAllowance = Math.min(2 * maxPingsPerSecond, this.#pingAllowance + regained) - 1;
     this.#pingedAt = now;
     if (this.#pingAllowance < 0) this.#session.fail(CloseCode.POLICY_VIOLATION, 'too many pings');
+    else if (this.#congested()) this.#stopReading();
   }
 
   onClosed(_close: Close): void {
@@ -206,34 +212,44 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
 
   // Requests
 
-  #serve(request: Request): void {
-    if (request.method !== 'register') this.#greet();
+  #serve(text: string): void {
+    let id: RequestId | undefined;
     try {
-      switch (request.method) {
-        case 'register':
-          this.#register(request);
-          break;
-        case 'deregister':
-          this.#deregister(request);
-          break;
-        case 'list_nodes':
-          this.#answer(request.id, this.#context.roster.nodesJson);
-          break;
-        case 'ping':
-          this.#answer(request.id, this.#health());
-          break;
-        case 'list_directories':
-          this.#ask(request.id, () => this.#context.host.listDirectories(request.params ?? {}));
-          break;
-        case 'spawn_agent':
-          this.#spawnAgent(request);
-          break;
-        default:
-          throw new RpcError(`Method not found: ${request.method}`);
-      }
+      const request = parseRequest(text);
+      id = request.id;
+      // Its answer must not come before the roster; who registers has an empty one.
+      if (request.method !== 'register') this.#greet();
+      this.#perform(request);
     } catch (error) {
       this.#greet();
-      this.#refuse(request.id, error);
+      this.#refuse(id, error);
+    }
+  }
+
+  /** @throws RpcError what the caller is told */
+  #perform(request: Request): void {
+    const { roster, host } = this.#context;
+    switch (request.method) {
+      case 'register':
+        this.#register(request);
+        break;
+      case 'deregister':
+        this.#deregister(request);
+        break;
+      case 'list_nodes':
+        this.#answer(request.id, roster.nodesJson);
+        break;
+      case 'ping':
+        this.#answer(request.id, this.#health());
+        break;
+      case 'list_directories':
+        this.#ask(request.id, () => host.listDirectories(request.params ?? {}));
+        break;
+      case 'spawn_agent':
+        this.#spawnAgent(request);
+        break;
+      default:
+        throw new RpcError(`Method not found: ${request.method}`);
     }
   }
 
@@ -242,8 +258,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
     // Who registers needs no roster, from now on and for good.
     this.#unsubscribe();
     if (!this.#greeted) {
-      this.#greeted = true;
-      this.#connection.setDeadline(this.#context.limits.pingIntervalMs);
+      this.#setGreeted();
       this.write(this.#context.roster.emptyInit);
     }
     this.#answer(id, '{"status":"registered"}');
@@ -270,13 +285,18 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
     if (this.#inFlight === this.#context.limits.maxConcurrentRequests) {
       throw new RpcError(`Too many requests at once: ${this.#inFlight}`);
     }
+    void this.#answerLater(id, ask);
+  }
+
+  async #answerLater(id: RequestId | undefined, ask: () => Promise<unknown>): Promise<void> {
     this.#inFlight++;
-    ask()
-      .then(
-        (result) => this.#answer(id, JSON.stringify(result)),
-        (error: unknown) => this.#refuse(id, error),
-      )
-      .finally(() => this.#inFlight--);
+    try {
+      this.#answer(id, JSON.stringify(await ask()));
+    } catch (error) {
+      this.#refuse(id, error);
+    } finally {
+      this.#inFlight--;
+    }
   }
 
   #answer(id: RequestId | undefined, result: string): void {
@@ -296,20 +316,58 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
     return this.#connection.unsentBytes > this.#context.limits.maxUnreadBytes;
   }
 
+  #stopReading(): void {
+    if (this.#connection.paused) return;
+    this.#connection.pause();
+    // The answers in hand are written after this chunk. Where the kernel takes them all at once, nothing will drain.
+    setImmediate(() => this.#serveWaiting());
+  }
+
   #serveWaiting(): void {
     let served = 0;
-    while (served < this.#waiting.length && !this.#congested()) this.#serve(this.#waiting[served++] as Request);
+    while (served < this.#waiting.length && !this.#congested()) this.#serve(this.#waiting[served++] as string);
     this.#waiting.splice(0, served);
-    if (this.#waiting.length === 0) this.#connection.resume();
+    if (!this.#connection.paused || this.#waiting.length > 0 || this.#congested()) return;
+    this.#connection.resume();
+    // It could not go on while we did not read.
+    if (this.#owedSince !== null) this.#owedSince = this.#connection.now;
+    this.#awaitDeadline();
+  }
+
+  // Deadlines
+
+  /** When the frame or message began that we are reading and the peer has not finished. */
+  get #readingSince(): number | null {
+    return this.#connection.paused ? null : this.#owedSince;
+  }
+
+  /**
+   * Sets the one deadline to the first moment at which something is due.
+   *
+   * @param keepaliveMs when the keepalive is; an interval from now where the peer has just given a sign of life
+   */
+  #awaitDeadline(keepaliveMs = this.#context.limits.pingIntervalMs): void {
+    // The closing handshake has set its own.
+    if (this.#session.state !== SessionState.OPEN) return;
+    const { frameTimeoutMs, laggardTimeoutMs } = this.#context.limits;
+    const now = this.#connection.now;
+    let dueMs = keepaliveMs;
+    if (this.#readingSince !== null) dueMs = Math.min(dueMs, this.#readingSince + frameTimeoutMs - now);
+    if (this.#laggingSince !== null) dueMs = Math.min(dueMs, this.#laggingSince + laggardTimeoutMs - now);
+    this.#connection.setDeadline(Math.max(0, dueMs));
   }
 
   // The roster
 
   #greet(): void {
     if (this.#greeted) return;
-    this.#greeted = true;
-    this.#connection.setDeadline(this.#context.limits.pingIntervalMs);
+    this.#setGreeted();
     this.#subscription = this.#context.roster.subscribe(this);
+  }
+
+  #setGreeted(): void {
+    this.#greeted = true;
+    this.#awaitDeadline();
   }
 
   #unsubscribe(): void {
@@ -319,5 +377,3 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
     this.#laggingSince = null;
   }
 }
-
-const NO_PAYLOAD = Buffer.alloc(0);

@@ -1,6 +1,5 @@
 /**
- * Who is in the roster: state and commands in, events out. No socket, no clock: `now` comes in, in milliseconds since
- * the Unix epoch.
+ * Who is in the roster: state and commands in, events out. No socket, no clock: `now` comes in.
  *
  *                    register                      owner's connection ends
  *   (unknown) ─────────────────▶ active ──────────────────────────────────────▶ offline
@@ -18,6 +17,14 @@ import { RpcError } from './rpc.ts';
 
 /** Whoever registers: compared by identity only. */
 export type Owner = object;
+
+/** A moment, in milliseconds, on two clocks: a node shows the one on the wall, and that may be set back. */
+export interface Moment {
+  /** Since the Unix epoch. */
+  readonly unixMs: number;
+  /** Since whenever; never set. What the TTL is counted on. */
+  readonly steadyMs: number;
+}
 
 /** How to reach an agent. */
 export interface AgentAddress {
@@ -40,6 +47,7 @@ interface Entry {
   node: Node;
   /** The node as JSON, encoded once per change however many rosters it goes into. */
   json: string;
+  jsonBytes: number;
   /** Null while offline. */
   owner: Owner | null;
   place: string;
@@ -52,11 +60,12 @@ export class Registry {
   readonly #entries = new Map<string, Entry>();
   /** A port belongs to one process, so a place holds one node. */
   readonly #idByPlace = new Map<string, string>();
-  /** When each offline node expires. All wait equally long, so insertion order is the order they expire in. */
+  /** When each offline node expires, on the steady clock. All wait equally long: the first in is the first to go. */
   readonly #expiry = new Map<string, number>();
   /** The id a connection registered last, also once it owns it no more. */
   readonly #lastIds = new WeakMap<Owner, string>();
-  #initJson: string | null = null;
+  /** All nodes' JSON together. */
+  #jsonBytes = 0;
 
   constructor(limits: RegistryLimits) {
     this.#limits = limits;
@@ -66,7 +75,7 @@ export class Registry {
     return this.#entries.size;
   }
 
-  /** When the next offline node expires, in the same time as `now`; null if none is offline. */
+  /** When the next offline node expires, on the steady clock; null if none is offline. */
   get nextExpiry(): number | null {
     for (const expiresAt of this.#expiry.values()) return expiresAt;
     return null;
@@ -76,7 +85,7 @@ export class Registry {
    * @param registeredFrom the peer address of the connection
    * @throws RpcError where the roster is full; nothing has changed then
    */
-  register(owner: Owner, info: NodeInfo, registeredFrom: string, now: number): RosterEvent[] {
+  register(owner: Owner, info: NodeInfo, registeredFrom: string, now: Moment): RosterEvent[] {
     const place = placeOf(info, registeredFrom);
     // What it replaces: the connection's former node under another id, and whoever stood in its place.
     const replaced = new Set<string>();
@@ -93,22 +102,15 @@ export class Registry {
     for (const id of replaced) events.push(this.#remove(id));
 
     const before = this.#entries.get(info.id);
-    if (before !== undefined) this.#leavePlace(before);
-    const node: Node = {
-      id: info.id,
-      machine: info.machine,
-      cwd: info.cwd,
-      port: info.port,
-      status: NodeStatus.ACTIVE,
-      last_seen: toSeconds(now),
-    };
-    if (info.pid !== undefined) node.pid = info.pid;
+    if (before !== undefined) this.#leave(before);
+    const node = activeNode(info, now);
     const dialKey = info.dialKey ?? null;
-    this.#entries.set(info.id, { node, json: JSON.stringify(node), owner, place, registeredFrom, dialKey });
+    const entry: Entry = { node, json: '', jsonBytes: 0, owner, place, registeredFrom, dialKey };
+    this.#encode(entry);
+    this.#entries.set(info.id, entry);
     this.#idByPlace.set(place, info.id);
     this.#expiry.delete(info.id);
     this.#lastIds.set(owner, info.id);
-    this.#initJson = null;
     events.push({ event: 'node_joined', node });
     return events;
   }
@@ -129,32 +131,26 @@ export class Registry {
   }
 
   /** The connection has ended. What it owns is offline from now on, and is removed after the TTL. */
-  disconnect(owner: Owner, now: number): RosterEvent[] {
+  disconnect(owner: Owner, now: Moment): RosterEvent[] {
     const id = this.#ownedId(owner);
     if (id === null) return [];
     const entry = this.#entries.get(id) as Entry;
     const seconds = toSeconds(now);
     entry.owner = null;
     entry.node = { ...entry.node, status: NodeStatus.OFFLINE, offline_since: seconds, last_seen: seconds };
-    entry.json = JSON.stringify(entry.node);
-    this.#expiry.set(id, now + this.#limits.nodeTtlMs);
-    this.#initJson = null;
+    this.#encode(entry);
+    this.#expiry.set(id, now.steadyMs + this.#limits.nodeTtlMs);
     return [{ event: 'node_offline', id }];
   }
 
   /** Removes what has been offline for the TTL. */
-  expire(now: number): RosterEvent[] {
+  expire(now: Moment): RosterEvent[] {
     const events: RosterEvent[] = [];
     for (const [id, expiresAt] of this.#expiry) {
-      if (expiresAt > now) break;
+      if (expiresAt > now.steadyMs) break;
       events.push(this.#remove(id));
     }
     return events;
-  }
-
-  /** Has this connection ever registered a node? */
-  hasRegistered(owner: Owner): boolean {
-    return this.#lastIds.has(owner);
   }
 
   get(id: string): Node | null {
@@ -175,10 +171,14 @@ export class Registry {
     return `[${nodes.join(',')}]`;
   }
 
-  /** The `init` push; the same string until the roster changes. */
+  /** The `init` push. */
   get initJson(): string {
-    this.#initJson ??= encodeInit(this.nodesJson);
-    return this.#initJson;
+    return encodeInit(this.nodesJson);
+  }
+
+  /** How long `initJson` is in bytes, told without encoding it: whoever connects asks. */
+  get initBytes(): number {
+    return EMPTY_INIT_BYTES + this.#jsonBytes + Math.max(0, this.size - 1);
   }
 
   #ownedId(owner: Owner): string | null {
@@ -186,16 +186,24 @@ export class Registry {
     return id !== undefined && this.#entries.get(id)?.owner === owner ? id : null;
   }
 
+  #encode(entry: Entry): void {
+    this.#jsonBytes -= entry.jsonBytes;
+    entry.json = JSON.stringify(entry.node);
+    entry.jsonBytes = Buffer.byteLength(entry.json);
+    this.#jsonBytes += entry.jsonBytes;
+  }
+
   #remove(id: string): RosterEvent {
-    this.#leavePlace(this.#entries.get(id) as Entry);
+    this.#leave(this.#entries.get(id) as Entry);
     this.#entries.delete(id);
     this.#expiry.delete(id);
-    this.#initJson = null;
     return { event: 'node_removed', id };
   }
 
-  #leavePlace(entry: Entry): void {
-    if (this.#idByPlace.get(entry.place) === entry.node.id) this.#idByPlace.delete(entry.place);
+  /** The entry is about to go, or another takes its seat. */
+  #leave(entry: Entry): void {
+    this.#jsonBytes -= entry.jsonBytes;
+    this.#idByPlace.delete(entry.place);
   }
 }
 
@@ -204,11 +212,20 @@ export function encodeInit(nodesJson: string): string {
   return `{"event":"init","nodes":${nodesJson},"protocol_version":"${PROTOCOL_VERSION}"}`;
 }
 
+const EMPTY_INIT_BYTES = encodeInit('[]').length;
+
+/** Whatever status it sent: who registers is there. */
+function activeNode({ id, machine, cwd, port, pid }: NodeInfo, now: Moment): Node {
+  const node: Node = { id, machine, cwd, port, status: NodeStatus.ACTIVE, last_seen: toSeconds(now) };
+  if (pid !== undefined) node.pid = pid;
+  return node;
+}
+
 /** The same machine and port from the same peer address: two laptops may both be called ubuntu. */
 function placeOf(info: NodeInfo, registeredFrom: string): string {
   return `${info.port} ${registeredFrom} ${info.machine}`;
 }
 
-function toSeconds(ms: number): number {
-  return Math.floor(ms / 1000);
+function toSeconds(now: Moment): number {
+  return Math.floor(now.unixMs / 1000);
 }

@@ -7,7 +7,7 @@ import type { Node, RosterEvent } from '../protocol/registry.ts';
 import { Deadline, type Deadlines, type Expiring } from '../transport/deadlines.ts';
 import { Broadcast, type Outlet, type Subscription } from './broadcast.ts';
 import type { NodeInfo } from './node-info.ts';
-import { type AgentAddress, type Deregistration, encodeInit, type Owner, Registry } from './registry.ts';
+import { type AgentAddress, type Deregistration, encodeInit, type Moment, type Owner, Registry } from './registry.ts';
 
 export interface RosterOptions {
   nodeTtlMs: number;
@@ -34,6 +34,7 @@ export class Roster implements Expiring {
     this.#registry = new Registry(options);
     this.#broadcast = new Broadcast({
       budgetBytes: options.backlogBudgetBytes,
+      initBytes: () => this.#registry.initBytes,
       initFrame: () => this.#frame(),
       schedule: setImmediate,
     });
@@ -47,8 +48,9 @@ export class Roster implements Expiring {
     return this.#registry.nodesJson;
   }
 
+  /** The encoded roster's size. Asked for by everyone who connects, so it costs no encoding. */
   get initBytes(): number {
-    return this.#frame().length;
+    return this.#registry.initBytes;
   }
 
   get emptyInit(): Buffer {
@@ -69,7 +71,7 @@ export class Roster implements Expiring {
 
   /** @throws RpcError see `Registry.register` */
   register(owner: Owner, info: NodeInfo, registeredFrom: string): void {
-    this.#changed(this.#registry.register(owner, info, registeredFrom, Date.now()));
+    this.#changed(this.#registry.register(owner, info, registeredFrom, this.#now()));
   }
 
   /** @throws RpcError see `Registry.deregister` */
@@ -80,7 +82,7 @@ export class Roster implements Expiring {
   }
 
   disconnect(owner: Owner): void {
-    this.#changed(this.#registry.disconnect(owner, Date.now()));
+    this.#changed(this.#registry.disconnect(owner, this.#now()));
     this.#awaitExpiry();
   }
 
@@ -97,7 +99,7 @@ export class Roster implements Expiring {
   }
 
   onDeadline(): void {
-    this.#changed(this.#registry.expire(Date.now()));
+    this.#changed(this.#registry.expire(this.#now()));
     this.#awaitExpiry();
   }
 
@@ -106,8 +108,13 @@ export class Roster implements Expiring {
   }
 
   #awaitExpiry(): void {
+    const { deadlines } = this.#options;
     const nextExpiry = this.#registry.nextExpiry;
-    if (nextExpiry !== null) this.#options.deadlines.set(this.#expiry, Math.max(0, nextExpiry - Date.now()));
+    if (nextExpiry !== null) deadlines.set(this.#expiry, Math.max(0, nextExpiry - deadlines.now()));
+  }
+
+  #now(): Moment {
+    return { unixMs: Date.now(), steadyMs: this.#options.deadlines.now() };
   }
 
   #changed(events: readonly RosterEvent[]): void {
