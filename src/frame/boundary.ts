@@ -62,7 +62,7 @@ export class BoundaryWalker {
   walk(chunk: Buffer): number {
     const end = chunk.length;
     let at = 0;
-    if (this.#closed || this.#error !== null) return 0;
+    if (this.#error !== null) return 0;
     for (;;) {
       if (this.#remaining > 0) {
         const skipped = Math.min(this.#remaining, end - at);
@@ -71,7 +71,7 @@ export class BoundaryWalker {
         if (this.#remaining > 0) return at;
       }
       if (this.#inClose) {
-        this.#inClose = false;
+        // Now and at every later call: the close was the last frame.
         this.#closed = true;
         return at;
       }

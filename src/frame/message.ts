@@ -119,7 +119,6 @@ export class MessageAssembler implements FrameSink {
     this.#announcedBytes = 0;
     this.#gathered = null;
     this.#gatheredLength = 0;
-    this.#utf8.reset();
     this.#sink.onMessage(payload, opcode as DataOpcode);
   }
 

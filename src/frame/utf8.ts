@@ -20,6 +20,7 @@ function startOfLastCodePoint(piece: Buffer, from: number): number {
   return at;
 }
 
+/** One serves text after text: where a text may end, nothing of it is left. */
 export class Utf8Validator {
   #owed = 0;
   #lower = 0x80;
@@ -43,12 +44,6 @@ export class Utf8Validator {
       if (!this.#step(piece[at] as number)) return false;
     }
     return true;
-  }
-
-  reset(): void {
-    this.#owed = 0;
-    this.#lower = 0x80;
-    this.#upper = 0xbf;
   }
 
   #step(byte: number): boolean {

@@ -70,7 +70,10 @@ const bytes = (maxLength: number, minLength = 0) =>
   fc.uint8Array({ minLength, maxLength, size: 'max' }).map((list) => Buffer.from(list));
 const control = fc.record({ opcode: fc.constantFrom(9, 10), payload: bytes(125) });
 
-/** A message in up to six fragments, one more than may be, with control frames between. */
+/**
+ * A message in up to six fragments, one more than may be, with control frames between. Texts are valid here: `ws` judges
+ * them at their end, a Session at the offending byte.
+ */
 const message = fc
   .record({
     text: fc.option(fc.string({ unit: 'binary', maxLength: 60, size: 'max' })),

@@ -376,6 +376,17 @@ describe('memory and copies', () => {
     assert.deepEqual(sizes, [1024, 1500]);
   });
 
+  it('keeps no buffer from one message to the next, for most connections are idle most of the time', (t) => {
+    const frames = [
+      { opcode: 2, payload: Buffer.alloc(700), fin: false },
+      { opcode: 0, payload: Buffer.alloc(100) },
+    ];
+    const allocate = t.mock.method(Buffer, 'allocUnsafeSlow');
+    assert.equal(assemble([stream([...frames, ...frames])]).length, 2);
+    assert.equal(allocate.mock.callCount(), 2);
+    allocate.mock.restore();
+  });
+
   it('allocates nothing for a large frame that is announced and never sent', (t) => {
     const allocate = t.mock.method(Buffer, 'allocUnsafeSlow');
     const limits = { maxMessageBytes: 2 ** 30, maxFragments: 10 };

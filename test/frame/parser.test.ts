@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { FrameParser } from '../../src/frame/parser.ts';
 import { CloseCode, ProtocolError, type Side } from '../../src/frame/vocabulary.ts';
@@ -7,6 +10,9 @@ import { chop, chopBy } from '../support/chop.ts';
 import { everySplit } from '../support/every-split.ts';
 import { MASKING_KEY, type RawFrame, rawFrame } from '../support/raw-frame.ts';
 import { type RecordedFrame, RecordingFrameSink } from '../support/recording-sink.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
 
 const SIDES: Side[] = ['server', 'client'];
 
@@ -224,6 +230,28 @@ for (const side of SIDES) {
         for (const chunk of chunks) parser.push(chunk);
         assert.ok(handed.every((chunk) => chunks.includes(chunk)));
         assert.equal(new Set(handed).size, handed.length, 'each chunk once');
+      }
+    });
+
+    it('keeps no chunk alive, also after what is illegal', async () => {
+      /** Apart, so that no variable of the test holds the chunk. */
+      function pushed(opcode: number): { parser: FrameParser; chunk: WeakRef<Buffer> } {
+        const parser = new FrameParser(side, new RecordingFrameSink());
+        const chunk = stream(side, [{ opcode: 2, payload: Buffer.alloc(1000) }, { opcode }]);
+        try {
+          parser.push(chunk);
+        } catch {
+          // The second frame is illegal.
+        }
+        return { parser, chunk: new WeakRef(chunk) };
+      }
+      const all = [pushed(2), pushed(3)];
+      // What a WeakRef was made of is held until the turn ends.
+      await setImmediate();
+      collectGarbage();
+      for (const { parser, chunk } of all) {
+        assert.equal(chunk.deref(), undefined);
+        assert.ok(parser.atBoundary);
       }
     });
 

@@ -143,6 +143,7 @@ for (const side of SIDES) {
         { opcode: 8, payload: Buffer.from(`03e9${hex('bye')}`, 'hex') },
         { opcode: 1, payload: 'late' },
         { opcode: 9 },
+        { opcode: 10 },
         { opcode: 3 },
       ];
       check(side, frames, {
@@ -280,7 +281,9 @@ for (const side of SIDES) {
       const opened = open(side);
       const { session, sink } = opened;
       session.fail(1011, 'a fault');
-      session.receive(stream(side, [{ opcode: 1, payload: 'late' }, { opcode: 9 }, { opcode: 8 }, { opcode: 3 }]));
+      session.receive(
+        stream(side, [{ opcode: 1, payload: 'late' }, { opcode: 9 }, { opcode: 10 }, { opcode: 8 }, { opcode: 3 }]),
+      );
       session.receiveEof();
       session.sendText('late');
       session.sendBinary(Buffer.from('late'));
