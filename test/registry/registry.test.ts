@@ -1,0 +1,489 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, it } from 'node:test';
+import fc from 'fast-check';
+import type { Init, Node, RosterEvent } from '../../src/protocol/registry.ts';
+import type { NodeInfo } from '../../src/registry/node-info.ts';
+import { encodeInit, type Moment, type Owner, Registry } from '../../src/registry/registry.ts';
+
+const LIMITS = { nodeTtlMs: 30_000, maxNodes: 100 };
+const HERE = '127.0.0.1';
+const UNAUTHORIZED = { name: 'RpcError', message: 'Unauthorized: cannot deregister another node' };
+
+/** The wall clock reads 1,700,000,000 s when the steady clock begins. */
+const at = (steadyMs: number): Moment => ({ unixMs: 1_700_000_000_000 + steadyMs, steadyMs });
+const info = (id: string, fields: Partial<NodeInfo> = {}): NodeInfo => {
+  return { id, machine: 'laptop', cwd: '/work', port: 8080, ...fields };
+};
+const removed = (id: string): RosterEvent => ({ event: 'node_removed', id });
+const joined = (registry: Registry, id: string): RosterEvent => ({ event: 'node_joined', node: nodeOf(registry, id) });
+
+function nodeOf(registry: Registry, id: string): Node {
+  const node = registry.get(id);
+  assert.ok(node !== null, `${id} is in the roster`);
+  return node;
+}
+
+function ids(registry: Registry): string[] {
+  return JSON.parse(registry.nodesJson).map(({ id }: Node) => id);
+}
+
+describe('Registry', () => {
+  let registry: Registry;
+  let agent: Owner;
+  let other: Owner;
+  beforeEach(() => {
+    registry = new Registry(LIMITS);
+    agent = {};
+    other = {};
+  });
+
+  it('begins empty', () => {
+    assert.equal(registry.size, 0);
+    assert.equal(registry.nodesJson, '[]');
+    assert.equal(registry.initJson, '{"event":"init","nodes":[],"protocol_version":"1"}');
+    assert.equal(registry.nextExpiry, null);
+    assert.equal(registry.get('a'), null);
+    assert.equal(registry.addressOf('a'), null);
+    assert.deepEqual(registry.disconnect(agent, at(0)), []);
+    assert.deepEqual(registry.expire(at(1e9)), []);
+  });
+
+  it('registers a node: active, last seen now, in Unix seconds', () => {
+    const events = registry.register(agent, info('a', { pid: 7, dialKey: 'secret' }), HERE, at(1999));
+    const node = {
+      id: 'a',
+      machine: 'laptop',
+      cwd: '/work',
+      port: 8080,
+      status: 'active',
+      last_seen: 1_700_000_001,
+      pid: 7,
+    };
+    assert.deepEqual(events, [{ event: 'node_joined', node }]);
+    assert.deepEqual(registry.get('a'), node);
+    assert.deepEqual(JSON.parse(registry.initJson), { event: 'init', nodes: [node], protocol_version: '1' });
+  });
+
+  it('tells the dial key to whoever dials and to nobody else', () => {
+    registry.register(agent, info('a', { dialKey: 'secret' }), '10.0.0.9', at(0));
+    registry.register(other, info('b'), HERE, at(0));
+    assert.deepEqual(registry.addressOf('a'), {
+      machine: 'laptop',
+      port: 8080,
+      registeredFrom: '10.0.0.9',
+      dialKey: 'secret',
+    });
+    assert.equal(registry.addressOf('b')?.dialKey, null);
+    assert.ok(!registry.initJson.includes('secret'));
+  });
+
+  describe('one that comes back', () => {
+    it('under its id: the last registration wins, and a late close of the first changes nothing', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      const events = registry.register(other, info('a', { port: 8081, cwd: '/other' }), HERE, at(5000));
+      assert.deepEqual(events, [joined(registry, 'a')]);
+      assert.deepEqual(registry.disconnect(agent, at(6000)), []);
+      assert.equal(nodeOf(registry, 'a').status, 'active');
+      assert.equal(nodeOf(registry, 'a').cwd, '/other');
+      assert.deepEqual(registry.disconnect(other, at(7000)), [{ event: 'node_offline', id: 'a' }]);
+    });
+
+    it('from offline: active again, and no longer about to expire', () => {
+      registry.register(agent, info('a', { pid: 7 }), HERE, at(0));
+      registry.disconnect(agent, at(1000));
+      registry.register(other, info('a'), HERE, at(2000));
+      assert.deepEqual(nodeOf(registry, 'a'), { ...info('a'), status: 'active', last_seen: 1_700_000_002 });
+      assert.equal(registry.nextExpiry, null);
+      assert.deepEqual(registry.expire(at(1e9)), []);
+    });
+
+    it('elsewhere: its former place is free', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.register(agent, info('a', { port: 8081 }), HERE, at(0));
+      assert.deepEqual(registry.register(other, info('b'), HERE, at(0)), [joined(registry, 'b')]);
+      assert.deepEqual(ids(registry), ['a', 'b']);
+    });
+  });
+
+  describe('another id from the same place', () => {
+    it('replaces the old one: removed, then joined', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      assert.deepEqual(registry.register(other, info('b'), HERE, at(0)), [removed('a'), joined(registry, 'b')]);
+      assert.deepEqual(registry.disconnect(agent, at(1)), []);
+      assert.deepEqual(ids(registry), ['b']);
+    });
+
+    it('replaces an offline one too', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.disconnect(agent, at(0));
+      registry.register(other, info('b'), HERE, at(0));
+      assert.deepEqual(ids(registry), ['b']);
+      assert.equal(registry.nextExpiry, null);
+    });
+
+    const elsewhere: [what: string, fields: Partial<NodeInfo>, from: string][] = [
+      ['another port', { port: 8081 }, HERE],
+      ['another machine', { machine: 'desktop' }, HERE],
+      ['another peer address, for two laptops may both be called ubuntu', {}, '10.0.0.9'],
+      ['a machine whose name begins like an address', { machine: '1 laptop' }, HERE],
+    ];
+    for (const [what, fields, from] of elsewhere) {
+      it(`is not the same place: ${what}`, () => {
+        registry.register(agent, info('a'), HERE, at(0));
+        registry.register(other, info('b', fields), from, at(0));
+        assert.deepEqual(ids(registry), ['a', 'b']);
+      });
+    }
+
+    it('says nothing of the folder: thousands of agents may share one', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.register(other, info('b', { port: 8081 }), HERE, at(0));
+      assert.equal(registry.size, 2);
+    });
+  });
+
+  describe('a second id on one connection', () => {
+    it('replaces the first, also from another place', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      const events = registry.register(agent, info('b', { port: 8081 }), HERE, at(0));
+      assert.deepEqual(events, [removed('a'), joined(registry, 'b')]);
+    });
+
+    it('and from a place where a third stands, replaces both', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.register(other, info('c', { port: 8081 }), HERE, at(0));
+      const events = registry.register(agent, info('b', { port: 8081 }), HERE, at(0));
+      assert.deepEqual(events, [removed('a'), removed('c'), joined(registry, 'b')]);
+    });
+
+    it('replaces nothing that has become another’s', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.register(other, info('a'), HERE, at(0));
+      registry.register(agent, info('b', { port: 8081 }), HERE, at(0));
+      assert.deepEqual(ids(registry), ['a', 'b']);
+    });
+  });
+
+  describe('deregister', () => {
+    it('removes its own', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      assert.deepEqual(registry.deregister(agent, 'a'), { status: 'deregistered', events: [removed('a')] });
+      assert.deepEqual(registry.deregister(agent, 'a'), { status: 'not_found', events: [] });
+      assert.deepEqual(registry.disconnect(agent, at(1)), []);
+    });
+
+    it('lets an agent deregister no other, whether there is one or not', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.register(other, info('b', { port: 8081 }), HERE, at(0));
+      assert.throws(() => registry.deregister(agent, 'b'), UNAUTHORIZED);
+      assert.throws(() => registry.deregister(agent, 'nobody'), UNAUTHORIZED);
+      registry.deregister(agent, 'a');
+      assert.throws(() => registry.deregister(agent, 'b'), UNAUTHORIZED);
+      assert.deepEqual(ids(registry), ['b']);
+    });
+
+    it('lets one that was superseded deregister none, whatever became of its id', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.register(other, info('a'), HERE, at(0));
+      assert.throws(() => registry.deregister(agent, 'a'), UNAUTHORIZED);
+      registry.disconnect(other, at(1));
+      assert.throws(() => registry.deregister(agent, 'a'), UNAUTHORIZED);
+      registry.expire(at(1e9));
+      assert.deepEqual(registry.deregister(agent, 'a'), { status: 'not_found', events: [] });
+    });
+
+    it('lets who never registered deregister any, active or offline', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.register(other, info('b', { port: 8081 }), HERE, at(0));
+      registry.disconnect(other, at(0));
+      const admin = {};
+      assert.equal(registry.deregister(admin, 'a').status, 'deregistered');
+      assert.equal(registry.deregister(admin, 'b').status, 'deregistered');
+      assert.equal(registry.deregister(admin, 'b').status, 'not_found');
+      assert.equal(registry.nextExpiry, null);
+    });
+
+    it('leaves the place free', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.deregister(agent, 'a');
+      assert.deepEqual(registry.register(other, info('b'), HERE, at(0)), [joined(registry, 'b')]);
+    });
+  });
+
+  describe('the end of a connection', () => {
+    it('takes its node offline, from now on, and keeps the rest', () => {
+      registry.register(agent, info('a', { pid: 7 }), HERE, at(0));
+      assert.deepEqual(registry.disconnect(agent, at(4500)), [{ event: 'node_offline', id: 'a' }]);
+      const seconds = 1_700_000_004;
+      const times = { offline_since: seconds, last_seen: seconds };
+      assert.deepEqual(nodeOf(registry, 'a'), { ...info('a', { pid: 7 }), status: 'offline', ...times });
+      assert.deepEqual(JSON.parse(registry.nodesJson), [nodeOf(registry, 'a')]);
+      assert.deepEqual(registry.disconnect(agent, at(5000)), []);
+    });
+
+    it('removes it after the TTL, and not a moment before', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.disconnect(agent, at(1000));
+      assert.equal(registry.nextExpiry, 31_000);
+      assert.deepEqual(registry.expire(at(30_999)), []);
+      assert.deepEqual(registry.expire(at(31_000)), [removed('a')]);
+      assert.equal(registry.size, 0);
+      assert.equal(registry.nextExpiry, null);
+    });
+
+    it('counts the TTL anew each time, in the order they went', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.register(other, info('b', { port: 8081 }), HERE, at(0));
+      registry.disconnect(agent, at(1000));
+      registry.disconnect(other, at(2000));
+      const again = {};
+      registry.register(again, info('a'), HERE, at(2000));
+      registry.disconnect(again, at(3000));
+      assert.equal(registry.nextExpiry, 32_000);
+      assert.deepEqual(registry.expire(at(1e9)), [removed('b'), removed('a')]);
+    });
+
+    it('is not deferred by a wall clock that is set back', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.disconnect(agent, at(1000));
+      assert.deepEqual(registry.expire({ unixMs: 0, steadyMs: 31_000 }), [removed('a')]);
+    });
+  });
+
+  describe('a full roster', () => {
+    beforeEach(() => {
+      registry = new Registry({ ...LIMITS, maxNodes: 2 });
+      registry.register(agent, info('a'), HERE, at(0));
+      registry.register(other, info('b', { port: 8081 }), HERE, at(0));
+    });
+
+    it('takes no more, and stays as it is', () => {
+      const before = registry.initJson;
+      const third = {};
+      const refusal = { name: 'RpcError', message: 'The roster is full: 2 nodes' };
+      assert.throws(() => registry.register(third, info('c', { port: 8082 }), HERE, at(0)), refusal);
+      assert.equal(registry.initJson, before);
+      assert.equal(registry.deregister(third, 'a').status, 'deregistered', 'it has not registered');
+    });
+
+    it('takes whoever comes back or replaces another', () => {
+      registry.register({}, info('a', { port: 9000 }), HERE, at(0));
+      registry.register({}, info('c', { port: 8081 }), HERE, at(0));
+      assert.deepEqual(ids(registry), ['a', 'c']);
+    });
+  });
+
+  it('takes names that objects have', () => {
+    for (const [index, id] of ['__proto__', 'constructor', 'toString'].entries()) {
+      registry.register({}, info(id, { port: 1 + index }), HERE, at(0));
+    }
+    assert.deepEqual(ids(registry), ['__proto__', 'constructor', 'toString']);
+    assert.equal(registry.get('hasOwnProperty'), null);
+  });
+
+  it('encodes an init of any nodes', () => {
+    assert.equal(encodeInit('[1]'), '{"event":"init","nodes":[1],"protocol_version":"1"}');
+  });
+});
+
+// The rules of the protocol once more, the slow and obvious way, against any history.
+
+interface ModelNode {
+  node: Node;
+  owner: number | null;
+  from: string;
+  expiresAt: number;
+}
+
+interface Model {
+  nodes: ModelNode[];
+  /** What each connection registered last. */
+  lastIds: Map<number, string>;
+}
+
+type Command =
+  | { do: 'register'; owner: number; info: NodeInfo; from: string }
+  | { do: 'deregister'; owner: number; id: string }
+  | { do: 'disconnect'; owner: number }
+  | { do: 'wait'; ms: number; wallMs: number }
+  | { do: 'watch' };
+
+const MODEL_LIMITS = { nodeTtlMs: 1000, maxNodes: 4 };
+
+/** What the command does to the model. @returns the events, or null where it is refused */
+function perform(model: Model, command: Exclude<Command, { do: 'watch' }>, now: Moment): RosterEvent[] | null {
+  const seconds = Math.floor(now.unixMs / 1000);
+  const take = (gone: ModelNode[]): RosterEvent[] => {
+    model.nodes = model.nodes.filter((each) => !gone.includes(each));
+    return gone.map(({ node }) => removed(node.id));
+  };
+  switch (command.do) {
+    case 'register': {
+      const { id, machine, cwd, port, pid } = command.info;
+      const replaced = model.nodes.filter(({ node, owner, from }) => {
+        const samePlace = node.machine === machine && node.port === port && from === command.from;
+        return node.id !== id && (owner === command.owner || samePlace);
+      });
+      const known = model.nodes.find(({ node }) => node.id === id);
+      if (known === undefined && model.nodes.length - replaced.length >= MODEL_LIMITS.maxNodes) return null;
+      const events = take(replaced);
+      const node: Node = { id, machine, cwd, port, status: 'active', last_seen: seconds, ...(pid && { pid }) };
+      const entry = { node, owner: command.owner, from: command.from, expiresAt: Number.POSITIVE_INFINITY };
+      if (known === undefined) model.nodes.push(entry);
+      else Object.assign(known, entry);
+      model.lastIds.set(command.owner, id);
+      return [...events, { event: 'node_joined', node }];
+    }
+    case 'deregister': {
+      const found = model.nodes.filter(({ node }) => node.id === command.id);
+      if (model.lastIds.has(command.owner)) {
+        if (model.lastIds.get(command.owner) !== command.id) return null;
+        if (found.some(({ owner }) => owner !== command.owner)) return null;
+      }
+      return take(found);
+    }
+    case 'disconnect': {
+      const own = model.nodes.filter(({ owner }) => owner === command.owner);
+      for (const entry of own) {
+        entry.owner = null;
+        entry.node = { ...entry.node, status: 'offline', offline_since: seconds, last_seen: seconds };
+        entry.expiresAt = now.steadyMs + MODEL_LIMITS.nodeTtlMs;
+      }
+      return own.map(({ node }) => ({ event: 'node_offline', id: node.id }));
+    }
+    case 'wait':
+      return take(model.nodes.filter(({ expiresAt }) => expiresAt <= now.steadyMs));
+  }
+}
+
+/** A dashboard as anyone would write it: an init, then what happens. */
+class Watcher {
+  readonly nodes = new Map<string, Node>();
+
+  constructor(initJson: string) {
+    for (const node of (JSON.parse(initJson) as Init).nodes) this.nodes.set(node.id, node);
+  }
+
+  apply(event: RosterEvent): void {
+    switch (event.event) {
+      case 'node_joined':
+        this.nodes.set(event.node.id, event.node);
+        break;
+      case 'node_offline': {
+        const node = this.nodes.get(event.id);
+        assert.ok(node?.status === 'active', 'only a known, active node goes offline');
+        this.nodes.set(event.id, { ...node, status: 'offline' });
+        break;
+      }
+      case 'node_removed':
+        assert.ok(this.nodes.delete(event.id), 'only a known node is removed');
+    }
+  }
+
+  /** Without the times of going offline, which no push tells. */
+  static seen(nodes: Iterable<Node>): object[] {
+    return [...nodes].map(({ offline_since, last_seen, ...node }) => node);
+  }
+}
+
+describe('Registry, against a naive model of the protocol', () => {
+  const owner = fc.integer({ min: 0, max: 4 });
+  const id = fc.constantFrom('a', 'b', 'c', 'é"\\', '😀', '__proto__');
+  const nodeInfo: fc.Arbitrary<NodeInfo> = fc.record(
+    {
+      id,
+      machine: fc.constantFrom('laptop', 'ubuntu'),
+      cwd: fc.constantFrom('/work', '/ü'),
+      port: fc.constantFrom(8080, 8081),
+      pid: fc.integer({ min: 1, max: 9 }),
+    },
+    { requiredKeys: ['id', 'machine', 'cwd', 'port'] },
+  );
+  const from = fc.constantFrom(HERE, '10.0.0.9');
+  const command: fc.Arbitrary<Command> = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ do: fc.constant('register'), owner, info: nodeInfo, from }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('deregister'), owner, id }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('disconnect'), owner }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constant('wait'), ms: fc.nat(600), wallMs: fc.integer({ min: -5000, max: 5000 }) }),
+    },
+    { weight: 1, arbitrary: fc.constant<Command>({ do: 'watch' }) },
+  );
+
+  it('does what the model does, and tells it so that init and events give the roster', () => {
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
+        const registry = new Registry(MODEL_LIMITS);
+        const model: Model = { nodes: [], lastIds: new Map() };
+        const owners: Owner[] = Array.from({ length: 5 }, () => ({}));
+        const watchers = [new Watcher(registry.initJson)];
+        let now = at(0);
+
+        for (const next of commands) {
+          if (next.do === 'watch') {
+            watchers.push(new Watcher(registry.initJson));
+            continue;
+          }
+          if (next.do === 'wait') now = { unixMs: now.unixMs + next.wallMs, steadyMs: now.steadyMs + next.ms };
+          const expected = perform(model, next, now);
+          let events: RosterEvent[] | null;
+          try {
+            events = run(registry, next, owners, now);
+          } catch (error) {
+            assert.equal((error as Error).name, 'RpcError');
+            events = null;
+          }
+          // Two that are removed at once may go in either order.
+          assert.deepEqual(sorted(events), sorted(expected));
+          assert.ok(!events?.slice(0, -1).some(({ event }) => event === 'node_joined'), 'what is replaced goes first');
+          if (next.do === 'disconnect') {
+            // A connection that has ended says nothing any more: from here on this is another.
+            owners[next.owner] = {};
+            model.lastIds.delete(next.owner);
+          }
+          for (const event of events ?? []) {
+            for (const watcher of watchers) watcher.apply(event);
+          }
+          check(registry, model, watchers);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  function run(registry: Registry, command: Exclude<Command, { do: 'watch' }>, owners: Owner[], now: Moment) {
+    if (command.do === 'wait') return registry.expire(now);
+    const caller = owners[command.owner] as Owner;
+    switch (command.do) {
+      case 'register':
+        return registry.register(caller, command.info, command.from, now);
+      case 'deregister': {
+        const { status, events } = registry.deregister(caller, command.id);
+        assert.equal(status, events.length > 0 ? 'deregistered' : 'not_found');
+        return events;
+      }
+      case 'disconnect':
+        return registry.disconnect(caller, now);
+    }
+  }
+
+  function sorted(events: RosterEvent[] | null): string[] | null {
+    return events === null ? null : events.map((event) => JSON.stringify(event)).sort();
+  }
+
+  function check(registry: Registry, model: Model, watchers: Watcher[]): void {
+    const nodes = model.nodes.map(({ node }) => node);
+    assert.deepEqual(JSON.parse(registry.nodesJson), nodes);
+    assert.deepEqual(JSON.parse(registry.initJson), { event: 'init', nodes, protocol_version: '1' });
+    assert.equal(registry.initBytes, Buffer.byteLength(registry.initJson));
+    assert.equal(registry.size, nodes.length);
+    const firstExpiry = Math.min(...model.nodes.map(({ expiresAt }) => expiresAt));
+    assert.equal(registry.nextExpiry ?? Number.POSITIVE_INFINITY, firstExpiry);
+    for (const { node, from } of model.nodes) {
+      assert.deepEqual(registry.get(node.id), node);
+      assert.equal(registry.addressOf(node.id)?.registeredFrom, from);
+    }
+    for (const watcher of watchers) assert.deepEqual(Watcher.seen(watcher.nodes.values()), Watcher.seen(nodes));
+  }
+});
