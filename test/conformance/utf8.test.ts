@@ -170,7 +170,7 @@ const SEQUENCES: [group: string, what: string, sequences: string[]][] = [
     'paired surrogates',
     ['eda080', 'edadbf', 'edae80', 'edafbf'].flatMap((high) => [`!${high}edb080`, `!${high}edbfbf`]),
   ],
-  // Noncharacters are valid UTF-8 and "MAY be used": RFC 3629 excludes surrogates alone.
+  // Noncharacters are valid UTF-8: of the code points up to U+10FFFF, RFC 3629 excludes surrogates alone.
   [
     '6.22',
     'noncharacters',
