@@ -14,7 +14,11 @@
 const TICK_MS = 50;
 const SLOTS = 512;
 
+/** The longest that `setTimeout` can sleep: a longer sleep is slept in parts. */
+const MAX_SLEEP_MS = 2 ** 31 - 1;
+
 export interface Expiring {
+  /** May set and clear any deadline, its own too. Must not throw: what falls due with it would be a turn late. */
   onDeadline(): void;
 }
 
@@ -41,6 +45,8 @@ export class Deadlines {
   #servedTick = 0;
   #timer: NodeJS.Timeout | null = null;
   #timerTick = 0;
+  /** What handlers set meanwhile needs no timer of its own: the next sleep is worked out once all are served. */
+  #serving = false;
 
   /** @param now a monotonic clock in milliseconds */
   constructor(now: () => number = () => performance.now()) {
@@ -62,10 +68,11 @@ export class Deadlines {
    * Sets or moves a deadline. It expires once, never early, and late by at most a tick (50 ms) and what the event loop is
    * busy with.
    *
-   * @param delayMs from now, ≥ 0
+   * @param delayMs from now, ≥ 0; Infinity is never
    */
   set(deadline: Deadline, delayMs: number): void {
     this.clear(deadline);
+    if (delayMs === Number.POSITIVE_INFINITY) return;
     const dueTick = Math.max(this.#servedTick, Math.ceil((this.#now() + delayMs - this.#start) / TICK_MS));
     const slot = dueTick % SLOTS;
     const first = this.#slots[slot] as Deadline | null;
@@ -75,6 +82,7 @@ export class Deadlines {
     if (first !== null) first.previous = deadline;
     this.#slots[slot] = deadline;
     this.#size++;
+    if (this.#serving) return;
     if (this.#timer === null || dueTick < this.#timerTick) this.#sleepUntil(dueTick);
   }
 
@@ -88,24 +96,34 @@ export class Deadlines {
     deadline.next = null;
     deadline.slot = -1;
     this.#size--;
-    if (this.#size === 0) this.#sleep();
+    if (this.#size === 0) this.#stopTimer();
   }
 
   #sleepUntil(tick: number): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#stopTimer();
     this.#timerTick = tick;
-    const delayMs = Math.max(0, Math.ceil(this.#start + tick * TICK_MS - this.#now()));
-    this.#timer = setTimeout(() => this.#serve(), delayMs);
+    const delayMs = Math.ceil(this.#start + tick * TICK_MS - this.#now());
+    this.#timer = setTimeout(() => this.#wake(), Math.min(Math.max(0, delayMs), MAX_SLEEP_MS));
     this.#timer.unref();
   }
 
-  #sleep(): void {
+  #stopTimer(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
 
+  #wake(): void {
+    this.#serving = true;
+    try {
+      this.#serve();
+    } finally {
+      this.#serving = false;
+      if (this.#size > 0) this.#sleepUntil(this.#firstTick());
+    }
+  }
+
   #serve(): void {
-    this.#timer = null;
+    this.#stopTimer();
     const currentTick = Math.floor((this.#now() - this.#start) / TICK_MS);
     // After a long sleep of the machine one turn of the wheel sees every slot.
     const from = Math.max(this.#servedTick, currentTick - SLOTS + 1);
@@ -122,7 +140,6 @@ export class Deadlines {
       this.clear(deadline);
       deadline.owner.onDeadline();
     }
-    if (this.#size > 0 && this.#timer === null) this.#sleepUntil(this.#firstTick());
   }
 
   /** The first tick that may hold something due: exact within one turn, else the slot's next turn. */
