@@ -70,10 +70,15 @@ function onClose(this: net.Socket): void {
 export class Connection implements Expiring {
   /** Whoever speaks on the connection now. */
   handler: ConnectionHandler;
-  /** When the peer last gave a sign of life, on the wheel's clock: it sent bytes, or took some that were stuck. */
+  /**
+   * When the peer last gave a sign of life, on the wheel's clock: it sent bytes, or took some that were stuck. While we do
+   * not listen it can give none, so its silence counts from when we listen again.
+   */
   aliveAt: number;
   /** What broke the connection, as the system calls it (ECONNREFUSED); null if nothing did. */
   errorCode: string | null = null;
+  /** Since when the kernel has not taken all that was written, on the wheel's clock; meaningful while `blocked`. */
+  blockedSince = 0;
   readonly #socket: net.Socket;
   readonly #all: Connections;
   readonly #readBuffer: ReadBuffer | null;
@@ -100,6 +105,8 @@ export class Connection implements Expiring {
     socket.on('data', onData);
     socket.on('end', onEnd);
     socket.on('drain', onDrain);
+    // After `end` there is no 'drain' any more; this is when all is out.
+    socket.on('finish', onDrain);
     socket.on('close', onClose);
   }
 
@@ -160,6 +167,7 @@ export class Connection implements Expiring {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
+    this.aliveAt = this.now;
     this.#socket.resume();
   }
 
@@ -224,6 +232,8 @@ export class Connection implements Expiring {
   }
 
   #fault(error: unknown): void {
+    // What the peer was told of it, a close with 1011 say, goes first.
+    if (answering === this) this.#flushAnswers();
     this.#all.onFault(error);
     this.destroy();
   }
@@ -232,7 +242,9 @@ export class Connection implements Expiring {
     const socket = this.#socket;
     if (!socket.writable) return;
     socket.write(bytes);
-    if (socket.writableLength > 0) this.#blocked = true;
+    if (this.#blocked || socket.writableLength === 0) return;
+    this.#blocked = true;
+    this.blockedSince = this.now;
   }
 
   /** One write for all the answers that one chunk caused: the most telling economy of all on small messages. */

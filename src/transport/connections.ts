@@ -7,6 +7,9 @@
 import type { Connection } from './connection.ts';
 import { Deadline, type Deadlines } from './deadlines.ts';
 
+/** How many that found no room may linger over their answer: fewer than the descriptors in reserve. */
+const MAX_TURNED_AWAY = 16;
+
 export class Connections {
   readonly deadlines: Deadlines;
   /** Hears of a fault of our own in a handler. It has cost that connection, and nobody else. */
@@ -16,6 +19,8 @@ export class Connections {
   readonly #open = new Set<Connection>();
   /** In the order they came. */
   readonly #unproven = new Set<Connection>();
+  /** They found no room, and are being told so; in the order they came. */
+  readonly #turnedAway = new Set<Connection>();
   #onEmpty: (() => void)[] = [];
 
   constructor(deadlines: Deadlines, onFault: (error: unknown) => void) {
@@ -39,17 +44,23 @@ export class Connections {
   remove(connection: Connection): void {
     this.#open.delete(connection);
     this.#unproven.delete(connection);
+    this.#turnedAway.delete(connection);
     if (this.#open.size > 0) return;
     const waiting = this.#onEmpty;
     this.#onEmpty = [];
     for (const resolve of waiting) resolve();
   }
 
-  /** For one that was just accepted, and has proved nothing yet. @returns false where there is no room for it */
+  /**
+   * For one that was just accepted, and has proved nothing yet.
+   *
+   * @returns false where there is no room for it: it may be told so, and has to go
+   */
   admit(connection: Connection): boolean {
-    if (!this.#makeRoom(this.max)) return false;
-    this.#unproven.add(connection);
-    return true;
+    const hasRoom = this.#makeRoom(this.max);
+    if (hasRoom) this.#unproven.add(connection);
+    else this.#turnAway(connection);
+    return hasRoom;
   }
 
   /** It has sent an authorised request: it stays. */
@@ -63,13 +74,12 @@ export class Connections {
   }
 
   #makeRoom(max: number): boolean {
-    if (this.#open.size <= max) return true;
-    const [oldest] = this.#unproven;
-    if (oldest === undefined) return false;
-    // Its descriptor is free at once; it is counted until the event loop has told so.
-    this.#unproven.delete(oldest);
-    oldest.destroy();
-    return true;
+    return this.#open.size - this.#turnedAway.size <= max || dropOldest(this.#unproven);
+  }
+
+  #turnAway(connection: Connection): void {
+    this.#turnedAway.add(connection);
+    if (this.#turnedAway.size > MAX_TURNED_AWAY) dropOldest(this.#turnedAway);
   }
 
   /** Resolves once none is open. */
@@ -89,4 +99,13 @@ export class Connections {
     await this.empty();
     this.deadlines.clear(force);
   }
+}
+
+/** Its descriptor is free at once; it is counted as open until the event loop has told so. */
+function dropOldest(connections: Set<Connection>): boolean {
+  const [oldest] = connections;
+  if (oldest === undefined) return false;
+  connections.delete(oldest);
+  oldest.destroy();
+  return true;
 }

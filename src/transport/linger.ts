@@ -30,6 +30,7 @@ class Linger implements ConnectionHandler {
 export function endAfter(connection: Connection, lastWords: Buffer, timeoutMs: number): void {
   connection.handler = new Linger(connection);
   connection.setDeadline(timeoutMs);
+  connection.resume();
   connection.write(lastWords);
   connection.end();
 }

@@ -7,6 +7,9 @@ import { SOCKET_OPTIONS } from './connection.ts';
 /** How often another free port is tried where a second address has the first one's port in use. */
 const FREE_PORT_TRIES = 20;
 
+/** Connections that wait to be accepted: after a restart all come back at once. The system caps it (somaxconn). */
+const BACKLOG = 4096;
+
 export class Listener {
   readonly #onSocket: (socket: net.Socket) => void;
   readonly #onError: (error: Error) => void;
@@ -48,7 +51,7 @@ export class Listener {
       try {
         await new Promise<void>((resolve, reject) => {
           server.once('error', reject);
-          server.listen({ host, port }, resolve);
+          server.listen({ host, port, backlog: BACKLOG }, resolve);
         });
       } catch (error) {
         if (this.#servers.length > 0 && isMissingAddress(error)) continue;
