@@ -5,8 +5,8 @@ import net from 'node:net';
 import os from 'node:os';
 
 /**
- * The address in one spelling: IPv4-mapped IPv6 as the IPv4 it is, IPv6 compressed and in lower case, no brackets; any
- * other text as it stands.
+ * The address in one spelling: IPv4-mapped IPv6 as the IPv4 it is, IPv6 compressed and in lower case, no brackets, a zone
+ * only where it means something, on a link-local address; any other text as it stands.
  */
 export function canonicalAddress(text: string): string {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
@@ -19,7 +19,7 @@ export function canonicalAddress(text: string): string {
     const value = Number.parseInt(high, 16) * 2 ** 16 + Number.parseInt(low, 16);
     return [24, 16, 8, 0].map((shift) => (value >>> shift) & 0xff).join('.');
   }
-  return zone === undefined ? compressed : `${compressed}%${zone}`;
+  return zone !== undefined && isLinkLocal(compressed) ? `${compressed}%${zone}` : compressed;
 }
 
 /** Of a canonical address. Connecting to the unspecified address reaches this machine, so it counts as loopback. */
@@ -31,12 +31,19 @@ export function isLoopback(address: string): boolean {
 /** The canonical addresses of this machine's interfaces, at this moment. */
 export function ownAddresses(): Set<string> {
   const addresses = new Set<string>();
-  for (const infos of Object.values(os.networkInterfaces())) {
-    for (const info of infos ?? []) {
-      addresses.add(canonicalAddress(info.address));
-      // The same link-local address can be given with the zone it is known by.
-      if (info.family === 'IPv6' && info.scopeid) addresses.add(canonicalAddress(`${info.address}%${info.scopeid}`));
+  for (const [name, infos = []] of Object.entries(os.networkInterfaces())) {
+    for (const info of infos) {
+      const address = canonicalAddress(info.address);
+      addresses.add(address);
+      if (info.family !== 'IPv6' || !isLinkLocal(address)) continue;
+      // A zone is the interface's name or its number (RFC 4007, section 11.2).
+      addresses.add(`${address}%${name}`).add(`${address}%${info.scopeid}`);
     }
   }
   return addresses;
+}
+
+/** Of a canonical address: fe80::/10 (RFC 4291, section 2.5.6). */
+function isLinkLocal(address: string): boolean {
+  return /^fe[89ab][0-9a-f]:/.test(address);
 }

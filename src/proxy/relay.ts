@@ -81,12 +81,18 @@ export class Relay implements ConnectionHandler {
     client.handler = this;
     client.clearDeadline();
     if (typeof target === 'string') this.#refuse(target);
-    else void this.#open(target);
+    else {
+      this.#open(target).catch((error: unknown) => {
+        context.connections.onFault(error);
+        client.destroy();
+      });
+    }
   }
 
   // ConnectionHandler, until the splice takes over
 
   onData(chunk: Buffer): void {
+    this.#client.keepChunk();
     this.#early.push(chunk);
     this.#earlyBytes += chunk.length;
     if (this.#earlyBytes > this.#context.limits.maxEarlyBytes) this.#client.pause();
@@ -109,15 +115,16 @@ export class Relay implements ConnectionHandler {
   }
 
   async #open(target: Target): Promise<void> {
+    let leg: AgentLeg;
     try {
-      const leg = await this.#dial(target);
-      if (this.#client.gone) leg.connection.destroy();
-      else if (leg.connection.gone) this.#refuse('Agent handshake failed: the connection ended');
-      else this.#join(leg);
+      leg = await this.#dial(target);
     } catch (error) {
       if (!(error instanceof DialError)) this.#context.connections.onFault(error);
       if (!this.#client.gone) this.#refuse(error instanceof DialError ? error.message : 'Cannot reach agent');
+      return;
     }
+    if (this.#client.gone) leg.connection.destroy();
+    else this.#join(leg);
   }
 
   async #dial(target: Target): Promise<AgentLeg> {
@@ -133,18 +140,20 @@ export class Relay implements ConnectionHandler {
     const { key, fallbackSubprotocol } = this.#offer;
     const client = this.#client;
     client.write(encodeUpgradeResponse(key, leg.subprotocol ?? fallbackSubprotocol, leg.extensions));
-    const early = Buffer.concat(this.#early);
-    this.#early = [];
-    splice(client, early, leg.connection, leg.rest, this.#context.limits, this.#events.onClosed);
+    splice(client, this.#takeEarly(), leg.connection, leg.rest, this.#context.limits, this.#events.onClosed);
     this.#events.onOpened();
   }
 
   #refuse(sentence: string): void {
     const { key, fallbackSubprotocol } = this.#offer;
     this.#client.write(encodeUpgradeResponse(key, fallbackSubprotocol, null));
+    new Refusal(this.#client, this.#takeEarly(), sentence, this.#context.limits.closingTimeoutMs);
+    this.#events.onRefused(sentence);
+  }
+
+  #takeEarly(): Buffer {
     const early = Buffer.concat(this.#early);
     this.#early = [];
-    new Refusal(this.#client, early, sentence, this.#context.limits.closingTimeoutMs);
-    this.#events.onRefused(sentence);
+    return early;
   }
 }

@@ -9,7 +9,8 @@
  *
  * How it ends. A close frame passes, and its sender sends nothing after it; each end's EOF is passed on as it comes,
  * never both at the first. A leg that is gone without a close frame is told to the other side: the client gets 1014, the
- * agent, as with any client that vanished, the end of the connection. From the first end on, the other has a time limit.
+ * agent, as with any client that vanished, the end of the connection. A leg that was told of the end has a time limit to
+ * answer with its own, counted from the last bytes of it that passed.
  */
 import { BoundaryWalker } from '../frame/boundary.ts';
 import { encodeCloseFrame, encodeFrame } from '../frame/encode.ts';
@@ -19,7 +20,7 @@ import { keepalive } from '../transport/keepalive.ts';
 
 export interface SpliceLimits {
   pingIntervalMs: number;
-  /** How long the second leg may take to end once the first has. */
+  /** How long a leg that was told of the end may take to end too. */
   closingTimeoutMs: number;
 }
 
@@ -40,8 +41,10 @@ export function splice(
 ): void {
   const client = new Leg('server', clientConnection, limits, onEnd);
   const agent = new Leg('client', agentConnection, limits, onEnd);
-  client.start(agent, clientRest);
-  agent.start(client, agentRest);
+  client.join(agent);
+  agent.join(client);
+  client.start(clientRest);
+  agent.start(agentRest);
 }
 
 const NO_PAYLOAD = Buffer.alloc(0);
@@ -55,10 +58,12 @@ class Leg implements ConnectionHandler {
   readonly #onEnd: () => void;
   readonly #walker: BoundaryWalker;
   #other!: Leg;
-  /** We have sent this leg a close of our own, or its end: nothing more may be written to it. */
+  /** We have ended our side of this leg: what comes for it goes nowhere. */
   #shut = false;
-  /** One of the two has ended or is closing: the time limit runs. */
-  #ending = false;
+  /** The peer has ended its side. */
+  #ended = false;
+  /** When this leg was told of the end, or last made progress toward it; null while it was not told. */
+  #endingSince: number | null = null;
 
   constructor(side: Side, connection: Connection, limits: SpliceLimits, onEnd: () => void) {
     this.#side = side;
@@ -68,23 +73,29 @@ class Leg implements ConnectionHandler {
     this.#walker = new BoundaryWalker(side);
   }
 
-  start(other: Leg, rest: Buffer): void {
+  join(other: Leg): void {
     this.#other = other;
-    const connection = this.#connection;
-    connection.handler = this;
-    connection.setDeadline(this.#limits.pingIntervalMs);
+    this.#connection.handler = this;
+    this.#connection.setDeadline(this.#limits.pingIntervalMs);
+  }
+
+  start(rest: Buffer): void {
     if (rest.length > 0) this.onData(rest);
-    if (!other.#connection.blocked) connection.resume();
+    if (!this.#other.#connection.blocked) this.#connection.resume();
   }
 
   // ConnectionHandler
 
   onData(chunk: Buffer): void {
+    // "The application MUST NOT send any more data frames after sending a Close frame" (RFC 6455, section 5.5.1): what is
+    // sent all the same goes nowhere.
+    if (this.#saidAll) return;
     const walker = this.#walker;
     const other = this.#other;
     const passing = walker.walk(chunk);
     if (passing > 0 && !other.#shut) {
       other.#connection.write(passing === chunk.length ? chunk : chunk.subarray(0, passing));
+      this.#progress();
       if (other.#connection.blocked) {
         this.#connection.keepChunk();
         this.#connection.pause();
@@ -94,47 +105,54 @@ class Leg implements ConnectionHandler {
       this.#shutWith(walker.error.closeCode, walker.error.message);
       this.#lost();
     } else if (walker.closed) {
-      this.#beginEnding();
+      other.#beginEnding();
     }
   }
 
   onEof(): void {
+    this.#ended = true;
     this.#lost();
   }
 
   onDrain(): void {
-    this.#other.#connection.resume();
+    this.#progress();
+    this.#other.#resume();
   }
 
   onGone(): void {
+    this.#shutDown();
     this.#lost();
     if (this.#other.#connection.gone) this.#onEnd();
   }
 
   onShutdown(): void {
     this.#shutWith(CloseCode.GOING_AWAY, 'hypivisor is shutting down');
-    this.#beginEnding();
   }
 
   onDeadline(): void {
     const connection = this.#connection;
-    // A paused connection reports nothing: what is judged is the progress of the write that holds it up.
-    const judged = connection.paused ? this.#other.#connection : connection;
-    const silentMs = connection.now - judged.aliveAt;
+    const { now, blocked } = connection;
     const { pingIntervalMs, closingTimeoutMs } = this.#limits;
-    const owed = keepalive(silentMs, pingIntervalMs);
+    if (connection.paused && !blocked) {
+      // It waits for the other leg, which is judged by its reading.
+      connection.setDeadline(pingIntervalMs);
+      return;
+    }
+    if (this.#endingSince !== null && !blocked) {
+      const remainingMs = this.#endingSince + closingTimeoutMs - now;
+      if (remainingMs > 0) connection.setDeadline(remainingMs);
+      else connection.destroy();
+      return;
+    }
+    // A peer that does not read is asked nothing, for the ping would only join the queue: what is judged is the progress of
+    // the write.
+    const owed = keepalive(now - (blocked ? connection.blockedSince : connection.aliveAt), pingIntervalMs);
     if (owed.action === 'dead') {
-      judged.destroy();
+      connection.destroy();
       return;
     }
-    if (this.#ending && !judged.blocked) {
-      const nextMs = this.#other.#connection.gone ? 0 : closingTimeoutMs - silentMs;
-      if (nextMs <= 0) judged.destroy();
-      else connection.setDeadline(nextMs);
-      return;
-    }
-    if (owed.action === 'ping' && !connection.paused) this.#ping();
-    connection.setDeadline(this.#ending ? Math.min(closingTimeoutMs, owed.nextMs) : owed.nextMs);
+    if (owed.action === 'ping' && !blocked) this.#ping();
+    connection.setDeadline(owed.nextMs);
   }
 
   /** Between two frames of what flows to this leg, and before any close: a frame may be put in. */
@@ -143,11 +161,20 @@ class Leg implements ConnectionHandler {
     return atBoundary && !closed && !this.#shut;
   }
 
+  /** Nothing that passes on comes from this leg any more. */
+  get #saidAll(): boolean {
+    const { closed, error } = this.#walker;
+    return this.#ended || closed || error !== null;
+  }
+
   #ping(): void {
-    // A blocked leg shows by draining that it is alive. The pong flows on to the other end, where an unsolicited one is
-    // legal (RFC 6455, section 5.5.3).
-    if (this.#open && !this.#connection.blocked) {
+    if (this.#open && !this.#saidAll) {
+      // The pong flows on to the other end, where an unsolicited one is legal (RFC 6455, section 5.5.3).
       this.#connection.write(encodeFrame(this.#side, Opcode.PING, NO_PAYLOAD));
+    } else if (this.#saidAll || this.#walker.atBoundary) {
+      // It owes nothing and cannot be asked, in the middle of the other's frame or after its own last word, so its silence
+      // tells nothing.
+      this.#connection.aliveAt = this.#connection.now;
     }
   }
 
@@ -162,22 +189,35 @@ class Leg implements ConnectionHandler {
     if (this.#shut) return;
     this.#shut = true;
     this.#connection.end();
+    this.#beginEnding();
     // What still comes for this leg goes nowhere, but must be read, or the other's end would not be seen.
-    this.#other.#connection.resume();
+    this.#other.#resume();
   }
 
   /** Nothing more comes from this leg: the other is told. */
   #lost(): void {
     if (this.#side === 'client') this.#other.#shutWith(CloseCode.BAD_GATEWAY, 'agent connection lost');
     else this.#other.#shutDown();
-    this.#beginEnding();
   }
 
+  /** This leg was told of the end: its time limit runs. */
   #beginEnding(): void {
-    if (this.#ending) return;
-    this.#ending = true;
-    this.#other.#ending = true;
+    if (this.#endingSince === null) this.#limitTime();
+  }
+
+  /** Bytes from or to this leg have passed: where it has a time limit, it gets it anew. */
+  #progress(): void {
+    if (this.#endingSince !== null) this.#limitTime();
+  }
+
+  #limitTime(): void {
+    this.#endingSince = this.#connection.now;
     this.#connection.setDeadline(this.#limits.closingTimeoutMs);
-    this.#other.#connection.setDeadline(this.#limits.closingTimeoutMs);
+  }
+
+  #resume(): void {
+    if (!this.#connection.paused) return;
+    this.#connection.resume();
+    this.#progress();
   }
 }
