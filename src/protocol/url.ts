@@ -20,7 +20,7 @@ export function registryUrl(daemon: string, token: string | null): string {
 /**
  * The URL of the relay to an agent.
  *
- * @param nodeId any text: it is percent-encoded here
+ * @param nodeId any text, percent-encoded here; but URL parsers take `.` and `..` for folders, however encoded
  * @throws TypeError as `registryUrl`
  */
 export function relayUrl(daemon: string, nodeId: string, token: string | null): string {
