@@ -123,7 +123,7 @@ for (const side of ['server', 'client'] satisfies Side[]) {
           const stream = Buffer.concat(frames.map((frame) => toward(side, frame)));
           assert.deepEqual(byUs(side, chopBy(stream, list)), await byWs(side, chopBy(stream, list)));
         }),
-        { numRuns: 400 },
+        { numRuns: 250 },
       );
     });
 
