@@ -59,9 +59,9 @@ export class Session implements MessageSink {
   }
 
   /**
-   * Bytes from the peer; masked payload in them is unmasked in place. Ignored once CLOSED. What breaks the protocol fails the connection and
-   * is not thrown, also where the sink found it. Anything else the sink throws fails it with 1011 and is thrown on: the
-   * rest of the chunk is lost, so there is no going on.
+   * Bytes from the peer; masked payload in them is unmasked in place. Ignored once CLOSED. What breaks the protocol
+   * fails the connection and is not thrown, also where the sink found it. Anything else the sink throws fails it with
+   * 1011 and is thrown on: the rest of the chunk is lost, so there is no going on.
    */
   receive(chunk: Buffer): void {
     try {
