@@ -26,7 +26,7 @@ export interface FrameHeader {
   /** Four bits, not yet known to be an Opcode. */
   opcode: number;
   masked: boolean;
-  /** In bytes. Exact up to Number.MAX_SAFE_INTEGER; beyond, which `checkHeader` refuses, its low 32 bits are dropped. */
+  /** In bytes. Above Number.MAX_SAFE_INTEGER, which `checkHeader` refuses, its low 32 bits are dropped. */
   payloadLength: number;
   /** The four key bytes, the first in the lowest bits; 0 where the frame is not masked. */
   maskingKey: number;

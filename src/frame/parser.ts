@@ -1,7 +1,7 @@
 /**
  * Chunks → frames, whatever the chunking, at linear cost and without allocating per frame.
  *
- *   chunk ─▶ HEADER ──(all its bytes are here; decoded, judged)──▶ PAYLOAD ──(all its bytes went to the sink)──▶ HEADER …
+ *   chunk ─▶ HEADER ──(its bytes are all here; decoded, judged)──▶ PAYLOAD ──(its bytes all went on)──▶ HEADER …
  *
  * Payload bytes are unmasked where they lie and handed on as ranges of the chunk they came in, which the sink must not
  * keep beyond the call. A header that a chunk's end cuts in two waits in fourteen bytes of its own.
@@ -14,7 +14,7 @@ import { CloseCode, MAX_HEADER_BYTES, ProtocolError, type Side } from './vocabul
 export interface FrameSink {
   /** A legal header. The object is reused for the next one. @throws ProtocolError what the sink finds wrong with it */
   onHeader(header: FrameHeader): void;
-  /** `chunk[start, end)` is payload of the frame announced last; `last` is true exactly once a frame, also an empty one. */
+  /** `chunk[start, end)` is payload of the frame announced last; `last` is true once a frame, also an empty one. */
   onPayload(chunk: Buffer, start: number, end: number, last: boolean): void;
 }
 

@@ -7,7 +7,8 @@
  *     │                                                      ▲
  *     └── peer's close (answered), a protocol error, or EOF ─┘
  *
- * The session alone owns the closing handshake. It keeps no time: whoever holds it bounds the wait for the peer's close.
+ * The session alone owns the closing handshake. It keeps no time: whoever holds it bounds the wait for the peer's
+ * close.
  */
 import type { Close } from './close.ts';
 import { encodeCloseFrame, encodeFrame, encodeText } from './encode.ts';
@@ -81,7 +82,8 @@ export class Session implements MessageSink {
     this.#finish({ closeCode: CloseCode.ABNORMAL, closeReason: '' });
   }
 
-  // "The application MUST NOT send any more data frames after sending a Close frame." (5.5.1) What comes later is dropped.
+  // "The application MUST NOT send any more data frames after sending a Close frame." (5.5.1) What comes later is
+  // dropped.
 
   sendText(text: string): void {
     if (this.#state === SessionState.OPEN) this.#sink.write(encodeText(this.side, text));

@@ -2,9 +2,9 @@
  * UTF-8 as it arrives (RFC 3629; RFC 6455, section 8.1), failing on the offending byte rather than at the end of the
  * message.
  *
- * All whole code points of a piece are judged by `buffer.isUtf8`, at native speed. Only those that a piece's ends may cut
- * in two, four bytes at the most, are walked byte by byte. The walk keeps how many continuation bytes are owed and the
- * range the next one must lie in, which is narrower after E0, ED, F0 and F4:
+ * All whole code points of a piece are judged by `buffer.isUtf8`, at native speed. Only those that a piece's ends may
+ * cut in two, four bytes at the most, are walked byte by byte. The walk keeps how many continuation bytes are owed and
+ * the range the next one must lie in, which is narrower after E0, ED, F0 and F4:
  *
  *   00–7F                          C2–DF 80–BF
  *   E0 A0–BF 80–BF                 E1–EC, EE–EF 80–BF 80–BF        ED 80–9F 80–BF

@@ -1,6 +1,6 @@
 /**
- * Class 6: what is UTF-8 (RFC 3629) and what is not, and that a text is refused as soon as it is known to be wrong. From
- * 6.5 on the sequences are those of Markus Kuhn's "UTF-8 decoder capability and stress test", judged by RFC 3629.
+ * Class 6: what is UTF-8 (RFC 3629) and what is not, and that a text is refused as soon as it is known to be wrong.
+ * From 6.5 on the sequences are those of Markus Kuhn's "UTF-8 decoder capability and stress test", judged by RFC 3629.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';

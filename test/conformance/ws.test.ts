@@ -71,8 +71,8 @@ const bytes = (maxLength: number, minLength = 0) =>
 const control = fc.record({ opcode: fc.constantFrom(9, 10), payload: bytes(125) });
 
 /**
- * A message in up to six fragments, one more than may be, with control frames between. Texts are valid here: `ws` judges
- * them at their end, a Session at the offending byte.
+ * A message in up to six fragments, one more than may be, with control frames between. Texts are valid here: `ws`
+ * judges them at their end, a Session at the offending byte.
  */
 const message = fc
   .record({
@@ -95,7 +95,7 @@ const message = fc
     return frames;
   });
 
-/** What should fail the connection, or end it, alike. Each alone, as the two may find several faults in another order. */
+/** What should fail the connection, or end it, alike. Each alone: the two may find several faults in another order. */
 const ending = fc.oneof(
   fc.record({ opcode: fc.constantFrom(3, 4, 5, 6, 7, 11, 12, 13, 14, 15), payload: bytes(20) }),
   fc.record({ opcode: fc.constantFrom(1, 2, 9, 10), rsv: fc.integer({ min: 1, max: 7 }) }),

@@ -34,7 +34,7 @@ export class RecordingFrameSink implements FrameSink {
   }
 }
 
-/** One event, as `['text', 'Hello']`, `['binary', '0001']`, `['ping', '']`, `['pong', '']` or `['closed', 1000, 'bye']`. */
+/** One event: `['text', 'Hello']`, `['binary', '0001']`, `['ping', '']`, `['pong', '']`, `['closed', 1000, 'bye']`. */
 export type RecordedEvent = [what: string, ...details: (string | number)[]];
 
 /** What a MessageAssembler or a Session told. Text is text, all other payloads are hex. */
