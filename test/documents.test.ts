@@ -1,0 +1,164 @@
+/** What the documents say: their programs run, their tables are those of the code, their links lead somewhere. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { USAGE } from '../src/command-line.ts';
+import { DEFAULT_LIMITS } from '../src/options.ts';
+import { Daemon } from './support/daemon.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const PATIENCE_MS = 30_000;
+const TOKEN = 'a+b %';
+
+const readText = (path: string) => readFile(join(ROOT, path), 'utf8');
+
+/** A program's process and what it prints. */
+class Program {
+  readonly process: ChildProcess;
+  output = '';
+
+  constructor(folder: string, name: string, env: NodeJS.ProcessEnv) {
+    const { PATH, NODE_V8_COVERAGE } = process.env;
+    this.process = spawn(process.execPath, [name], { cwd: folder, env: { PATH, NODE_V8_COVERAGE, ...env } });
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text;
+      });
+    }
+  }
+
+  async prints(text: string): Promise<void> {
+    const endsAt = Date.now() + PATIENCE_MS;
+    while (!this.output.includes(text)) {
+      assert.ok(Date.now() < endsAt && this.process.exitCode === null, `no ${text} in:\n${this.output}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async end(): Promise<number | null> {
+    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
+    return this.process.exitCode;
+  }
+
+  async kill(): Promise<void> {
+    this.process.kill('SIGKILL');
+    await this.end();
+  }
+}
+
+describe("README.md's programs", () => {
+  let folder: string;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
+    await mkdir(join(folder, 'node_modules'));
+    await symlink(join(ROOT, 'node_modules', 'ws'), join(folder, 'node_modules', 'ws'), 'junction');
+    await symlink(ROOT, join(folder, 'node_modules', 'hypivisor'), 'junction');
+    const programs = [...(await readText('README.md')).matchAll(/```js\n(\/\/ (\w+\.mjs)\n[\s\S]*?)```/g)];
+    assert.deepEqual(
+      programs.map(([, , name]) => name),
+      ['agent.mjs', 'dashboard.mjs', 'embed.mjs'],
+    );
+    for (const [, text = '', name = ''] of programs) await writeFile(join(folder, name), text);
+  });
+
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  for (const token of ['', TOKEN]) {
+    it(`agent and dashboard meet ${token ? 'with' : 'without'} a token`, async (t) => {
+      const daemon = await Daemon.start({ env: { HYPI_TOKEN: token } });
+      t.after(() => daemon.stop());
+      const env = { HYPIVISOR_WS: daemon.registryUrl, HYPI_TOKEN: token };
+      const agent = new Program(folder, 'agent.mjs', env);
+      t.after(() => agent.kill());
+      await agent.prints('{"id":1,"result":{"status":"registered"}}');
+
+      const dashboard = new Program(folder, 'dashboard.mjs', env);
+      t.after(() => dashboard.kill());
+      await dashboard.prints('roster {"event":"init","nodes":[{"id":"echo",');
+      await dashboard.prints('echo {"type":"init_state"');
+      await dashboard.prints('echo {"type":"message_end"');
+      assert.match(dashboard.output, /"text":"You said: Hello"/);
+      await agent.kill();
+      await dashboard.prints('roster {"event":"node_offline","id":"echo"}');
+      await dashboard.prints('echo has left 1014');
+    });
+  }
+
+  it('the daemon is embedded', async () => {
+    const program = new Program(folder, 'embed.mjs', { HOME: folder });
+    assert.equal(await program.end(), 0, program.output);
+    assert.match(program.output, /^listening on 127\.0\.0\.1.*, port \d+\n\{ port: \d+, hosts: \[.*\] \} \[\]\n$/);
+  });
+});
+
+describe('README.md', () => {
+  it('has the flags, variables and defaults that --help has, and no others', async () => {
+    const readme = await readText('README.md');
+    const table = readme.slice(readme.indexOf('## Options'), readme.indexOf('An unknown flag'));
+    const names = (text: string) => new Set(text.match(/--[a-z][a-z-]+|\bHYPI_[A-Z_]+|(?<![\w-])-[a-z]\b/g));
+    assert.deepEqual([...names(table)].filter((name) => !names(USAGE).has(name)).sort(), []);
+    assert.deepEqual([...names(USAGE)].filter((name) => !names(table).has(name)).sort(), []);
+    for (const [, variable, value] of USAGE.matchAll(/\((HYPI_\w+), default:? ([^,)\n]+)\)/g)) {
+      const row = table.split('\n').find((line) => line.startsWith('| `-') && line.includes(variable as string));
+      for (const word of (value as string).split(' ')) assert.ok(row?.includes(word), `${variable}: ${value}`);
+    }
+  });
+});
+
+describe('ARCHITECTURE.md', () => {
+  it('has every limit with its value', async () => {
+    const rows = (await readText('ARCHITECTURE.md')).matchAll(/^\| `(max\w+|\w+Ms|\w+Bytes)` \| (.+?) \|/gm);
+    const told = Object.fromEntries([...rows].map(([, name, value]) => [name as string, value as string]));
+    assert.deepEqual(Object.keys(told).sort(), Object.keys(DEFAULT_LIMITS).sort());
+    for (const [name, value] of Object.entries(DEFAULT_LIMITS))
+      assert.equal(toNumber(told[name] as string), value, name);
+  });
+
+  it('names every file of src/', async () => {
+    const architecture = await readText('ARCHITECTURE.md');
+    const house = architecture.slice(architecture.indexOf('```\nsrc/'), architecture.indexOf('## The walls'));
+    const entries = await readdir(join(ROOT, 'src'), { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name.replace(/\.ts$/, ''));
+    const words = new Set(house.match(/[a-z][a-z0-9-]*/g));
+    assert.deepEqual(
+      files.filter((file) => !words.has(file)),
+      [],
+    );
+  });
+});
+
+describe('the documents', () => {
+  const documents = ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
+
+  it('link to files that exist', async () => {
+    for (const document of documents) {
+      for (const [, path = ''] of (await readText(document)).matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+        await access(join(ROOT, path)).catch(() => assert.fail(`${document}: ${path}`));
+      }
+    }
+  });
+
+  it('name npm scripts that exist', async () => {
+    const { scripts } = JSON.parse(await readText('package.json'));
+    for (const document of documents) {
+      for (const [, script = ''] of (await readText(document)).matchAll(/npm run ([\w:]+)/g)) {
+        assert.ok(script in scripts, `${document}: npm run ${script}`);
+      }
+    }
+  });
+});
+
+/** `16 KiB`, `2.5 s`, `7 days`, `20,000`, `∞` → the number in the code. */
+function toNumber(text: string): number {
+  const UNITS: Record<string, number> = { KiB: 1024, MiB: 1024 ** 2, ms: 1, s: 1000, days: 24 * 3600 * 1000 };
+  const [amount = '', unit] = text.replaceAll(',', '').split(' ');
+  return amount === '∞'
+    ? Number.POSITIVE_INFINITY
+    : Number(amount) * (unit === undefined ? 1 : (UNITS[unit] ?? Number.NaN));
+}
