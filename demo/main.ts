@@ -35,13 +35,15 @@ async function main(): Promise<void> {
   if (values.help) process.stdout.write(USAGE);
   else if (command === undefined) await show(values);
   else if (command === 'roster' && agent === undefined) await watch(values);
-  else if (command === 'talk' && agent !== undefined) await talk(relayUrl(daemonUrl(values), agent, token()), prompts);
+  else if (command === 'talk' && agent !== undefined) await talkTo(agent, values, prompts);
   else throw new UsageError(command === 'talk' ? 'Talk to whom?' : 'The demo has nothing of that name.');
 }
 
 async function show({ port, seconds }: Flags): Promise<void> {
   const end = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end.abort());
+  // Whoever reads what is printed may leave first, as `head` does.
+  process.stdout.on('error', () => end.abort());
   if (seconds !== undefined) setTimeout(() => end.abort(), 1000 * readNumber('--seconds', seconds)).unref();
 
   const daemon = await DaemonProcess.start(readNumber('--port', port ?? String(DEFAULT_PORT)), NODE_TTL_SECONDS);
@@ -66,9 +68,15 @@ async function show({ port, seconds }: Flags): Promise<void> {
 }
 
 async function watch(flags: Flags): Promise<void> {
+  process.stdout.on('error', () => process.exit());
   const view = await RosterView.open(registryUrl(daemonUrl(flags), token()), new Screen());
   await view.closed();
   process.stdout.write('The daemon has ended the connection.\n');
+}
+
+async function talkTo(agent: string, flags: Flags, prompts: string[]): Promise<void> {
+  process.stdout.on('error', () => process.exit());
+  await talk(relayUrl(daemonUrl(flags), agent, token()), prompts);
 }
 
 function whatToTry(port: number): string {

@@ -154,6 +154,20 @@ describe('npm run demo -- --seconds', () => {
     await assert.rejects(access(join(folder, 'home')));
   });
 
+  it('ends, and leaves nothing, when nobody reads what it prints', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    const demo = new Demo(folder, ['--port', '0']);
+    await demo.says(/listens on port/);
+    demo.process.stdout?.destroy();
+    assert.equal(await demo.end(), 0, demo.output);
+    const left = await readdir(folder);
+    assert.deepEqual(
+      left.filter((name) => !name.startsWith('tsx-')),
+      [],
+    );
+  });
+
   it('refuses what it does not understand', async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
