@@ -110,7 +110,7 @@ export class Connection implements Expiring {
     socket.on('close', onClose);
   }
 
-  /** The peer's address as the kernel tells it; '' once the socket is closed. */
+  /** The peer's address as the kernel tells it; '' where the socket was closed before anybody asked. */
   get remoteAddress(): string {
     return this.#socket.remoteAddress ?? '';
   }

@@ -52,7 +52,7 @@ for (const delayMs of [0, 1, 49, 50, 51, 120, 1000]) {
     wheel.deadlines.set(wheel.deadline('a'), delayMs);
     wheel.pass(delayMs + 3 * TICK_MS);
     assert.deepEqual(wheel.names, ['a']);
-    const [{ at }] = wheel.expired as [{ at: number }];
+    const at = wheel.expired[0]?.at ?? 0;
     assert.ok(at >= setAt + delayMs, `early by ${setAt + delayMs - at} ms`);
     assert.ok(at <= setAt + delayMs + TICK_MS + 1, `late by ${at - setAt - delayMs} ms`);
   });
@@ -162,43 +162,60 @@ test('a delay longer than a timer can be is slept in parts', async (t) => {
   assert.ok(!warnings.includes('TimeoutOverflowWarning'));
 });
 
-type Command =
-  | { kind: 'set'; who: number; delayMs: number }
-  | { kind: 'clear'; who: number }
-  | { kind: 'pass'; ms: number };
+/** What a handler does when its deadline expires, or what the test does at once. */
+type Command = { kind: 'set'; who: number; delayMs: number } | { kind: 'clear'; who: number };
+type Step = Command | { kind: 'on expiry'; of: number; command: Command } | { kind: 'pass'; ms: number };
 
-test('behaves as a naive list of due times does, whatever is set, moved and cleared in whatever order', (t) => {
+test('behaves as a naive list of due times does, whatever is set, moved and cleared, by handlers too', (t) => {
   const who = fc.nat({ max: 7 });
   const command: fc.Arbitrary<Command> = fc.oneof(
     fc.record({ kind: fc.constant('set' as const), who, delayMs: fc.oneof(fc.nat(300), fc.nat(2 * TURN_MS)) }),
     fc.record({ kind: fc.constant('clear' as const), who }),
-    fc.record({ kind: fc.constant('pass' as const), ms: fc.oneof(fc.nat(120), fc.nat(TURN_MS)) }),
   );
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    { weight: 3, arbitrary: command },
+    fc.record({ kind: fc.constant('on expiry' as const), of: who, command }),
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant('pass' as const), ms: fc.oneof(fc.nat(120), fc.nat(TURN_MS)) }),
+    },
+  );
+  const STRIDE_MS = 10;
+
   fc.assert(
-    fc.property(fc.array(command, { maxLength: 40 }), (commands) => {
+    fc.property(fc.array(step, { maxLength: 40, size: 'max' }), (steps) => {
       t.mock.timers.reset();
       const wheel = new DrivenWheel(t);
-      const due = new Map<string, number>();
-      const all = Array.from({ length: 8 }, (_, i) => wheel.deadline(`${i}`));
-      for (const command of commands) {
-        if (command.kind === 'pass') {
-          wheel.pass(command.ms, 10);
-        } else if (command.kind === 'set') {
-          wheel.deadlines.set(all[command.who] as Deadline, command.delayMs);
-          due.set(`${command.who}`, wheel.now + command.delayMs);
+      const dueAt = new Map<number, number>();
+      const onExpiry = new Map<number, Command>();
+      const run = (command: Command) => {
+        const deadline = all[command.who] as Deadline;
+        if (command.kind === 'set') {
+          wheel.deadlines.set(deadline, command.delayMs);
+          dueAt.set(command.who, wheel.now + command.delayMs);
         } else {
-          wheel.deadlines.clear(all[command.who] as Deadline);
-          due.delete(`${command.who}`);
+          wheel.deadlines.clear(deadline);
+          dueAt.delete(command.who);
         }
-        for (const { name, at } of wheel.expired.splice(0)) {
-          const dueAt = due.get(name);
-          assert.ok(dueAt !== undefined, `${name} was not set`);
-          assert.ok(at >= dueAt, `${name} early by ${dueAt - at}`);
-          assert.ok(at <= dueAt + TICK_MS + 10, `${name} late by ${at - dueAt}`);
-          due.delete(name);
-        }
-        for (const [name, dueAt] of due) assert.ok(wheel.now <= dueAt + TICK_MS + 10, `${name} did not expire`);
-        assert.equal(wheel.deadlines.size, due.size);
+      };
+      const all = Array.from({ length: 8 }, (_, i) =>
+        wheel.deadline(`${i}`, () => {
+          const due = dueAt.get(i);
+          assert.ok(due !== undefined, `${i} was not set`);
+          assert.ok(wheel.now >= due, `${i} early by ${due - wheel.now}`);
+          assert.ok(wheel.now <= due + TICK_MS + STRIDE_MS, `${i} late by ${wheel.now - due}`);
+          dueAt.delete(i);
+          const command = onExpiry.get(i);
+          onExpiry.delete(i);
+          if (command !== undefined) run(command);
+        }),
+      );
+      for (const step of steps) {
+        if (step.kind === 'pass') wheel.pass(step.ms, STRIDE_MS);
+        else if (step.kind === 'on expiry') onExpiry.set(step.of, step.command);
+        else run(step);
+        for (const [i, due] of dueAt) assert.ok(wheel.now <= due + TICK_MS + STRIDE_MS, `${i} did not expire`);
+        assert.equal(wheel.deadlines.size, dueAt.size);
       }
     }),
     { numRuns: 150 },

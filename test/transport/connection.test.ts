@@ -1,0 +1,353 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Connection } from '../../src/transport/connection.ts';
+import { eventually, Loopback, RecordingHandler } from './loopback.ts';
+
+const MEBIBYTE = 1024 * 1024;
+
+/** Writes until the kernel takes no more. @returns how many bytes were written */
+function fill(connection: Connection): number {
+  let written = 0;
+  while (!connection.blocked) {
+    const bytes = Buffer.alloc(MEBIBYTE, 'x');
+    connection.write(bytes);
+    written += bytes.length;
+  }
+  return written;
+}
+
+for (const how of ['accept', 'dial'] as const) {
+  test(`${how}: bytes both ways, and the end of each side, one after the other`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const handler = new RecordingHandler();
+    const [connection, peer] = await loopback[how](handler);
+    peer.read();
+    assert.equal(connection.remoteAddress, '127.0.0.1');
+    connection.write(Buffer.from('to the peer'));
+    await peer.send('from the peer');
+    await eventually(() => assert.equal(handler.received, 'from the peer'));
+    await eventually(() => assert.equal(peer.text, 'to the peer'));
+
+    peer.socket.end();
+    await eventually(() => assert.deepEqual(handler.events, ['data', 'eof']));
+    assert.equal(connection.gone, false, 'our side is still open');
+    connection.write(Buffer.from(', still'));
+    connection.end();
+    await peer.closed();
+    assert.equal(peer.text, 'to the peer, still');
+    await eventually(() => assert.equal(connection.gone, true));
+    assert.deepEqual(handler.events, ['data', 'eof', 'gone']);
+    assert.equal(connection.errorCode, null);
+    assert.deepEqual(loopback.faults, []);
+  });
+
+  test(`${how}: a reset is told as 'gone', with what the system calls it`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const handler = new RecordingHandler();
+    const [connection, peer] = await loopback[how](handler);
+    peer.socket.resetAndDestroy();
+    await eventually(() => assert.deepEqual(handler.events, ['gone']));
+    assert.equal(connection.errorCode, 'ECONNRESET');
+    assert.equal(loopback.connections.size, 0);
+  });
+
+  test(`${how}: blocked once the kernel takes no more, drained once it has taken all`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const handler = new RecordingHandler();
+    const [connection, peer] = await loopback[how](handler);
+    connection.write(Buffer.from('little'));
+    await delay(20);
+    assert.deepEqual(handler.events, [], 'a write that went out at once drains nothing');
+    const before = connection.now;
+    const written = fill(connection);
+    assert.ok(connection.unsentBytes > 0);
+    assert.ok(connection.blockedSince >= before && connection.blockedSince <= connection.now);
+    const { aliveAt } = connection;
+    peer.read();
+    await eventually(() => assert.deepEqual(handler.events, ['drain']));
+    assert.equal(connection.blocked, false);
+    assert.equal(connection.unsentBytes, 0);
+    assert.ok(connection.aliveAt > aliveAt, 'a peer that reads is alive');
+    await eventually(() => assert.equal(peer.receivedBytes, written + 'little'.length));
+  });
+
+  test(`${how}: end flushes all that was written, and tells when all is out`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const handler = new RecordingHandler();
+    const [connection, peer] = await loopback[how](handler);
+    const written = fill(connection);
+    connection.end();
+    connection.end();
+    connection.write(Buffer.from('dropped'));
+    assert.equal(connection.blocked, true);
+    peer.read();
+    await eventually(() => assert.deepEqual(peer.events, ['end']));
+    assert.equal(peer.receivedBytes, written);
+    await eventually(() => assert.deepEqual(handler.events, ['drain']));
+    assert.equal(connection.blocked, false);
+  });
+
+  test(`${how}: paused, it reads no more than the kernel and one chunk hold; resumed, nothing is lost`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const handler = new RecordingHandler();
+    const [connection, peer] = await loopback[how](handler);
+    connection.pause();
+    connection.pause();
+    assert.equal(connection.paused, true);
+    const bytes = randomBytes(4 * MEBIBYTE);
+    const sent = peer.send(bytes);
+    await delay(50);
+    assert.deepEqual(handler.events, []);
+    const { aliveAt } = connection;
+    connection.resume();
+    assert.equal(connection.paused, false);
+    assert.ok(connection.aliveAt > aliveAt, 'its silence counts from when we listen again');
+    await sent;
+    await eventually(() => assert.equal(sha(handler.chunks), sha([bytes])));
+  });
+
+  test(`${how}: pausing in the middle of a stream stops it within the call`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const handler = new RecordingHandler({ onData: () => connection.pause() });
+    const [connection, peer] = await loopback[how](handler);
+    const bytes = randomBytes(MEBIBYTE);
+    void peer.send(bytes);
+    for (let seen = 0; Buffer.concat(handler.chunks).length < bytes.length; seen++) {
+      await eventually(() => assert.equal(handler.chunks.length, seen + 1));
+      await delay(1);
+      assert.equal(handler.chunks.length, seen + 1, 'one chunk, and no other before it is resumed');
+      assert.ok((handler.chunks[seen] as Buffer).length <= 64 * 1024);
+      connection.resume();
+    }
+    assert.ok(Buffer.concat(handler.chunks).equals(bytes));
+  });
+}
+
+test('a dialled connection reads over its last chunk unless it is kept', async (t) => {
+  const loopback = await Loopback.open(t);
+  const chunks: Buffer[] = [];
+  let keep = false;
+  const handler = new RecordingHandler({
+    onData: (chunk) => {
+      chunks.push(chunk);
+      if (keep) connection.keepChunk();
+    },
+  });
+  const [connection, peer] = await loopback.dial(handler);
+  const say = async (word: string) => {
+    const count = chunks.length;
+    await peer.send(word);
+    await eventually(() => assert.equal(chunks.length, count + 1));
+  };
+  keep = true;
+  await say('kept');
+  keep = false;
+  await say('over');
+  await say('next');
+  assert.deepEqual(chunks.map(String), ['kept', 'next', 'next']);
+});
+
+test('what is poured through a connection that blocks, chunks kept while a write waits, arrives as it was', async (t) => {
+  const loopback = await Loopback.open(t);
+  const [to, reader] = await loopback.accept(new RecordingHandler({ onDrain: () => from.resume() }));
+  const handler = {
+    onData: (chunk: Buffer) => {
+      to.write(chunk);
+      if (to.blocked) {
+        from.keepChunk();
+        from.pause();
+      }
+    },
+    onEof: () => to.end(),
+  };
+  const [from, source] = await loopback.dial(Object.assign(new RecordingHandler(), handler));
+  const bytes = randomBytes(24 * MEBIBYTE);
+  const sent = source.send(bytes);
+  await eventually(() => assert.equal(to.blocked, true));
+  // It reads by fits and starts.
+  for (let round = 0; round < 10; round++) {
+    reader.read();
+    await delay(3);
+    reader.socket.pause();
+    await delay(3);
+  }
+  reader.read();
+  await sent;
+  source.socket.end();
+  await eventually(() => assert.deepEqual(reader.events, ['end']));
+  assert.equal(reader.receivedBytes, bytes.length);
+  assert.equal(sha(reader.received), sha([bytes]));
+});
+
+test('the answers to one chunk leave as one write, those beyond the call at once', async (t) => {
+  const loopback = await Loopback.open(t);
+  const handler = new RecordingHandler({
+    onData: () => {
+      for (const word of ['one ', 'two ', 'three']) connection.write(Buffer.from(word));
+      assert.equal(connection.unsentBytes, 'one two three'.length);
+      assert.equal(connection.blocked, false);
+    },
+  });
+  const [connection, peer] = await loopback.accept(handler);
+  peer.read();
+  await peer.send('go');
+  await eventually(() => assert.equal(peer.text, 'one two three'));
+  assert.equal(peer.received.length, 1, 'one segment');
+  assert.equal(connection.unsentBytes, 0);
+  connection.write(Buffer.from(' four'));
+  await eventually(() => assert.equal(peer.text, 'one two three four'));
+});
+
+test('more answers than are worth joining keep their order', async (t) => {
+  const loopback = await Loopback.open(t);
+  const answers = Array.from({ length: 200 }, (_, i) => Buffer.alloc(4096, i));
+  const handler = new RecordingHandler({
+    onData: () => {
+      for (const answer of answers) connection.write(answer);
+    },
+  });
+  const [connection, peer] = await loopback.accept(handler);
+  peer.read();
+  await peer.send('go');
+  await eventually(() => assert.equal(sha(peer.received), sha(answers)));
+  await eventually(() => assert.equal(connection.blocked, false));
+});
+
+test('a chunk of one connection may write to another: that leaves at once, and answers stay apart', async (t) => {
+  const loopback = await Loopback.open(t);
+  const [other, otherPeer] = await loopback.accept();
+  const handler = new RecordingHandler({
+    onData: () => {
+      connection.write(Buffer.from('mine'));
+      other.write(Buffer.from('yours'));
+    },
+  });
+  const [connection, peer] = await loopback.accept(handler);
+  peer.read();
+  otherPeer.read();
+  await peer.send('go');
+  await eventually(() => assert.equal(otherPeer.text, 'yours'));
+  await eventually(() => assert.equal(peer.text, 'mine'));
+});
+
+test('an end in the middle of a chunk sends what was answered before it, and nothing after', async (t) => {
+  const loopback = await Loopback.open(t);
+  const handler = new RecordingHandler({
+    onData: () => {
+      connection.write(Buffer.from('last words'));
+      connection.end();
+      connection.write(Buffer.from('too late'));
+    },
+  });
+  const [connection, peer] = await loopback.accept(handler);
+  peer.read();
+  await peer.send('go');
+  await eventually(() => assert.deepEqual(peer.events, ['end']));
+  assert.equal(peer.text, 'last words');
+});
+
+test('destroy closes at once, with nothing told but that it is gone', async (t) => {
+  const loopback = await Loopback.open(t);
+  const handler = new RecordingHandler();
+  const [connection, peer] = await loopback.accept(handler);
+  peer.read();
+  connection.setDeadline(1);
+  connection.destroy();
+  connection.destroy();
+  connection.write(Buffer.from('dropped'));
+  connection.end();
+  await peer.ended();
+  await eventually(() => assert.deepEqual(handler.events, ['gone']));
+  assert.equal(peer.text, '');
+  connection.setDeadline(1);
+  assert.equal(loopback.deadlines.size, 0, 'what is gone has no deadline');
+  await delay(120);
+  assert.deepEqual(handler.events, ['gone']);
+});
+
+test('the deadline is dispatched once to whoever is the handler then, and can be moved and cleared', async (t) => {
+  const loopback = await Loopback.open(t);
+  const [connection] = await loopback.accept(new RecordingHandler());
+  connection.setDeadline(60_000);
+  connection.setDeadline(1);
+  const next = new RecordingHandler();
+  connection.handler = next;
+  await eventually(() => assert.deepEqual(next.events, ['deadline']));
+  connection.setDeadline(1);
+  connection.clearDeadline();
+  await delay(120);
+  assert.deepEqual(next.events, ['deadline']);
+});
+
+for (const event of ['onData', 'onEof', 'onDrain', 'onDeadline', 'onShutdown'] as const) {
+  test(`a fault in ${event} costs that connection and no other`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const fault = new Error(`in ${event}`);
+    const handler = new RecordingHandler({
+      [event]: () => {
+        if (event === 'onData') connection.write(Buffer.from('a last word'));
+        throw fault;
+      },
+    });
+    const [connection, peer] = await loopback.accept(handler);
+    const neighbour = new RecordingHandler();
+    const [, neighbourPeer] = await loopback.accept(neighbour);
+    if (event === 'onData') await peer.send('go');
+    else if (event === 'onEof') peer.socket.end();
+    else if (event === 'onDrain') fill(connection);
+    else if (event === 'onDeadline') connection.setDeadline(0);
+    else connection.shutDown();
+    peer.read();
+    await eventually(() => assert.equal(handler.events.at(-1), 'gone'));
+    assert.deepEqual(loopback.faults, [fault]);
+    if (event === 'onData') await eventually(() => assert.equal(peer.text, 'a last word'));
+
+    await neighbourPeer.send('still here');
+    await eventually(() => assert.equal(neighbour.received, 'still here'));
+    assert.equal(loopback.connections.size, 1);
+  });
+}
+
+test('a fault in onGone is heard of', async (t) => {
+  const loopback = await Loopback.open(t);
+  const fault = new Error('in onGone');
+  const [connection] = await loopback.accept(
+    new RecordingHandler({
+      onGone: () => {
+        throw fault;
+      },
+    }),
+  );
+  connection.destroy();
+  await loopback.connections.empty();
+  await eventually(() => assert.deepEqual(loopback.faults, [fault]));
+});
+
+test('a thousand pauses, drains and deadlines leave no listener behind', async (t) => {
+  const loopback = await Loopback.open(t);
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error) => warnings.push(name);
+  process.on('warning', onWarning);
+  t.after(() => process.off('warning', onWarning));
+  const handler = new RecordingHandler();
+  const [connection, peer] = await loopback.dial(handler);
+  peer.read();
+  for (let round = 0; round < 1000; round++) {
+    connection.pause();
+    connection.resume();
+    connection.setDeadline(1000);
+    connection.write(Buffer.from('x'));
+    if (round % 100 === 0) await delay(1);
+  }
+  connection.clearDeadline();
+  await eventually(() => assert.equal(peer.receivedBytes, 1000));
+  assert.ok(!warnings.includes('MaxListenersExceededWarning'));
+});
+
+function sha(chunks: readonly Buffer[]): string {
+  const hash = createHash('sha256');
+  for (const chunk of chunks) hash.update(chunk);
+  return hash.digest('hex');
+}
