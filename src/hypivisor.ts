@@ -45,10 +45,10 @@ async function main(): Promise<void> {
 
 function openLog(command: RunCommand, forPeople: boolean): Log {
   const isText = command.logFormat === null ? forPeople : command.logFormat === 'text';
-  const outputs = [{ sink: descriptorSink(STDERR), format: isText ? formatText : formatJson }];
+  const sinks = [descriptorSink(STDERR, isText ? formatText : formatJson)];
   const file = command.logFile ?? path.join(os.homedir(), '.pi', 'logs', 'hyper-pi.jsonl');
-  if (file !== 'none') outputs.push({ sink: fileSink(file, MAX_LOG_FILE_BYTES), format: formatJson });
-  return createLog(outputs);
+  if (file !== 'none') sinks.push(fileSink(file, formatJson, MAX_LOG_FILE_BYTES));
+  return createLog(sinks);
 }
 
 function logEvents(hypivisor: Hypivisor, log: Log): void {

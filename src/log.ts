@@ -1,6 +1,9 @@
 /**
  * One line per event: for people on a terminal, JSON otherwise and in the log file that all parts of Hyper-Pi share.
  *
+ *   info(), warn(), error() ─▶ entry ─┬▶ LineSink: formatted, queued ─▶ stderr
+ *                                     └▶ LineSink: formatted, queued ─▶ file
+ *
  * Logging never blocks and never grows without bound: lines wait in a queue of limited length, one write at a time is
  * under way, and what does not fit is dropped and counted. Nothing that came from a peer can forge a line or reach a
  * terminal as a control sequence.
@@ -14,6 +17,15 @@ export type LogLevel = (typeof LogLevel)[keyof typeof LogLevel];
 
 export type LogFields = Readonly<Record<string, string | number | boolean>>;
 
+/** What one line says. */
+export interface LogEntry extends LogFields {
+  /** RFC 3339, in UTC. */
+  readonly ts: string;
+  readonly level: LogLevel;
+  readonly component: string;
+  readonly msg: string;
+}
+
 export interface Log {
   info(msg: string, fields?: LogFields): void;
   warn(msg: string, fields?: LogFields): void;
@@ -23,82 +35,95 @@ export interface Log {
   flush(timeoutMs: number): Promise<void>;
 }
 
-/** Takes finished lines, without their line end. */
-export interface LineSink {
-  write(line: string): void;
+export interface LogSink {
+  write(entry: LogEntry): void;
+  /** Resolves once all is written, or lost. */
   flush(): Promise<void>;
 }
 
-type Format = (entry: LogFields) => string;
+/** One line, without its end. */
+export type LogFormat = (entry: LogEntry) => string;
 
 const COMPONENT = 'hypivisor';
 const MAX_VALUE_LENGTH = 200;
-/** C0, DEL, C1, and what some readers of JSON take for a line end. */
+/** C0, DEL, C1; what some readers take for a line end; and what turns the direction of writing. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** One line for a machine. */
-export function formatJson(entry: LogFields): string {
+export function formatJson(entry: LogEntry): string {
   return JSON.stringify(entry);
 }
 
-/** One line for a person: `12:34:56 warn  message  key=value`. */
-export function formatText(entry: LogFields): string {
-  const { ts, level, component: _component, msg, ...fields } = entry;
-  const details = Object.entries(fields).map(([name, value]) => `  ${name}=${value}`);
-  return `${String(ts).slice(11, 19)} ${String(level).padEnd(5)} ${msg}${details.join('')}`;
+/** One line for a person: `12:34:56 warn  message  key=value`, in UTC. */
+export function formatText({ ts, level, component: _, msg, ...fields }: LogEntry): string {
+  const details = Object.entries(fields).map(([name, value]) => `  ${name}=${quoted(value)}`);
+  return `${ts.slice(11, 19)} ${level.padEnd(5)} ${msg}${details.join('')}`;
 }
 
-/** @param outputs each with the format it takes */
-export function createLog(outputs: readonly { sink: LineSink; format: Format }[], now = () => new Date()): Log {
+/** In quotes where it could be taken for more than one value. */
+function quoted(value: string | number | boolean): string {
+  return /^[^\s"=]+$/.test(String(value)) ? String(value) : JSON.stringify(value);
+}
+
+export function createLog(sinks: readonly LogSink[]): Log {
   function log(level: LogLevel, msg: string, fields: LogFields): void {
-    const entry: Record<string, string | number | boolean> = {
-      ts: now().toISOString(),
-      level,
-      component: COMPONENT,
-      msg: harmless(msg),
-    };
-    for (const [name, value] of Object.entries(fields)) {
-      entry[name] = typeof value === 'string' ? harmless(value) : value;
-    }
-    for (const { sink, format } of outputs) sink.write(format(entry));
+    const entry = createEntry(level, msg, fields);
+    for (const sink of sinks) sink.write(entry);
   }
   return {
     info: (msg, fields = {}) => log(LogLevel.INFO, msg, fields),
     warn: (msg, fields = {}) => log(LogLevel.WARN, msg, fields),
     error: (msg, boundary, fields = {}) => log(LogLevel.ERROR, msg, { ...fields, needsHardening: true, boundary }),
     async flush(timeoutMs) {
-      const flushed = Promise.all(outputs.map(({ sink }) => sink.flush()));
-      await Promise.race([flushed, new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())]);
+      // The timer keeps the process alive: a write that is only tried again later does not.
+      let timer: NodeJS.Timeout | undefined;
+      const timedOut = new Promise((resolve) => {
+        timer = setTimeout(resolve, timeoutMs);
+      });
+      await Promise.race([timedOut, Promise.all(sinks.map((sink) => sink.flush()))]);
+      clearTimeout(timer);
     },
   };
 }
 
+function createEntry(level: LogLevel, msg: string, fields: LogFields): LogEntry {
+  const harmlessFields = Object.entries(fields).map(([name, value]) => {
+    return [name, typeof value === 'string' ? harmless(value) : value];
+  });
+  const ts = new Date().toISOString();
+  return { ts, level, component: COMPONENT, msg: harmless(msg), ...Object.fromEntries(harmlessFields) };
+}
+
 function harmless(text: string): string {
-  const escaped = text.replace(UNPRINTABLE, (character) => {
+  // Escapes only make it longer: what is past the bound before them is past it after them.
+  const escaped = text.slice(0, MAX_VALUE_LENGTH + 1).replace(UNPRINTABLE, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });
-  return escaped.length > MAX_VALUE_LENGTH ? `${escaped.slice(0, MAX_VALUE_LENGTH)}…` : escaped;
+  return escaped.length > MAX_VALUE_LENGTH ? `${escaped.slice(0, MAX_VALUE_LENGTH - 1)}…` : escaped;
 }
 
 /** What may wait, in characters, while a disk or a terminal is slow. */
 const MAX_QUEUED_LENGTH = 1024 * 1024;
 
 /** Writes lines in batches, one batch at a time. Where a batch fails its lines are lost, and counted. */
-class QueuedSink implements LineSink {
+class QueuedSink implements LogSink {
+  readonly #format: LogFormat;
   readonly #writeBatch: (text: string) => Promise<void>;
   #queue: string[] = [];
   #queuedLength = 0;
-  #dropped = 0;
+  #lost = 0;
   #writing: Promise<void> | null = null;
 
-  constructor(writeBatch: (text: string) => Promise<void>) {
+  constructor(format: LogFormat, writeBatch: (text: string) => Promise<void>) {
+    this.#format = format;
     this.#writeBatch = writeBatch;
   }
 
-  write(line: string): void {
+  write(entry: LogEntry): void {
+    const line = this.#format(entry);
     if (this.#queuedLength + line.length > MAX_QUEUED_LENGTH) {
-      this.#dropped++;
+      this.#lost++;
       return;
     }
     this.#queue.push(line);
@@ -115,36 +140,44 @@ class QueuedSink implements LineSink {
     await Promise.resolve();
     while (this.#queue.length > 0) {
       const lines = this.#queue;
+      const lost = this.#lost;
       this.#queue = [];
       this.#queuedLength = 0;
-      if (this.#dropped > 0) {
-        lines.push(
-          `${JSON.stringify({ component: COMPONENT, level: LogLevel.WARN, msg: `${this.#dropped} lines lost` })}`,
-        );
-        this.#dropped = 0;
-      }
+      this.#lost = 0;
+      // Lines are lost behind those that filled the queue, or with a batch before these: it is told at the end.
+      const report = lost > 0 ? [this.#format(createEntry(LogLevel.WARN, `${lost} log lines lost`, {}))] : [];
       try {
-        await this.#writeBatch(`${lines.join('\n')}\n`);
+        await this.#writeBatch(`${[...lines, ...report].join('\n')}\n`);
       } catch {
-        this.#dropped += lines.length;
+        this.#lost += lost + lines.length;
       }
     }
     this.#writing = null;
   }
 }
 
+/** How long to wait before a descriptor that takes nothing at the moment is tried again. */
+const RETRY_MS = 50;
+
 /**
  * A descriptor such as stderr, through Node's thread pool: `process.stderr` would block the daemon while nobody reads
  * the pipe it may be.
  */
-export function descriptorSink(descriptor: number): LineSink {
-  return new QueuedSink(async (text) => {
-    for (let bytes = Buffer.from(text); bytes.length > 0; ) {
-      const written = await new Promise<number>((resolve, reject) => {
-        fs.write(descriptor, bytes, (error, count) => (error ? reject(error) : resolve(count)));
-      });
-      bytes = bytes.subarray(written);
-    }
+export function descriptorSink(descriptor: number, format: LogFormat): LogSink {
+  return new QueuedSink(format, async (text) => {
+    for (let bytes = Buffer.from(text); bytes.length > 0; ) bytes = bytes.subarray(await write(descriptor, bytes));
+  });
+}
+
+/** @returns how many bytes were taken */
+function write(descriptor: number, bytes: Buffer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.write(descriptor, bytes, (error, count) => {
+      if (error === null) resolve(count);
+      // A full pipe or a stopped terminal, where Node has made it non-blocking.
+      else if (error.code === 'EAGAIN') setTimeout(resolve, RETRY_MS, 0).unref();
+      else reject(error);
+    });
   });
 }
 
@@ -152,8 +185,8 @@ export function descriptorSink(descriptor: number): LineSink {
  * A file that others append to as well. It is opened for each batch, so that whoever renames it loses nothing; past
  * `maxBytes` it is renamed to `.1` of the same name, whose former content is dropped.
  */
-export function fileSink(file: string, maxBytes: number): LineSink {
-  return new QueuedSink(async (text) => {
+export function fileSink(file: string, format: LogFormat, maxBytes: number): LogSink {
+  return new QueuedSink(format, async (text) => {
     await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
     const handle = await open(file, 'a', 0o600);
     let full: boolean;
@@ -163,6 +196,7 @@ export function fileSink(file: string, maxBytes: number): LineSink {
     } finally {
       await handle.close();
     }
-    if (full) await rename(file, `${file}.1`);
+    // Another that appends here may have been quicker, and the lines are written either way.
+    if (full) await rename(file, `${file}.1`).catch(() => {});
   });
 }
