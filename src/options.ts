@@ -1,5 +1,6 @@
 /**
- * Every default and limit, in one table: unit, value, reason or precedent.
+ * Every default and limit that can be set, in one table: unit, value, reason or precedent. What the protocol or the
+ * machine fixes stands where it is used.
  */
 import os from 'node:os';
 import path from 'node:path';
@@ -12,7 +13,7 @@ export const DEFAULT_LIMITS = {
   maxHeadBytes: 16 * 1024,
   /** Fields in a head. nginx and Envoy take 100 by default or by advice; browsers send fewer than 20. */
   maxHeadFields: 100,
-  /** A head from the first byte to the last, dripped or not. The slowest phone needs less; nginx waits 60 s. */
+  /** A head, from the accept to its last byte, dripped or not. The slowest phone needs less; nginx waits 60 s. */
   headTimeoutMs: 10_000,
   /** How long a peer may take to end its side after our last words. */
   lingerTimeoutMs: 2_000,

@@ -2,11 +2,11 @@
  * Masking (RFC 6455, section 5.3): octet i of the payload is XORed with octet i mod 4 of the key.
  *
  * A key is a number whose lowest eight bits are its first byte, so that on a little-endian machine it can be XORed with
- * whole words. Long payloads are masked by 32-bit words (nine times faster at 64 KiB), short ones by bytes.
+ * whole words. Long payloads are masked by 32-bit words, short ones by bytes.
  */
 import { randomBytes } from 'node:crypto';
 
-/** Below this many bytes the byte loop wins over setting up the word loop. Measured. */
+/** Below about this many bytes the byte loop wins over setting up the word loop. */
 const WORDS_FROM_BYTES = 48;
 
 const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
