@@ -347,6 +347,67 @@ describe('how a relay ends', PATIENCE, () => {
   });
 });
 
+describe('nothing is put into a frame', PATIENCE, () => {
+  const DRIP_MS = 10;
+  const PAYLOAD = Buffer.from('a frame that takes its time, from its first byte to the last');
+
+  /** A daemon in this process that pings often, and a relay through it, open at both ends. */
+  async function openRelay(t: TestContext) {
+    const limits = { pingIntervalMs: 100, drainTimeoutMs: 200 };
+    const hypivisor = createHypivisor({ port: 0, host: '127.0.0.1', limits });
+    t.after(() => hypivisor.close());
+    const { port } = await hypivisor.listen();
+    const dialled: RawPeer[] = [];
+    const raw = await RawAgent.serve(async (peer) => {
+      peer.socket.write(upgradeResponse(await peer.head()));
+      dialled.push(peer);
+    });
+    t.after(() => raw.stop());
+    const uplink = await Client.open(`ws://127.0.0.1:${port}/ws`);
+    t.after(() => uplink.terminate());
+    const params = { id: 'slow', machine: '127.0.0.1', cwd: '/', port: raw.port, status: 'active' };
+    await uplink.call('register', params);
+    const client = await RawPeer.upgrade(port, '/ws/agent/slow');
+    t.after(() => client.socket.destroy());
+    await eventually(() => assert.equal(dialled.length, 1));
+    return { hypivisor, client, agent: dialled[0] as RawPeer };
+  }
+
+  async function drip(peer: RawPeer, bytes: Buffer): Promise<void> {
+    for (const byte of bytes) {
+      peer.socket.write(Buffer.from([byte]));
+      await delay(DRIP_MS);
+    }
+  }
+
+  test('no ping, and who cannot be asked owes no answer: a slow frame arrives whole', async (t) => {
+    for (const direction of ['from the agent', 'from the client']) {
+      const { client, agent } = await openRelay(t);
+      const [from, to, frame] =
+        direction === 'from the agent'
+          ? [agent, client, serverFrame(BINARY, PAYLOAD)]
+          : [client, agent, clientFrame(BINARY, PAYLOAD)];
+      // Longer than it takes to be found dead.
+      await drip(from, frame);
+      const { opcode, payload } = await to.frame();
+      assert.deepEqual([opcode, payload.toString()], [BINARY, PAYLOAD.toString()], direction);
+      assert.equal((await to.frame()).opcode, PING, direction);
+    }
+  });
+
+  test('no close: where the agent dies inside a frame, or the daemon goes, the client gets what came and the end', async (t) => {
+    const part = serverFrame(BINARY, PAYLOAD).subarray(0, 20);
+    for (const how of ['the agent dies', 'the daemon goes']) {
+      const { hypivisor, client, agent } = await openRelay(t);
+      agent.socket.write(part);
+      await delay(50);
+      if (how === 'the agent dies') agent.socket.destroy();
+      else await hypivisor.close();
+      assert.deepEqual(await client.rest(), part, how);
+    }
+  });
+});
+
 describe('vanishing at every stage', PATIENCE, () => {
   /** It ends its side and reads on, is suddenly not there, or resets the connection. */
   const WAYS: [how: string, leave: (peer: RawPeer) => void][] = [

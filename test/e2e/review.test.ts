@@ -183,7 +183,7 @@ describe('finding 3: any token authorises, encoded and raw where a URL can carry
     '%zz',
     'a#b',
     'a/b?c',
-    'with spaces in it',
+    'with spaces + pluses',
     'schlüssel-鍵-🔑',
     '+=&%#/ ü',
   ];
@@ -209,6 +209,7 @@ describe('finding 3: any token authorises, encoded and raw where a URL can carry
       for (const path of ['/ws', '/ws/agent/nobody']) {
         const right: [how: string, path: string, fields?: string[]][] = [
           ['encoded', `${path}?token=${encoded}`],
+          ['encoded but for its pluses', `${path}?token=${encoded.replaceAll('%2B', '+')}`],
           ['every byte encoded', `${path}?token=${wholly}`],
           ['among other parameters', `${path}?a=b&token=${encoded}&c`],
           ['as a bearer', path, [`Authorization: Bearer ${token}`]],
