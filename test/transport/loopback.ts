@@ -130,12 +130,12 @@ export class Loopback {
     return loopback;
   }
 
-  /** A connection that a peer has made to us. */
-  async accept(handler: ConnectionHandler = new RecordingHandler()): Promise<[Connection, Peer]> {
+  /** A connection that a peer has made to us, and the socket it owns, to look into. */
+  async accept(handler: ConnectionHandler = new RecordingHandler()): Promise<[Connection, Peer, net.Socket]> {
     const socket = net.connect({ port: portOf(this.#server), host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     const peer = this.#peer(socket);
     const [[accepted]] = await Promise.all([once(this.#server, 'connection'), once(socket, 'connect')]);
-    return [new Connection(accepted as net.Socket, this.connections, handler), peer];
+    return [new Connection(accepted as net.Socket, this.connections, handler), peer, accepted as net.Socket];
   }
 
   /** A connection that we have made to a peer. */
