@@ -16,7 +16,7 @@ export interface RunCommand {
   options: HypivisorOptions;
   /** Null: text on a terminal, JSON otherwise. */
   logFormat: LogFormat | null;
-  /** Null: the default file. 'none': no file. */
+  /** An absolute path; 'none' for no file, null for the default one. */
   logFile: string | null;
 }
 
@@ -34,26 +34,30 @@ export const USAGE = `Usage: hypivisor [options]
 
 See and drive every coding agent you run, on every machine, from one place.
 
-Options (and their environment variables)
-  -p, --port <n>             port to listen on; 0 takes a free one    (HYPI_PORT, default ${DEFAULT_PORT})
+Options, and the environment variables that stand in for them
+  -p, --port <n>             port to listen on; 0 takes a free one
+                             (HYPI_PORT, default ${DEFAULT_PORT})
   -t, --node-ttl <seconds>   how long an agent that went offline stays in the roster
-                                                                      (HYPI_NODE_TTL, default ${DEFAULT_NODE_TTL_MS / 1000})
-      --host <address>       address to listen on                     (HYPI_HOST, default: this machine only,
-                             or every interface where HYPI_TOKEN is set)
+                             (HYPI_NODE_TTL, default ${DEFAULT_NODE_TTL_MS / 1000})
+      --host <address>       address to listen on
+                             (HYPI_HOST, default: this machine only, or every interface
+                             where HYPI_TOKEN is set)
       --allow-origin <url>   a page's origin that may connect without a token; repeatable
-                                                                      (HYPI_ALLOW_ORIGIN, separated by commas)
-      --allow-host <name>    a name under which browsers may reach this daemon without a token; repeatable
-                                                                      (HYPI_ALLOW_HOST, separated by commas)
+                             (HYPI_ALLOW_ORIGIN, separated by commas)
+      --allow-host <name>    a name under which browsers may reach this daemon without a
+                             token; repeatable (HYPI_ALLOW_HOST, separated by commas)
       --spawn-command <cmd>  what starts an agent: words, or a JSON array of them
-                                                                      (HYPI_SPAWN_COMMAND, default: ${DEFAULT_SPAWN_COMMAND.join(' ')})
-      --log-format <f>       text or json, on stderr                  (HYPI_LOG_FORMAT, default: text on a terminal)
-      --log-file <path>      where to append JSON lines, or none      (HYPI_LOG_FILE, default: ~/.pi/logs/hyper-pi.jsonl)
+                             (HYPI_SPAWN_COMMAND, default: ${DEFAULT_SPAWN_COMMAND.join(' ')})
+      --log-format <format>  text or json, on stderr
+                             (HYPI_LOG_FORMAT, default: text on a terminal)
+      --log-file <path>      where to append JSON lines, or none
+                             (HYPI_LOG_FILE, default: ~/.pi/logs/hyper-pi.jsonl)
   -h, --help                 print this and exit
       --version              print the version and exit
 
 Environment only
-  HYPI_TOKEN                 the key that agents and dashboards must present; without it the daemon
-                             listens on this machine only
+  HYPI_TOKEN                 the key that agents and dashboards must present; without it
+                             the daemon listens on this machine only
 
 Agents connect to ws://<host>:<port>/ws, dashboards too. Ctrl-C ends it.
 `;
@@ -73,6 +77,9 @@ const FLAGS = {
 
 /** The longest TTL, in seconds: a year. Longer ones are typing errors. */
 const MAX_TTL_SECONDS = 365 * 24 * 3600;
+
+/** A name as DNS has them, and with an underscore; no wildcards. */
+const HOST_NAME = /^[\w.-]+$/;
 
 /** @throws UsageError for an unknown flag or a bad value, whether it came as a flag or from the environment */
 export function readCommandLine(args: readonly string[], environment: NodeJS.ProcessEnv): Command {
@@ -111,7 +118,7 @@ export function readCommandLine(args: readonly string[], environment: NodeJS.Pro
     kind: 'run',
     options,
     logFormat: logFormat === null ? null : readLogFormat(...logFormat),
-    logFile: logFile === null || logFile[0] === 'none' ? (logFile?.[0] ?? null) : path.resolve(logFile[0]),
+    logFile: logFile === null ? null : readLogFile(...logFile),
   };
 }
 
@@ -119,9 +126,9 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: FLAGS, strict: true, allowPositionals: false }).values;
   } catch (error) {
-    // Node's own sentences name the flag; what follows the first one is advice on positionals.
-    const [sentence = ''] = (error as Error).message.split('. ');
-    throw new UsageError(`${sentence.replace(/\n/g, ' ')}; see --help`);
+    // Node's own first sentence names the flag; what follows is advice.
+    const [sentence = ''] = (error as Error).message.split(/\.\s/);
+    throw new UsageError(`${sentence.replace(/\s+/g, ' ')}; see --help`);
   }
 }
 
@@ -146,12 +153,11 @@ function readNumber(text: string, name: string, min: number, max: number): numbe
 }
 
 function readHost(text: string, name: string): string {
-  const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
-  const isName = !bare.includes(':') && canonicalHost(bare) !== null;
-  if (!isName && net.isIP(bare) === 0) {
-    throw new UsageError(`${name} must be a host name or an IP address without a port, not ${JSON.stringify(text)}`);
-  }
-  return bare;
+  const unbracketed = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
+  if (net.isIPv6(unbracketed)) return unbracketed;
+  // A name that no browser can visit, 1.2.3.4.5 say, is none either.
+  if (HOST_NAME.test(text) && canonicalHost(text) !== null) return text;
+  throw new UsageError(`${name} must be a host name or an IP address without a port, not ${JSON.stringify(text)}`);
 }
 
 function readOrigin(text: string, name: string): string {
@@ -180,7 +186,12 @@ function parseJson(text: string): unknown {
 }
 
 function readLogFormat(text: string, name: string): LogFormat {
-  if (text !== 'text' && text !== 'json')
-    throw new UsageError(`${name} must be text or json, not ${JSON.stringify(text)}`);
-  return text;
+  if (text === 'text' || text === 'json') return text;
+  throw new UsageError(`${name} must be text or json, not ${JSON.stringify(text)}`);
+}
+
+/** @returns an absolute path, or 'none' */
+function readLogFile(text: string, name: string): string {
+  if (text === '') throw new UsageError(`${name} must be a path or none, not ""`);
+  return text === 'none' ? text : path.resolve(text);
 }
