@@ -9,6 +9,7 @@
 const AUTHORITY = /^(\[[0-9A-Fa-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::(\d{0,5}))?$/;
 
 const IPV4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
+const EMPTY_LABEL = /^\.|\.\.|\.$|^$/;
 const IPV4_MAPPED = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/;
 
 export interface Authority {
@@ -31,7 +32,7 @@ export function parseAuthority(text: string): Authority | null {
 
 /**
  * The host of an authority in the form in which it is compared, or null for one that no browser can visit (`1.2.3.4.5`,
- * say). A trailing dot goes, and an IPv4-mapped address becomes the IPv4 address that it reaches.
+ * say, or `a..b`). A trailing dot goes, and an IPv4-mapped address becomes the IPv4 address that it reaches.
  */
 export function canonicalHost(authority: string): string | null {
   const url = `http://${authority}`;
@@ -39,7 +40,10 @@ export function canonicalHost(authority: string): string | null {
   if (parseAuthority(authority) === null || !URL.canParse(url)) return null;
   const { hostname } = new URL(url);
   const mapped = IPV4_MAPPED.exec(hostname);
-  if (mapped === null) return hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
+  if (mapped === null) {
+    const name = hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
+    return EMPTY_LABEL.test(name) ? null : name;
+  }
   const [high, low] = [Number.parseInt(mapped[1] as string, 16), Number.parseInt(mapped[2] as string, 16)];
   return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
 }

@@ -83,6 +83,14 @@ test('canonical host: what means the same becomes the same', () => {
     ['1.2.3.4.5', null],
     ['256.1.1.1', null],
     ['a%00b', null],
+    // A label is never empty (RFC 1035, section 2.3.1); one trailing dot alone stands for the root.
+    ['.', null],
+    ['..', null],
+    ['.a', null],
+    ['a..', null],
+    ['a..b', null],
+    ['localhost..', null],
+    ['a%2E.', null],
     // And these are no authorities, though the URL parser would make one of some.
     ['a\tb', null],
     ['local\nhost', null],
