@@ -37,7 +37,7 @@ async function main(): Promise<void> {
     return;
   }
   endOnSignal(hypivisor, log);
-  warnOfOpenDoors(command.options, log);
+  warnOfOpenDoors(command.options, address, log);
   log.info('Hypivisor online', { version, port: address.port, hosts: address.hosts.join(' ') });
   await log.flush(FLUSH_MS);
   if (forPeople && command.logFormat !== 'json') print(welcome(address));
@@ -98,9 +98,9 @@ function endOnSignal(hypivisor: Hypivisor, log: Log): void {
   process.on('SIGINT', end);
 }
 
-function warnOfOpenDoors({ token, host }: HypivisorOptions, log: Log): void {
+function warnOfOpenDoors({ token }: HypivisorOptions, { hosts }: HypivisorAddress, log: Log): void {
   if (token) return;
-  const here = host === undefined || isLoopbackHost(host);
+  const here = hosts.every((host) => isLoopbackHost(host.includes(':') ? `[${host}]` : host));
   if (here) {
     log.warn('HYPI_TOKEN is not set: only this machine can connect. Set it to listen on every interface.');
   } else {
