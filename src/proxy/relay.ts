@@ -99,7 +99,7 @@ export class Relay implements ConnectionHandler {
   }
 
   onEof(): void {
-    this.#client.destroy();
+    this.#leave();
   }
 
   onDrain(): void {}
@@ -111,6 +111,11 @@ export class Relay implements ConnectionHandler {
   }
 
   onShutdown(): void {
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#abort.abort();
     this.#client.destroy();
   }
 
@@ -120,10 +125,10 @@ export class Relay implements ConnectionHandler {
       leg = await this.#dial(target);
     } catch (error) {
       if (!(error instanceof DialError)) this.#context.connections.onFault(error);
-      if (!this.#client.gone) this.#refuse(error instanceof DialError ? error.message : 'Cannot reach agent');
+      if (!this.#abort.signal.aborted) this.#refuse(error instanceof DialError ? error.message : 'Cannot reach agent');
       return;
     }
-    if (this.#client.gone) leg.connection.destroy();
+    if (this.#abort.signal.aborted) leg.connection.destroy();
     else this.#join(leg);
   }
 

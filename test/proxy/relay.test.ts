@@ -1,0 +1,314 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import dns from 'node:dns/promises';
+import type { IncomingMessage } from 'node:http';
+import { syncBuiltinESMExports } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { Locality, Target } from '../../src/proxy/destination.ts';
+import { Relay, type RelayEvents, type RelayOffer } from '../../src/proxy/relay.ts';
+import { Resolver } from '../../src/proxy/resolver.ts';
+import type { Connection } from '../../src/transport/connection.ts';
+import {
+  CLOSE,
+  clientFrame,
+  closePayload,
+  fieldOf,
+  RawAgent,
+  serverFrame,
+  TEXT,
+  upgradeResponse,
+} from '../e2e/raw-peer.ts';
+import { type ReadFrame, readFrames } from '../support/raw-frame.ts';
+import { eventually, Loopback, type Peer } from '../transport/loopback.ts';
+
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+/** The Accept of that key (RFC 6455, section 1.3). */
+const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=';
+const NOTHING = Buffer.alloc(0);
+
+const LIMITS = {
+  maxHeadBytes: 4096,
+  maxHeadFields: 50,
+  dialTimeoutMs: 5000,
+  maxEarlyBytes: 64 * 1024,
+  pingIntervalMs: 600_000,
+  closingTimeoutMs: 600_000,
+};
+
+const LOCALITY: Locality = {
+  hostName: 'ubuntu',
+  ownAddresses: new Set(['127.0.0.1']),
+  ownPorts: new Set(),
+  onlyWhereRegistered: false,
+};
+
+interface Started {
+  loopback: Loopback;
+  connection: Connection;
+  client: Peer;
+  /** What was told of the relay, in order. */
+  told: string[];
+}
+
+interface Options {
+  offer?: Partial<RelayOffer>;
+  rest?: Buffer;
+  limits?: Partial<typeof LIMITS>;
+  onOpened?: () => void;
+}
+
+async function start(t: TestContext, target: Target | string, options: Options = {}): Promise<Started> {
+  const loopback = await Loopback.open(t);
+  const alive = setInterval(() => {}, 1000);
+  t.after(() => clearInterval(alive));
+  const [connection, client] = await loopback.accept();
+  client.read();
+  const told: string[] = [];
+  const events: RelayEvents = {
+    onOpened: () => {
+      told.push('opened');
+      options.onOpened?.();
+    },
+    onClosed: () => told.push('closed'),
+    onRefused: (sentence) => told.push(sentence),
+  };
+  const context = {
+    connections: loopback.connections,
+    resolver: new Resolver(),
+    limits: { ...LIMITS, ...options.limits },
+    locality: () => LOCALITY,
+  };
+  const offer = {
+    key: KEY,
+    subprotocols: [],
+    extensions: null,
+    fallbackSubprotocol: null,
+    dialKey: null,
+    ...options.offer,
+  };
+  new Relay(connection, context, offer, target, options.rest ?? NOTHING, events);
+  return { loopback, connection, client, told };
+}
+
+/** The head and the frames behind it. */
+function answerTo(client: Peer): { head: string; frames: ReadFrame[] } {
+  const end = client.text.indexOf('\r\n\r\n') + 4;
+  assert.notEqual(end, 3, 'a head');
+  return { head: client.text.slice(0, end), frames: readFrames(client.bytes.subarray(end)) };
+}
+
+async function refused({ client, told }: Started, sentence: string): Promise<string> {
+  await eventually(() => {
+    const { head, frames } = answerTo(client);
+    assert.match(head, /^HTTP\/1\.1 101 /);
+    assert.equal(fieldOf(head, 'Sec-WebSocket-Accept'), ACCEPT);
+    assert.equal(frames.length, 2);
+    assert.deepEqual(JSON.parse(String(frames[0]?.payload)), { error: sentence });
+    assert.equal(frames[1]?.opcode, CLOSE);
+  });
+  assert.deepEqual(told, [sentence]);
+  return answerTo(client).head;
+}
+
+const at = (port: number, fields: Partial<Target> = {}): Target => ({
+  machine: 'localhost',
+  port,
+  registeredFrom: '127.0.0.1',
+  ...fields,
+});
+
+/** An agent on `ws`, as agents are. */
+async function serve(
+  t: TestContext,
+  options: ConstructorParameters<typeof WebSocketServer>[0],
+  onConnection: (socket: WebSocket, request: IncomingMessage) => void,
+): Promise<number> {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, ...options });
+  server.on('connection', (socket, request) => {
+    socket.on('error', () => {});
+    onConnection(socket, request);
+  });
+  await new Promise((resolve) => server.once('listening', resolve));
+  t.after(() => {
+    for (const socket of server.clients) socket.terminate();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+test('the client gets its 101 with what the agent chose, then the agent’s messages', async (t) => {
+  const port = await serve(
+    t,
+    { handleProtocols: (offered) => [...offered].at(-1) ?? false, perMessageDeflate: true },
+    (socket, { headers }) => {
+      assert.equal(headers.authorization, 'Bearer ZGlhbA');
+      socket.send('short');
+    },
+  );
+  const extensions = 'permessage-deflate; client_max_window_bits';
+  const started = await start(t, at(port), {
+    offer: { subprotocols: ['hypi.v1', 'mine'], extensions, fallbackSubprotocol: 'hypi.v1', dialKey: 'ZGlhbA' },
+  });
+  await eventually(() => {
+    const { head, frames } = answerTo(started.client);
+    assert.match(head, /^HTTP\/1\.1 101 /);
+    assert.equal(fieldOf(head, 'Sec-WebSocket-Accept'), ACCEPT);
+    assert.equal(fieldOf(head, 'Sec-WebSocket-Protocol'), 'mine');
+    assert.equal(fieldOf(head, 'Sec-WebSocket-Extensions'), 'permessage-deflate');
+    assert.equal(frames[0]?.rsv, 4, 'compressed, as the two agreed');
+  });
+  assert.deepEqual(started.told, ['opened']);
+  started.client.socket.destroy();
+  await eventually(() => assert.deepEqual(started.told, ['opened', 'closed']));
+  await started.loopback.connections.empty();
+  assert.deepEqual(started.loopback.faults, []);
+});
+
+test('where the agent chose no subprotocol, the client gets the fallback', async (t) => {
+  const port = await serve(t, { handleProtocols: () => false }, () => {});
+  const offer = { subprotocols: ['hypi.v1'], fallbackSubprotocol: 'hypi.v1' };
+  const { client } = await start(t, at(port), { offer });
+  await eventually(() => assert.equal(fieldOf(answerTo(client).head, 'Sec-WebSocket-Protocol'), 'hypi.v1'));
+});
+
+test('nothing is lost of what the client sends before its 101, however much, nor of what comes behind the agent’s', async (t) => {
+  let open = () => {};
+  const opening = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const agent = await RawAgent.serve(async (peer) => {
+    const head = await peer.head();
+    await opening;
+    peer.socket.write(Buffer.concat([Buffer.from(upgradeResponse(head)), serverFrame(TEXT, 'welcome')]));
+    const frames = [await peer.frame(), await peer.frame(), await peer.frame()];
+    peer.socket.write(serverFrame(TEXT, frames.map(({ payload }) => payload.length).join()));
+  });
+  t.after(() => agent.stop());
+  const { client, connection } = await start(t, at(agent.port), { rest: clientFrame(TEXT, 'with the request') });
+  await client.send(clientFrame(TEXT, 'soon after'));
+  const sent = client.send(clientFrame(2, randomBytes(8 * 1024 * 1024)));
+  await eventually(() => assert.equal(connection.paused, true));
+  assert.equal(client.receivedBytes, 0, 'no 101 before the agent’s');
+  open();
+  await sent;
+  await eventually(() => {
+    const [welcome, lengths] = answerTo(client).frames;
+    assert.equal(String(welcome?.payload), 'welcome');
+    assert.equal(String(lengths?.payload), `16,10,${8 * 1024 * 1024}`);
+  });
+});
+
+test('a sentence instead of a target is what the client is told', async (t) => {
+  const offer = { subprotocols: ['hypi.v1'], fallbackSubprotocol: 'hypi.v1', extensions: 'permessage-deflate' };
+  const head = await refused(await start(t, 'Agent not found', { offer }), 'Agent not found');
+  assert.equal(fieldOf(head, 'Sec-WebSocket-Protocol'), 'hypi.v1');
+  assert.equal(fieldOf(head, 'Sec-WebSocket-Extensions'), null);
+});
+
+test('an agent that is not there', async (t) => {
+  const agent = await RawAgent.serve(() => {});
+  await agent.stop();
+  const started = await start(t, at(agent.port));
+  await refused(started, 'Cannot reach agent: connection refused');
+  await started.client.send(clientFrame(CLOSE, closePayload(1000)));
+  await started.client.ended();
+});
+
+test('an agent that is none, the client’s early words read and dropped', async (t) => {
+  const agent = await RawAgent.serve(async (peer) => {
+    await peer.head();
+    peer.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+  });
+  t.after(() => agent.stop());
+  const started = await start(t, at(agent.port), { rest: clientFrame(TEXT, 'hello?') });
+  await refused(started, 'Agent handshake failed: status 200');
+});
+
+test('an agent that says nothing: in time', async (t) => {
+  const agent = await RawAgent.serve(() => {});
+  t.after(() => agent.stop());
+  const started = await start(t, at(agent.port), { limits: { dialTimeoutMs: 80 } });
+  // Three addresses at most, each with its share.
+  await refused(started, 'Agent handshake failed: timed out');
+});
+
+test('a name that does not resolve, from behind a tunnel', async (t) => {
+  const started = await start(t, at(9, { machine: 'nowhere.invalid' }));
+  await refused(started, 'Cannot resolve agent: its machine name is unknown here');
+});
+
+test('looking up and dialling share one time limit', async (t) => {
+  const mocked = t.mock.method(dns, 'lookup', (() => new Promise(() => {})) as unknown as typeof dns.lookup);
+  syncBuiltinESMExports();
+  t.after(() => {
+    mocked.mock.restore();
+    syncBuiltinESMExports();
+  });
+  const started = await start(t, at(9, { machine: 'slow.example' }), { limits: { dialTimeoutMs: 60 } });
+  await refused(started, 'Cannot resolve agent: timed out');
+});
+
+test('a fault of our own: the client is told as little as it needs, the daemon the rest', async (t) => {
+  const agent = await RawAgent.serve(() => {});
+  t.after(() => agent.stop());
+  // No head can carry that.
+  const started = await start(t, at(agent.port), { offer: { subprotocols: ['no token'] } });
+  await refused(started, 'Cannot reach agent');
+  assert.equal(started.loopback.faults.length, 1);
+});
+
+test('a fault in whoever hears of the relay ends it, and nothing else', async (t) => {
+  const port = await serve(t, {}, () => {});
+  const fault = new Error('a listener’s');
+  const { loopback, client, told } = await start(t, at(port), {
+    onOpened: () => {
+      throw fault;
+    },
+  });
+  await client.ended();
+  await loopback.connections.empty();
+  assert.deepEqual(loopback.faults, [fault]);
+  assert.deepEqual(told, ['opened', 'closed']);
+  assert.equal(answerTo(client).frames.length, 0, 'one 101, no second');
+});
+
+for (const [how, leave] of [
+  ['ends its side', (client: Peer) => client.socket.end()],
+  ['resets', (client: Peer) => client.socket.resetAndDestroy()],
+] as const) {
+  test(`a client that ${how} while the agent is dialled ends the dial`, async (t) => {
+    let dialled = false;
+    const agent = await RawAgent.serve(async (peer) => {
+      await peer.head();
+      dialled = true;
+    });
+    t.after(() => agent.stop());
+    const { loopback, client, told } = await start(t, at(agent.port));
+    await eventually(() => assert.equal(dialled, true));
+    leave(client);
+    await loopback.connections.empty();
+    await delay(5);
+    assert.deepEqual(told, []);
+    assert.equal(loopback.deadlines.size, 0);
+    assert.deepEqual(loopback.faults, []);
+  });
+}
+
+test('the daemon going while the agent is dialled', async (t) => {
+  let dialled = false;
+  const agent = await RawAgent.serve(async (peer) => {
+    await peer.head();
+    dialled = true;
+  });
+  t.after(() => agent.stop());
+  const { loopback, client, told } = await start(t, at(agent.port));
+  await eventually(() => assert.equal(dialled, true));
+  await loopback.connections.shutDown(60_000);
+  await client.ended();
+  assert.equal(client.receivedBytes, 0);
+  assert.deepEqual(told, []);
+  assert.deepEqual(loopback.faults, []);
+});
