@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
-export interface Footprint {
+interface Footprint {
   descriptors: number;
   threads: number;
   residentBytes: number;
