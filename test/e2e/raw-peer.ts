@@ -8,6 +8,7 @@ export const TEXT = 1;
 export const BINARY = 2;
 export const CLOSE = 8;
 export const PING = 9;
+export const PONG = 10;
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 const PATIENCE_MS = 10_000;
