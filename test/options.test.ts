@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { complete, DEFAULT_LIMITS, DEFAULT_SPAWN_COMMAND } from '../src/options.ts';
+
+describe('complete', () => {
+  it('has a default for everything', () => {
+    assert.deepEqual(complete({}), {
+      port: 31415,
+      host: null,
+      token: null,
+      nodeTtlMs: 30_000,
+      allowOrigins: [],
+      allowHosts: [],
+      home: os.homedir(),
+      spawnCommand: ['pi', '--mode', 'rpc'],
+      outputDirectory: path.join(os.homedir(), '.pi', 'logs', 'agents'),
+      environment: process.env,
+      limits: DEFAULT_LIMITS,
+    });
+  });
+
+  it('keeps what is given', () => {
+    const options = {
+      port: 0,
+      host: '::',
+      token: 'key',
+      nodeTtlMs: 0,
+      allowOrigins: ['http://a'],
+      allowHosts: ['a'],
+      home: '/home/a',
+      spawnCommand: ['x'],
+      outputDirectory: '/var/log/agents',
+      environment: { A: '1' },
+    };
+    assert.deepEqual(complete(options), { ...options, limits: DEFAULT_LIMITS });
+  });
+
+  it('takes an empty token for none: it would guard nothing', () => {
+    assert.equal(complete({ token: '' }).token, null);
+  });
+
+  it('puts the output of agents into the home folder', () => {
+    assert.equal(complete({ home: '/home/a' }).outputDirectory, path.join('/home/a', '.pi', 'logs', 'agents'));
+  });
+
+  it('takes limits one by one', () => {
+    const { limits } = complete({ limits: { maxNodes: 7 } });
+    assert.deepEqual(limits, { ...DEFAULT_LIMITS, maxNodes: 7 });
+    assert.notEqual(limits, DEFAULT_LIMITS);
+  });
+});
+
+describe('the defaults', () => {
+  it('are positive numbers', () => {
+    for (const [name, value] of Object.entries(DEFAULT_LIMITS)) assert.ok(value > 0, name);
+    assert.ok(DEFAULT_SPAWN_COMMAND.length > 0);
+  });
+});
