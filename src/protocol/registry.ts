@@ -53,5 +53,3 @@ export interface Request {
   method: string;
   params?: Record<string, unknown>;
 }
-
-export type Answer = { id?: RequestId; result: unknown } | { id?: RequestId; error: string };
