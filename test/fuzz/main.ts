@@ -1,0 +1,69 @@
+/** npm run fuzz: see USAGE. */
+import { integerFlags } from '../support/integer-flags.ts';
+import { FrameTarget } from './frames.ts';
+import { HeadTarget } from './heads.ts';
+import { ProgressLine } from './progress-line.ts';
+import { RequestTarget } from './requests.ts';
+import { Failure, run } from './run.ts';
+
+const USAGE = `Usage: npm run fuzz -- [--frames <n>] [--heads <n>] [--requests <n>] [--seed <n>] [--seconds <n>] [--first <n>]
+
+Puts inputs that are nearly right to the frame code, the HTTP code and the registry's requests. Any of them, however it
+is cut into chunks, must have one outcome, and a documented one; frames are compared with what ws makes of them, heads
+with what Node's server makes of them, every single one. Where those are meant to differ is said in test/fuzz/frame-ws.ts
+and test/fuzz/head-node.ts, and counted.
+
+  --frames <n>    streams of frames (default 10000000: six minutes on one core of 2020, 30,000 a second)
+  --heads <n>     requests and responses (default 1000000: one minute)
+  --requests <n>  requests to the registry (default 1000000: half a minute)
+  --seed <n>      makes the same inputs again (default: a new one, which is told)
+  --seconds <n>   ends after that time, whatever is left
+  --first <n>     the number of the first input (default 0)
+
+An input that fails is shown in hex, with the command that meets it again, and the exit status is 1.
+`;
+
+const flags = integerFlags(USAGE, {
+  frames: 1e7,
+  heads: 1e6,
+  requests: 1e6,
+  seed: Date.now() % 2 ** 31,
+  seconds: 0,
+  first: 0,
+});
+const { seed, first } = flags;
+const begin = performance.now();
+const endsAt = flags.seconds > 0 ? begin + 1000 * flags.seconds : Number.POSITIVE_INFINITY;
+
+async function main(): Promise<void> {
+  console.log(`Seed ${seed}`);
+  const targets = [new FrameTarget(), new HeadTarget(), new RequestTarget()].filter(({ name }) => flags[name] > 0);
+  for (const [i, target] of targets.entries()) {
+    const count = flags[target.name];
+    const line = new ProgressLine(target.unit, count);
+    const now = performance.now();
+    // What is left of the time is shared among those that are left.
+    const share = (endsAt - now) / (targets.length - i);
+    try {
+      const done = await run(target, { seed, first, count, endsAt: now + share, onProgress: (n) => line.show(n) });
+      const seconds = (performance.now() - now) / 1000;
+      line.clear();
+      console.log(
+        `${done} ${target.unit} in ${seconds.toFixed(1)} s, ${Math.round(done / seconds)} a second: no fault`,
+      );
+    } finally {
+      line.clear();
+    }
+    for (const { id, peer, we } of target.differences) {
+      console.log(`  ${String(target.met.get(id) ?? 0).padStart(9)}  ${id}: ${target.peer} ${peer}; we ${we}`);
+    }
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof Failure)) throw error;
+  console.log(error.message);
+  process.exitCode = 1;
+}
