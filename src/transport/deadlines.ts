@@ -14,6 +14,12 @@
 const TICK_MS = 50;
 const SLOTS = 512;
 
+/**
+ * A timer that comes later than this was not held up by work: the machine or the process was asleep. That time does not count,
+ * for nobody could be heard in it, and peers would be found dead that nobody had asked.
+ */
+const ASLEEP_MS = 2000;
+
 /** The longest that `setTimeout` can sleep: a longer sleep is slept in parts. */
 const MAX_SLEEP_MS = 2 ** 31 - 1;
 
@@ -37,10 +43,12 @@ export class Deadline {
 }
 
 export class Deadlines {
-  readonly #now: () => number;
+  readonly #clock: () => number;
   readonly #start: number;
   readonly #slots: (Deadline | null)[] = new Array(SLOTS).fill(null);
   #size = 0;
+  /** How long we were asleep, in all. */
+  #asleepMs = 0;
   /** Every slot before this tick has been served. */
   #servedTick = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -48,10 +56,10 @@ export class Deadlines {
   /** What handlers set meanwhile needs no timer of its own: the next sleep is worked out once all are served. */
   #serving = false;
 
-  /** @param now a monotonic clock in milliseconds */
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
-    this.#start = now();
+  /** @param clock monotonic, in milliseconds */
+  constructor(clock: () => number = () => performance.now()) {
+    this.#clock = clock;
+    this.#start = clock();
   }
 
   /** How many deadlines are set. */
@@ -59,21 +67,21 @@ export class Deadlines {
     return this.#size;
   }
 
-  /** The wheel's clock, in milliseconds. */
+  /** The wheel's clock, in milliseconds: it stands still while the process sleeps. */
   now(): number {
-    return this.#now();
+    return this.#clock() - this.#asleepMs;
   }
 
   /**
    * Sets or moves a deadline. It expires once, never early, and late by at most a tick (50 ms) and what the event loop is
-   * busy with.
+   * busy with. Time asleep does not count.
    *
    * @param delayMs from now, ≥ 0; Infinity is never
    */
   set(deadline: Deadline, delayMs: number): void {
     this.clear(deadline);
     if (delayMs === Number.POSITIVE_INFINITY) return;
-    const dueTick = Math.max(this.#servedTick, Math.ceil((this.#now() + delayMs - this.#start) / TICK_MS));
+    const dueTick = Math.max(this.#servedTick, Math.ceil((this.now() + delayMs - this.#start) / TICK_MS));
     const slot = dueTick % SLOTS;
     const first = this.#slots[slot] as Deadline | null;
     deadline.dueTick = dueTick;
@@ -102,7 +110,7 @@ export class Deadlines {
   #sleepUntil(tick: number): void {
     this.#stopTimer();
     this.#timerTick = tick;
-    const delayMs = Math.ceil(this.#start + tick * TICK_MS - this.#now());
+    const delayMs = Math.ceil(this.#start + tick * TICK_MS - this.now());
     this.#timer = setTimeout(() => this.#wake(), Math.min(Math.max(0, delayMs), MAX_SLEEP_MS));
     this.#timer.unref();
   }
@@ -113,6 +121,8 @@ export class Deadlines {
   }
 
   #wake(): void {
+    const lateMs = this.now() - this.#start - this.#timerTick * TICK_MS;
+    if (lateMs > ASLEEP_MS) this.#asleepMs += lateMs;
     this.#serving = true;
     try {
       this.#serve();
@@ -124,8 +134,8 @@ export class Deadlines {
 
   #serve(): void {
     this.#stopTimer();
-    const currentTick = Math.floor((this.#now() - this.#start) / TICK_MS);
-    // After a long sleep of the machine one turn of the wheel sees every slot.
+    const currentTick = Math.floor((this.now() - this.#start) / TICK_MS);
+    // The wheel may have been empty for long; one turn of it sees every slot.
     const from = Math.max(this.#servedTick, currentTick - SLOTS + 1);
     this.#servedTick = currentTick + 1;
     const due: Deadline[] = [];

@@ -137,16 +137,39 @@ test('Infinity is never, and moving to it clears', (t) => {
   assert.deepEqual(wheel.expired, []);
 });
 
-test('after a sleep of many turns all that fell due meanwhile expires, once', (t) => {
+test('time asleep does not count: who is waited for has the rest of its time when we wake', (t) => {
   const wheel = new DrivenWheel(t);
-  const names = Array.from({ length: 40 }, (_, i) => `${i}`);
-  for (const name of names) wheel.deadlines.set(wheel.deadline(name), 1 + Number(name) * 1999);
-  wheel.deadlines.set(wheel.deadline('beyond'), 10 * TURN_MS);
-  wheel.pass(5 * TURN_MS, 5 * TURN_MS);
+  wheel.deadlines.set(wheel.deadline('first'), 1000);
+  wheel.deadlines.set(wheel.deadline('second'), 5000);
+  wheel.pass(500);
+  const before = wheel.deadlines.now();
+  wheel.pass(3_600_000, 3_600_000);
+  assert.deepEqual(wheel.names, ['first']);
+  assert.ok(wheel.deadlines.now() - before <= 600, 'the clock stood still');
+  wheel.pass(3900, 10);
+  assert.deepEqual(wheel.names, ['first']);
+  wheel.pass(200, 10);
+  assert.deepEqual(wheel.names, ['first', 'second']);
+});
+
+test('being busy counts: a late timer serves all that fell due meanwhile', (t) => {
+  const wheel = new DrivenWheel(t);
+  const names = Array.from({ length: 20 }, (_, i) => `${i}`);
+  for (const name of names) wheel.deadlines.set(wheel.deadline(name), 1 + Number(name) * 99);
+  wheel.pass(1900, 1900);
   assert.deepEqual(wheel.names.sort(), names.sort());
-  assert.equal(wheel.deadlines.size, 1);
-  wheel.pass(5 * TURN_MS + TICK_MS, TICK_MS);
-  assert.equal(wheel.names.at(-1), 'beyond');
+});
+
+test('a wheel that was empty for many turns starts as a new one does', (t) => {
+  const wheel = new DrivenWheel(t);
+  wheel.deadlines.set(wheel.deadline('before'), 10);
+  wheel.pass(100);
+  wheel.pass(100 * TURN_MS, TURN_MS);
+  wheel.deadlines.set(wheel.deadline('after'), 200);
+  wheel.pass(199);
+  assert.deepEqual(wheel.names, ['before']);
+  wheel.pass(100);
+  assert.deepEqual(wheel.names, ['before', 'after']);
 });
 
 test('a delay longer than a timer can be is slept in parts', async (t) => {
