@@ -1,0 +1,89 @@
+/** Finding 5 of the review, between real machines: each a network namespace with a host name and hosts file of its own. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { registryUrl, relayUrl } from '../../src/protocol/url.ts';
+import { Daemon } from '../support/daemon.ts';
+import { type Machine, Network, type PeerProcess, whyNoNamespaces } from '../support/namespaces.ts';
+
+const TOKEN = 'a token+with/signs=';
+const why = await whyNoNamespaces();
+
+describe('agents on other machines', { skip: why }, () => {
+  let network: Network;
+  let daemon: Daemon;
+  let laptop: Machine;
+  let neighbour: PeerProcess;
+  let agent: PeerProcess;
+  let dashboard: PeerProcess;
+  let port: number;
+
+  before(async () => {
+    network = await Network.create();
+    // Two machines called ubuntu. Where the daemon is, there is an agent too, on the very port of the other one.
+    const server = await network.addMachine('ubuntu', { 'laptop.lan': '10.77.0.2' });
+    laptop = await network.addMachine('ubuntu');
+    const desk = await network.addMachine('desk');
+    daemon = await Daemon.start({ launcher: server.launcher, host: server.address, env: { HYPI_TOKEN: TOKEN } });
+    neighbour = server.startPeer();
+    agent = laptop.startPeer();
+    dashboard = desk.startPeer();
+    port = await agent.call('serve', { says: 'laptop' });
+    await neighbour.call('serve', { says: 'server', port });
+  });
+
+  after(async () => {
+    await daemon?.stop();
+    await network?.remove();
+  });
+
+  async function register(peer: PeerProcess, machine: string, from = daemon.origin): Promise<string> {
+    const id = `agent at ${machine}`;
+    await peer.call('register', { registryUrl: registryUrl(from, TOKEN), port, id, machine });
+    return id;
+  }
+
+  async function say(id: string, from = daemon.origin): Promise<{ message: string; tookMs: number }> {
+    return dashboard.call('say', { relayUrl: relayUrl(from, id, TOKEN), text: 'hello' });
+  }
+
+  test('the machines have names of their own', async () => {
+    assert.equal(await agent.call('hostName'), 'ubuntu');
+    assert.equal(await dashboard.call('hostName'), 'desk');
+  });
+
+  for (const [what, machine] of [
+    ['a name that the daemon’s hosts file knows', 'laptop.lan'],
+    ['a name that does not resolve: where it registered from', 'nobody-knows-me'],
+    ['the daemon’s own name, for two machines may have the same: where it registered from', 'ubuntu'],
+    ['localhost: where it registered from', 'localhost'],
+    ['a loopback address: where it registered from', '127.0.0.1'],
+    ['a loopback address in disguise: where it registered from', '2130706433'],
+    ['the daemon’s own address: where it registered from', '10.77.0.1'],
+    ['an IPv4 address', '10.77.0.2'],
+    ['an IPv6 address', 'fd77::2'],
+  ] as const) {
+    test(`reached by ${what}`, async () => {
+      const id = await register(agent, machine);
+      assert.equal((await say(id)).message, 'laptop: hello');
+    });
+  }
+
+  test('reached where it registered from, over IPv6 throughout', async () => {
+    const origin = `http://[fd77::1]:${daemon.port}`;
+    const id = await register(agent, 'localhost', origin);
+    assert.equal((await say(id, origin)).message, 'laptop: hello');
+  });
+
+  test('an agent on the daemon’s machine, by that machine’s name, is that one', async () => {
+    const id = await register(neighbour, 'ubuntu', `http://127.0.0.1:${daemon.port}`);
+    assert.equal((await say(id)).message, 'server: hello');
+  });
+
+  test('an agent that vanished without a word: the client is told within five seconds', async () => {
+    const id = await register(agent, 'laptop.lan');
+    await laptop.blackhole('10.77.0.1');
+    const { message, tookMs } = await say(id);
+    assert.match(JSON.parse(message).error, /^Cannot reach agent/);
+    assert.ok(tookMs < 7500, `${tookMs} ms`);
+  });
+});
