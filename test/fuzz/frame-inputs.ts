@@ -5,6 +5,7 @@
  */
 import type { MessageLimits } from '../../src/frame/message.ts';
 import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Side } from '../../src/frame/vocabulary.ts';
+import { randomCuts } from './cuts.ts';
 import type { Random } from './random.ts';
 
 export interface FrameInput {
@@ -13,7 +14,7 @@ export interface FrameInput {
   limits: MessageLimits;
   /** Valid until the next one is made. */
   bytes: Buffer;
-  /** Where the chunks end, the last of them with the bytes; some may be empty. */
+  /** Where the chunks end. */
   cuts: readonly number[];
 }
 
@@ -79,7 +80,12 @@ export class FrameInputs {
     }
     if (random.oneIn(2)) for (let times = random.between(1, 3); times > 0; times--) this.#mutate();
     const bytes = this.#bytes.subarray(0, this.#length);
-    return { side: this.#side, limits: isLarge ? LARGE_LIMITS : random.pick(LIMITS), bytes, cuts: this.#cuts() };
+    return {
+      side: this.#side,
+      limits: isLarge ? LARGE_LIMITS : random.pick(LIMITS),
+      bytes,
+      cuts: randomCuts(random, this.#length),
+    };
   }
 
   #addMessage(isLarge: boolean): void {
@@ -151,7 +157,7 @@ export class FrameInputs {
           break;
         default:
           announced = random.pick(ANNOUNCED);
-          form = announced < 126n ? 7 : announced < 65_536n ? 16 : 64;
+          form = announced < 126n ? 7 : announced < 65_536n && !random.oneIn(4) ? 16 : 64;
       }
     }
     let at = this.#length;
@@ -206,19 +212,5 @@ export class FrameInputs {
       default:
         this.#length = at;
     }
-  }
-
-  #cuts(): number[] {
-    const random = this.#random;
-    const length = this.#length;
-    const cuts: number[] = [];
-    if (random.oneIn(8) && length < 1000) {
-      for (let at = 1; at < length; at++) cuts.push(at);
-    } else {
-      for (let times = random.between(1, 6); times > 0; times--) cuts.push(random.below(length + 1));
-      cuts.sort((a, b) => a - b);
-    }
-    cuts.push(length);
-    return cuts;
   }
 }

@@ -161,6 +161,7 @@ export function compareBoundaries(side: Side, chunks: readonly Buffer[]): void {
     if (closed || fault !== null) {
       // What had come of an illegal header before this chunk has passed.
       same('bytes that pass', Math.max(boundaries.end, before), passed);
+      if (fault !== null) same('atBoundary', boundaries.end >= before, walker.atBoundary);
       return;
     }
     same('atBoundary', parser.atBoundary, walker.atBoundary);

@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream';
 import * as ws from 'ws';
 import type { MessageLimits } from '../../src/frame/message.ts';
 import { CloseCode, type Side } from '../../src/frame/vocabulary.ts';
+import { masked } from '../support/raw-frame.ts';
 import { Event, FrameOutcome } from './frame-outcome.ts';
 import type { OurOutcome } from './frame-reader.ts';
 import type { Difference, DifferenceText } from './target.ts';
@@ -13,6 +14,7 @@ type Callback = (error?: Error | null) => void;
 interface WsReceiver extends Writable {
   _fragments: Buffer[];
   _buffers: Buffer[];
+  _fragmented: number;
   _numFragments: number;
   _opcode: number;
   _payloadLength: number;
@@ -30,13 +32,16 @@ const GET_PAYLOAD_LENGTH_16 = 1;
 const GET_PAYLOAD_LENGTH_64 = 2;
 const GET_DATA = 4;
 
+const TEXT = 1;
+const NOTHING = Buffer.alloc(0);
+
 const EVENTS: Readonly<Record<string, Event>> = { ping: Event.PING, pong: Event.PONG };
 
 /** Driven without its stream, for the stream would tell of an error only in the next tick: a million times too slow. */
 class ObservedReceiver extends Receiver {
   readonly outcome: WsOutcome;
   readonly #maxFragments: number;
-  #lengthBytes: Buffer = Buffer.alloc(0);
+  #lengthBytes: Buffer = NOTHING;
 
   constructor(side: Side, limits: MessageLimits, outcome: WsOutcome) {
     super({ isServer: side === 'server', maxPayload: limits.maxMessageBytes, maxFragments: limits.maxFragments });
@@ -90,15 +95,14 @@ class ObservedReceiver extends Receiver {
     this.outcome.end = { closeCode, closeReason: error.message };
   }
 
-  /** What of a text has come, finished fragments or not. */
+  /** What of a text has come, its fragments whole or not. */
   #textInHand(): Buffer {
-    const pieces = [...this._fragments];
-    if (this._state === GET_DATA && this._opcode === 1) {
-      const mask = this._mask;
-      const bytes = Buffer.concat(this._buffers);
-      pieces.push(mask === undefined ? bytes : (bytes.map((byte, i) => byte ^ (mask[i & 3] as number)) as Buffer));
+    const pieces = this._fragmented === TEXT ? [...this._fragments] : [];
+    if (this._state === GET_DATA && this._opcode === TEXT) {
+      const piece = Buffer.concat(this._buffers);
+      pieces.push(this._mask === undefined ? piece : masked(piece, this._mask));
     }
-    return Buffer.concat(pieces);
+    return pieces.length === 0 ? NOTHING : Buffer.concat(pieces);
   }
 }
 
@@ -111,7 +115,7 @@ export class WsOutcome extends FrameOutcome {
   topBit = false;
   /** One more fragment would be too many. */
   fragmentsUsedUp = false;
-  textInHand: Buffer = Buffer.alloc(0);
+  textInHand: Buffer = NOTHING;
 
   override reset(): void {
     super.reset();
@@ -126,11 +130,13 @@ export class WsOutcome extends FrameOutcome {
     return this;
   }
 
+  /** What `ws` takes and we must not is no agreement, also where we take it too. */
   agreesWith(ours: OurOutcome): boolean {
     if (!this.hasSameEvents(ours) || this.failed !== ours.failed) return false;
+    if (this.end?.closeCode !== ours.end?.closeCode || this.topBit) return false;
+    if (this.failed) return this.longLengthAt === null || ours.end?.closeCode !== CloseCode.TOO_LARGE;
     // The reason is each one's own words, unless it came in a close.
-    if (this.end?.closeCode !== ours.end?.closeCode) return false;
-    return this.failed || this.end?.closeReason === ours.end?.closeReason;
+    return this.end?.closeReason === ours.end?.closeReason && this.longLengthAt === null && !isBroken(this.textInHand);
   }
 }
 
@@ -206,6 +212,7 @@ function failedWith(ours: OurOutcome, closeCode: number, closeReason: string): b
 
 /** A third opinion: no continuation makes a text of it. */
 function isBroken(text: Buffer): boolean {
+  if (text.length === 0) return false;
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(text, { stream: true });
     return false;

@@ -1,10 +1,11 @@
 /** Heads of requests and responses, most of them nearly right, and cut anywhere. Text is latin1: a character is a byte. */
 import { acceptFor } from '../../src/http/handshake.ts';
+import { randomCuts } from './cuts.ts';
 import type { Random } from './random.ts';
 
 export interface HeadInput {
   bytes: Buffer;
-  /** Where the chunks end, the last of them with the bytes; some may be empty. */
+  /** Where the chunks end. */
   cuts: readonly number[];
   maxHeadBytes: number;
   maxHeadFields: number;
@@ -21,6 +22,7 @@ export const OFFER = {
 
 /** In some of the requests; the gate that is fuzzed knows it. */
 export const TOKEN = 'abc+123';
+export const BASE64_TOKEN = Buffer.from(TOKEN).toString('base64url');
 
 const METHODS = [
   'GET',
@@ -52,7 +54,17 @@ const TARGETS = ['/', '/ws', '/ws', '/ws?token=abc%2B123', '/ws?token=abc+123', 
     '?',
     'x',
   )
-  .concat('/a b', '/\x7f', '/ws?token=a&token=abc%2B123', '/ws?token', '/a"<>\\^`{|}', 'ftp://a/', '/a%2', 'foo:bar');
+  .concat(
+    '/a b',
+    '/\x7f',
+    '/ws?token=a&token=abc%2B123',
+    '/ws?token=abc+123&token=a',
+    '/ws?token',
+    '/a"<>\\^`{|}',
+    'ftp://a/',
+    '/a%2',
+    'foo:bar',
+  );
 const VERSIONS = [
   'HTTP/1.1',
   'HTTP/1.1',
@@ -123,17 +135,15 @@ const VALUES = new Map<string, readonly string[]>(
       ',',
       'a b',
       'constructor',
-    ].concat(
-      `hypi.v1, hypi.token.${Buffer.from(TOKEN).toString('base64url')}`,
-      'hypi.token.',
-      'hypi.token.a, hypi.token.b',
-    ),
+    ].concat(`hypi.v1, hypi.token.${BASE64_TOKEN}`, 'hypi.token.', 'hypi.token.a, hypi.token.b'),
     'Sec-WebSocket-Extensions': [
       'permessage-deflate',
       'permessage-deflate; client_max_window_bits',
       'a; b="c"; d=e',
       'a;',
     ].concat(
+      'a; b="c d"',
+      'a; b=',
       'a; b="c,d"',
       'a; b="\\c"',
       'a, a',
@@ -231,7 +241,7 @@ export class HeadInputs {
     const bytes = Buffer.from(text, 'latin1');
     return {
       bytes,
-      cuts: this.#cuts(bytes.length),
+      cuts: randomCuts(random, bytes.length),
       maxHeadBytes: random.oneIn(16) ? random.between(200, 400) : 16_384,
       maxHeadFields: random.oneIn(16) ? random.between(3, 9) : 100,
     };
@@ -273,18 +283,5 @@ export class HeadInputs {
       default:
         return random.oneIn(4) ? text.slice(0, at) : text;
     }
-  }
-
-  #cuts(length: number): number[] {
-    const random = this.#random;
-    const cuts: number[] = [];
-    if (random.oneIn(8) && length < 1000) {
-      for (let at = 1; at < length; at++) cuts.push(at);
-    } else {
-      for (let times = random.between(1, 6); times > 0; times--) cuts.push(random.below(length + 1));
-      cuts.sort((a, b) => a - b);
-    }
-    cuts.push(length);
-    return cuts;
   }
 }

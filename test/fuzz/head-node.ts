@@ -135,10 +135,11 @@ export const NODE_DIFFERENCES: readonly Difference<RequestRead, NodeRead, HeadIn
     we: 'take it where the method is neither GET nor HEAD',
     because: 'all other methods are refused, without reading on, and the connection is closed',
     explains: (ours, theirs) =>
-      refusedWith(theirs, /^HPE_(INVALID|UNEXPECTED)_(TRANSFER_ENCODING|CONTENT_LENGTH)$/) &&
       ours.kind === 'head' &&
       !/^(GET|HEAD)$/.test(ours.head.method) &&
-      (ours.head.fields.has('transfer-encoding') || ours.head.fields.has('content-length')),
+      ((refusedWith(theirs, /^HPE_INVALID_TRANSFER_ENCODING$/) && ours.head.fields.has('transfer-encoding')) ||
+        (refusedWith(theirs, /^HPE_INVALID_CONTENT_LENGTH$/) &&
+          Number(ours.head.fields.get('content-length')) >= 2 ** 64)),
   },
   {
     id: 'bare LF',

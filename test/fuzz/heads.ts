@@ -24,7 +24,8 @@ import { parseOrigin } from '../../src/http/origin.ts';
 import { encodeError } from '../../src/http/response.ts';
 import { decodePathSegment, percentDecode, queryParameters } from '../../src/http/target.ts';
 import { routeOf } from '../../src/route.ts';
-import { type HeadInput, HeadInputs, TOKEN } from './head-inputs.ts';
+import { cut } from './cuts.ts';
+import { BASE64_TOKEN, type HeadInput, HeadInputs, TOKEN } from './head-inputs.ts';
 import { agree, canCompareWithNode, HEAD_NOT_WHOLE, NODE_DIFFERENCES, NodeServer } from './head-node.ts';
 import { type RequestRead, readRequest, readResponse, tell } from './head-reader.ts';
 import { Random } from './random.ts';
@@ -32,6 +33,10 @@ import { count, Disagreement, type Target } from './target.ts';
 
 const MAX_FIELDS = 100;
 const ONE_IS_RESPONSE = 4;
+
+const SUBPROTOCOLS = listOf('T');
+/** What is quoted where it came is not where it goes on. */
+const EXTENSIONS = listOf('T(; T(=T)?)*');
 
 const policy = { token: null, allowOrigins: ['https://a.example'], allowHosts: ['a'], hostName: 'b.local' };
 const openGate = createGate(policy);
@@ -73,7 +78,7 @@ export class HeadTarget implements Target {
   /** The one that the head has whole and chopped. */
   #outcome<Read extends Parameters<typeof tell>[0]>(read: (input: HeadInput, chunks: readonly Buffer[]) => Read): Read {
     const whole = read(this.#input, [this.#input.bytes]);
-    const chopped = read(this.#input, chop(this.#input));
+    const chopped = read(this.#input, cut(this.#input.bytes, this.#input.cuts));
     if (tell(chopped) !== tell(whole)) {
       throw new Disagreement('The chunking matters', ['whole', tell(whole)], ['chopped', tell(chopped)]);
     }
@@ -81,7 +86,7 @@ export class HeadTarget implements Target {
   }
 
   #compareWithNode(input: HeadInput, ours: RequestRead): void {
-    const theirs = this.#node.read(chop(input));
+    const theirs = this.#node.read(cut(input.bytes, input.cuts));
     if (agree(ours, theirs)) return;
     const meant = NODE_DIFFERENCES.find(({ explains }) => explains(ours, theirs, input));
     if (meant !== undefined) {
@@ -111,34 +116,69 @@ function checkError(error: HttpError): void {
 function checkRequest(head: RequestHead, handshake: UpgradeRequest | HttpError | HandshakeError): void {
   if (handshake instanceof HttpError) checkError(handshake);
   else if (!(handshake instanceof HandshakeError)) checkHandshake(handshake);
-  routeOf(head.path);
+  checkStrictness(head);
   checkTarget(head);
+  routeOf(head.path);
   checkNames(head);
-  refusedOnlyWith(401, () => gate.authorise(head));
-  refusedOnlyWith(403, () => openGate.admit(head));
+  assert.equal(
+    passes(401, () => gate.authorise(head)),
+    carriesToken(head),
+    'who carries the token passes',
+  );
+  passes(403, () => openGate.admit(head));
   openGate.authorise(head);
   gate.admit(head);
   assert.throws(() => shutGate.authorise(head), HttpError, 'a token that nobody sent');
 }
 
-function refusedOnlyWith(status: number, act: () => void): void {
+function passes(otherwise: number, act: () => void): boolean {
   try {
     act();
+    return true;
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
-    assert.equal(error.status, status);
+    assert.equal(error.status, otherwise);
     checkError(error);
+    return false;
   }
 }
 
-/** What one end writes, the other reads. */
+/** The right token in one of its three places, and no other beside it in that place. */
+function carriesToken({ query, fields }: RequestHead): boolean {
+  const parameters = new URLSearchParams(`&${query?.replaceAll('+', '%2B') ?? ''}`).getAll('token');
+  const credentials = fields.all('authorization').map((value) => value.replace(/^bearer +/i, 'Bearer '));
+  const entries = fields.list('sec-websocket-protocol').filter((entry) => entry.startsWith('hypi.token.'));
+  return (
+    isOnly(parameters, TOKEN) || isOnly(credentials, `Bearer ${TOKEN}`) || isOnly(entries, `hypi.token.${BASE64_TOKEN}`)
+  );
+}
+
+function isOnly(values: readonly string[], wanted: string): boolean {
+  return values.length === 1 && values[0] === wanted;
+}
+
+/** What is passed on is well-formed, and what one end writes, the other reads. */
 function checkHandshake(request: UpgradeRequest): void {
+  assert.match(request.key, /^[\w+/]{22}==$/);
+  assert.match(request.subprotocols.join(', '), SUBPROTOCOLS);
+  assert.match(request.extensions ?? '', EXTENSIONS);
   const asked = parseRequestHead(encodeUpgradeRequest('::1', 80, request, null), MAX_FIELDS);
   assert.deepEqual(readUpgradeRequest(asked), request);
   const subprotocol = request.subprotocols[0] ?? null;
   const extensions = request.extensions?.split(',', 1)[0] ?? null;
   const answer = parseResponseHead(encodeUpgradeResponse(request.key, subprotocol, extensions), MAX_FIELDS);
   assert.deepEqual(readUpgradeResponse(answer, request), { subprotocol, extensions });
+}
+
+/** Where Node lets pass what we refuse, letting it pass too would be no disagreement. */
+function checkStrictness({ method, version, path, fields }: RequestHead): void {
+  const hosts = fields.all('host');
+  assert.ok(hosts.length === 1 || (hosts.length === 0 && version === '1.0'), 'one Host');
+  assert.ok(path.startsWith('/'), 'a path');
+  const lengths = fields.all('content-length');
+  assert.ok(lengths.length === 0 || (lengths.length === 1 && !fields.has('transfer-encoding')), 'one framing');
+  const hasBody = fields.has('transfer-encoding') || !/^0*$/.test(lengths[0] ?? '');
+  assert.ok(!hasBody || (method !== 'GET' && method !== 'HEAD'), 'no body');
 }
 
 /** As the platform's own decoders have it, where they speak of the same. */
@@ -179,7 +219,7 @@ function checkNames({ host, fields }: RequestHead): void {
   }
 }
 
-/** The chunks, in memory of their own. */
-function chop({ bytes, cuts }: HeadInput): Buffer[] {
-  return cuts.map((end, i) => Buffer.from(bytes.subarray(cuts[i - 1] ?? 0, end)));
+/** An empty list or a list of these, T being a token. */
+function listOf(element: string): RegExp {
+  return new RegExp(`^(E(, E)*)?$`.replaceAll('E', element).replaceAll('T', "[!#$%&'*+.^_`|~\\w-]+"));
 }
