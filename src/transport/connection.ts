@@ -34,6 +34,9 @@ const HIGH_WATER_MARK = 1;
 /** Options every socket of ours shares, accepted or dialled. Half-open, because the relay passes each end's EOF on. */
 export const SOCKET_OPTIONS = { allowHalfOpen: true, highWaterMark: HIGH_WATER_MARK, noDelay: true } as const;
 
+/** The most that is written at once, so that a slow peer that takes a large roster is seen to take it. */
+const MAX_WRITE_BYTES = 256 * 1024;
+
 /** Answers caused by one chunk are joined up to this size; larger batches are written as they are, in one go. */
 const MAX_JOINED_BYTES = 64 * 1024;
 
@@ -42,6 +45,7 @@ const MAX_JOINED_BYTES = 64 * 1024;
  * belong to the process and cost an idle connection nothing.
  */
 let answering: Connection | null = null;
+let answersBytes = 0;
 const answers: Buffer[] = [];
 
 const OWNER = Symbol('connection');
@@ -86,6 +90,10 @@ export class Connection implements Expiring {
   #blocked = false;
   #paused = false;
   #gone = false;
+  /** What is left of writes too large to be made at once; null while there is nothing. */
+  #unwritten: Buffer[] | null = null;
+  #unwrittenBytes = 0;
+  #ending = false;
 
   /**
    * Takes over a socket made with SOCKET_OPTIONS.
@@ -127,8 +135,7 @@ export class Connection implements Expiring {
 
   /** What was written and the kernel has not taken, in bytes. */
   get unsentBytes(): number {
-    const inHand = answering === this ? answers.reduce((sum, bytes) => sum + bytes.length, 0) : 0;
-    return this.#socket.writableLength + inHand;
+    return this.#socket.writableLength + this.#unwrittenBytes + (answering === this ? answersBytes : 0);
   }
 
   get paused(): boolean {
@@ -142,14 +149,19 @@ export class Connection implements Expiring {
 
   /** The Buffer must not be changed until it is out. Writes on a connection that is ended or gone are dropped. */
   write(bytes: Buffer): void {
-    if (answering === this) answers.push(bytes);
-    else this.#write(bytes);
+    if (answering !== this) {
+      this.#write(bytes);
+      return;
+    }
+    answers.push(bytes);
+    answersBytes += bytes.length;
   }
 
   /** Ends our side once all that was written is out. */
   end(): void {
     if (answering === this) this.#flushAnswers();
-    if (this.#socket.writable) this.#socket.end();
+    this.#ending = true;
+    if (this.#unwritten === null && this.#socket.writable) this.#socket.end();
   }
 
   /** Closes at once; what the kernel has not taken is lost. */
@@ -212,12 +224,14 @@ export class Connection implements Expiring {
     if (!this.#blocked) return;
     this.#blocked = false;
     this.aliveAt = this.now;
-    this.dispatch('onDrain');
+    this.#writeOn();
+    if (!this.#blocked) this.dispatch('onDrain');
   }
 
   closed(): void {
     this.#gone = true;
     this.#blocked = false;
+    this.#unwritten = null;
     this.clearDeadline();
     this.#all.remove(this);
     this.dispatch('onGone');
@@ -240,9 +254,34 @@ export class Connection implements Expiring {
 
   #write(bytes: Buffer): void {
     const socket = this.#socket;
-    if (!socket.writable) return;
+    if (this.#ending || !socket.writable) return;
+    if (this.#unwritten !== null || bytes.length > MAX_WRITE_BYTES) {
+      this.#unwritten ??= [];
+      this.#unwritten.push(bytes);
+      this.#unwrittenBytes += bytes.length;
+      if (!this.#blocked) this.#writeOn();
+      return;
+    }
     socket.write(bytes);
-    if (this.#blocked || socket.writableLength === 0) return;
+    if (!this.#blocked && socket.writableLength > 0) this.#block();
+  }
+
+  /** Writes what is left of large writes, until the kernel takes no more. */
+  #writeOn(): void {
+    const socket = this.#socket;
+    while (this.#unwritten !== null && !this.#blocked && socket.writable) {
+      const first = this.#unwritten.shift() as Buffer;
+      const slice = first.subarray(0, MAX_WRITE_BYTES);
+      if (slice.length < first.length) this.#unwritten.unshift(first.subarray(slice.length));
+      if (this.#unwritten.length === 0) this.#unwritten = null;
+      this.#unwrittenBytes -= slice.length;
+      socket.write(slice);
+      if (socket.writableLength > 0) this.#block();
+    }
+    if (this.#unwritten === null && this.#ending && socket.writable) socket.end();
+  }
+
+  #block(): void {
     this.#blocked = true;
     this.blockedSince = this.now;
   }
@@ -254,9 +293,8 @@ export class Connection implements Expiring {
     if (answers.length === 1) {
       this.#write(answers[0] as Buffer);
     } else {
-      const total = answers.reduce((sum, bytes) => sum + bytes.length, 0);
-      if (total <= MAX_JOINED_BYTES) {
-        this.#write(Buffer.concat(answers, total));
+      if (answersBytes <= MAX_JOINED_BYTES) {
+        this.#write(Buffer.concat(answers, answersBytes));
       } else {
         this.#socket.cork();
         for (const bytes of answers) this.#write(bytes);
@@ -264,5 +302,6 @@ export class Connection implements Expiring {
       }
     }
     answers.length = 0;
+    answersBytes = 0;
   }
 }

@@ -73,6 +73,39 @@ for (const how of ['accept', 'dial'] as const) {
     await eventually(() => assert.equal(peer.receivedBytes, written + 'little'.length));
   });
 
+  test(`${how}: a large write is seen to get on, keeps its place, and ends with the rest`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const handler = new RecordingHandler();
+    const [connection, peer] = await loopback[how](handler);
+    const roster = randomBytes(12 * MEBIBYTE);
+    const after = Buffer.from('after it');
+    connection.write(roster);
+    connection.write(after);
+    connection.end();
+    connection.write(Buffer.from('too late'));
+    assert.equal(connection.blocked, true);
+    const signsOfLife = new Set([connection.aliveAt]);
+    for (let taken = 0; taken < roster.length; taken += 2 * MEBIBYTE) {
+      peer.read();
+      peer.socket.on('data', function pauseThere() {
+        if (peer.receivedBytes < taken) return;
+        peer.socket.pause();
+        peer.socket.off('data', pauseThere);
+      });
+      await eventually(() => assert.ok(peer.receivedBytes >= taken));
+      await delay(10);
+      signsOfLife.add(connection.aliveAt);
+    }
+    peer.read();
+    await eventually(() => assert.equal(peer.receivedBytes, roster.length + after.length));
+    assert.ok(signsOfLife.size > 2, `${signsOfLife.size} signs of life before all was out`);
+    await eventually(() => assert.deepEqual(handler.events, ['drain']));
+    assert.ok(peer.bytes.equals(Buffer.concat([roster, after])), 'every byte, in order');
+    assert.equal(connection.unsentBytes, 0);
+    peer.socket.end();
+    await eventually(() => assert.equal(connection.gone, true));
+  });
+
   test(`${how}: end flushes all that was written, and tells when all is out`, async (t) => {
     const loopback = await Loopback.open(t);
     const handler = new RecordingHandler();
