@@ -41,19 +41,19 @@ export class FrameTarget implements Target {
   }
 
   #judge(input: FrameInput): void {
-    const { side, limits, bytes } = input;
+    const { side, limits, bytes, cuts } = input;
     const whole = this.#assembled.read(side, limits, [Buffer.from(bytes)]);
-    const chopped = this.#session.read(side, limits, cut(input.bytes, input.cuts));
+    const chopped = this.#session.read(side, limits, cut(bytes, cuts));
     if (!chopped.equals(whole)) throw new Disagreement('The chunking matters', ['whole', whole], ['chopped', chopped]);
     compareBoundaries(side, [Buffer.from(bytes)]);
-    compareBoundaries(side, cut(input.bytes, input.cuts));
+    compareBoundaries(side, cut(bytes, cuts));
     this.#compareWithWs(input);
   }
 
   #compareWithWs(input: FrameInput): void {
-    const { side, limits, bytes } = input;
+    const { side, limits, bytes, cuts } = input;
     const ours = this.#assembled.outcome;
-    const theirs = this.#ws.read(side, limits, cut(input.bytes, input.cuts));
+    const theirs = this.#ws.read(side, limits, cut(bytes, cuts));
     if (theirs.agreesWith(ours)) return;
     const meant = WS_DIFFERENCES.find(({ explains }) => explains(ours, theirs));
     if (meant !== undefined) {

@@ -13,9 +13,9 @@ is cut into chunks, must have one outcome, and a documented one; frames are comp
 with what Node's server makes of them, every single one. Where those are meant to differ is said in test/fuzz/frame-ws.ts
 and test/fuzz/head-node.ts, and counted.
 
-  --frames <n>    streams of frames (default 10000000: six minutes on one core of 2020, 30,000 a second)
-  --heads <n>     requests and responses (default 1000000: one minute)
-  --requests <n>  requests to the registry (default 1000000: half a minute)
+  --frames <n>    streams of frames (default 10000000: about five minutes, at 35,000 a second)
+  --heads <n>     requests and responses (default 1000000: 40 s)
+  --requests <n>  requests to the registry (default 1000000: 10 s)
   --seed <n>      makes the same inputs again (default: a new one, which is told)
   --seconds <n>   ends after that time, whatever is left
   --first <n>     the number of the first input (default 0)
