@@ -49,8 +49,8 @@ export const DEFAULT_LIMITS = {
   closingTimeoutMs: 5_000,
   /** Finding, connecting to and shaking hands with an agent. */
   dialTimeoutMs: 5_000,
-  /** What a client may send before its relay is open: one chunk as the kernel gives it. */
-  maxEarlyBytes: 64 * 1024,
+  /** Past this a client is not read until its relay is open; what one chunk brings is kept whole. */
+  maxEarlyBytes: 4 * 1024,
   /** Connections, accepted and dialled together; never more than the descriptor limit allows, less a reserve of 32. */
   maxConnections: Number.POSITIVE_INFINITY,
   /** How long the end of everything may take, once asked for. Supervisors wait 10 s before they kill. */
@@ -60,7 +60,7 @@ export const DEFAULT_LIMITS = {
   /** An agent's output file is emptied past this size. */
   maxOutputBytes: 16 * 1024 * 1024,
   /** How often output files are looked at. */
-  outputCheckIntervalMs: 60_000,
+  outputCheckIntervalMs: 10_000,
   /** An output file of an agent that has ended is removed after this long. */
   outputRetentionMs: 7 * 24 * 3600 * 1000,
 } as const;

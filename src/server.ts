@@ -81,13 +81,15 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   readonly #endpoints: EndpointContext;
   readonly #relays: RelayContext;
   readonly #outputCheck = new Deadline({ onDeadline: () => void this.#checkOutput() });
+  /** It listens, or is about to. */
+  #isWanted = false;
   #laggardsClosed = 0;
 
   constructor(settings: Settings) {
     super();
     this.#settings = settings;
     const { limits, token, allowOrigins, allowHosts, nodeTtlMs } = settings;
-    const onFault = (error: unknown) => void this.emit('fault', error);
+    const onFault = (error: unknown) => this.#tell('fault', error);
     const deadlines = this.#deadlines;
     this.#connections = new Connections(deadlines, onFault);
     this.#listener = new Listener((socket) => this.#accept(socket), onFault);
@@ -97,7 +99,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       maxNodes: limits.maxNodes,
       backlogBudgetBytes: limits.backlogBudgetBytes,
       deadlines,
-      onEvent: (event) => void this.emit('roster', event),
+      onEvent: (event) => this.#tell('roster', event),
     });
     this.#endpoints = {
       roster: this.#roster,
@@ -110,7 +112,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       onFault,
       onLaggard: () => {
         this.#laggardsClosed++;
-        this.emit('laggardClosed');
+        this.#tell('laggardClosed');
       },
     };
     this.#relays = {
@@ -138,21 +140,50 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     return { connections: this.#connections.size, resyncs: this.#roster.resyncs, laggardsClosed: this.#laggardsClosed };
   }
 
-  /** @throws the system's error where the address cannot be listened on, `EADDRINUSE` most of all */
+  /**
+   * @throws the system's error where the address cannot be listened on, `EADDRINUSE` most of all; an Error where it listens
+   *   already, or is closed meanwhile
+   */
   async listen(): Promise<HypivisorAddress> {
-    const { limits, port } = this.#settings;
-    this.#connections.max = Math.min(limits.maxConnections, await maxConnectionsOfProcess());
-    await this.#listener.listen(hostsToListenOn(this.#settings), port);
+    if (this.#isWanted) throw new Error('hypivisor is listening already');
+    this.#isWanted = true;
+    try {
+      await this.#open();
+    } catch (error) {
+      this.#isWanted = false;
+      this.#listener.close();
+      throw error;
+    }
+    this.#roster.watchExpiry();
     await this.#checkOutput();
     return this.address as HypivisorAddress;
   }
 
+  async #open(): Promise<void> {
+    const { limits, port } = this.#settings;
+    this.#connections.max = Math.min(limits.maxConnections, await maxConnectionsOfProcess());
+    await this.#listener.listen(hostsToListenOn(this.#settings), port, this.#connections.max);
+    if (!this.#isWanted) throw new Error('hypivisor was closed before it listened');
+  }
+
   /** Accepts nothing more, says goodbye to everyone (1001), and is done once all are gone, by force if need be. */
   async close(): Promise<void> {
+    this.#isWanted = false;
     this.#listener.close();
     await this.#connections.shutDown(this.#settings.limits.drainTimeoutMs);
     this.#roster.close();
     this.#deadlines.clear(this.#outputCheck);
+  }
+
+  /** What a listener throws is told as a fault, and costs no client anything. */
+  #tell<E extends keyof HypivisorEvents>(event: E, ...args: HypivisorEvents[E]): void {
+    const emit: (event: E, ...args: HypivisorEvents[E]) => boolean = this.emit.bind(this) as never;
+    try {
+      emit(event, ...args);
+    } catch (error) {
+      // One that throws at faults too has nobody left to tell.
+      if (event !== 'fault') this.#tell('fault', error);
+    }
   }
 
   #accept(socket: net.Socket): void {
@@ -215,9 +246,9 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       dialKey: address?.dialKey ?? null,
     };
     new Relay(connection, this.#relays, offer, this.#targetOf(nodeId, address), rest, {
-      onOpened: () => void this.emit('relayOpened', { nodeId, remoteAddress }),
-      onRefused: (reason) => void this.emit('relayRefused', { nodeId, reason }),
-      onClosed: () => void this.emit('relayClosed', { nodeId }),
+      onOpened: () => this.#tell('relayOpened', { nodeId, remoteAddress }),
+      onRefused: (reason) => this.#tell('relayRefused', { nodeId, reason }),
+      onClosed: () => this.#tell('relayClosed', { nodeId }),
     });
   }
 
@@ -225,7 +256,6 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   #targetOf(nodeId: string, address: AgentAddress | null): Target | string {
     if (address === null) return 'Agent not found';
     if (this.#roster.get(nodeId)?.status === NodeStatus.OFFLINE) return 'Agent is offline';
-    if (!this.#connections.hasRoom()) return 'Cannot reach agent: too many connections';
     return address;
   }
 
@@ -238,7 +268,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
 
   #refuse(connection: Connection, error: HttpError, isHead = false): void {
     const { status, message } = error;
-    this.emit('refused', { status, reason: message, remoteAddress: connection.remoteAddress });
+    this.#tell('refused', { status, reason: message, remoteAddress: connection.remoteAddress });
     endAfter(connection, encodeHttpError(error, { head: isHead }), this.#settings.limits.lingerTimeoutMs);
   }
 
@@ -286,7 +316,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       await truncateOversized(outputDirectory, limits.maxOutputBytes);
       await removeAbandoned(outputDirectory, limits.outputRetentionMs, Date.now());
     } catch (error) {
-      this.emit('fault', error);
+      this.#tell('fault', error);
     }
     if (this.address !== null) this.#deadlines.set(this.#outputCheck, limits.outputCheckIntervalMs);
   }

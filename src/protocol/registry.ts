@@ -46,7 +46,8 @@ export interface Init {
 
 export type Push = Init | RosterEvent;
 
-export type RequestId = string | number;
+/** A number beyond what JavaScript holds exactly is a bigint, so that it goes back as it came. */
+export type RequestId = string | number | bigint;
 
 export interface Request {
   id?: RequestId;

@@ -53,7 +53,7 @@ export async function findDestination(
   } else if (net.isIP(machine) !== 0) {
     addresses = [machine];
   } else {
-    addresses = (await lookUp(machine)).map(canonicalAddress);
+    addresses = machine === '' ? [] : (await lookUp(machine)).map(canonicalAddress);
     if (addresses.length === 0) {
       if (isLoopback(from)) throw new DialError('Cannot resolve agent: its machine name is unknown here');
       addresses = [from];

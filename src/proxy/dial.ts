@@ -62,6 +62,7 @@ export async function dial(
   for (const [index, address] of addresses.entries()) {
     const share = (endsAt - deadlines.now()) / (addresses.length - index);
     if (signal.aborted || share <= 0) break;
+    if (!connections.hasRoom()) throw new DialError('Cannot reach agent: too many connections');
     const attempt = new Attempt(address, port, offer, limits, connections, share, signal);
     try {
       return await attempt.leg;

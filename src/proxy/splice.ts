@@ -129,6 +129,11 @@ class Leg implements ConnectionHandler {
     this.#shutWith(CloseCode.GOING_AWAY, 'hypivisor is shutting down');
   }
 
+  onFault(): void {
+    this.#shutWith(CloseCode.INTERNAL_ERROR, 'a fault in the hypivisor');
+    this.#other.#shutWith(CloseCode.INTERNAL_ERROR, 'a fault in the hypivisor');
+  }
+
   onDeadline(): void {
     const connection = this.#connection;
     const { now, blocked } = connection;

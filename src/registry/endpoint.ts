@@ -21,6 +21,9 @@ import { encodeError, encodeResult, parseRequest, RpcError } from './rpc.ts';
 
 const NO_PAYLOAD = Buffer.alloc(0);
 
+/** A chunk can hold thousands of requests, each for the whole roster. After so many the others have their turn. */
+const MAX_REQUESTS_A_TURN = 128;
+
 export interface EndpointLimits extends MessageLimits {
   /** A roster larger than this, in bytes, waits for the first message of a connection that is no browser's. */
   eagerInitBytes: number;
@@ -67,6 +70,10 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
   #subscription: Subscription | null = null;
   /** What came while too many answers were unread, in order. */
   #waiting: string[] = [];
+  /** What has been served, and written, in this turn of the event loop. */
+  #turnRequests = 0;
+  #turnBytes = 0;
+  #awaitsTurn = false;
   #inFlight = 0;
   /** When the frame or message began that is not whole yet, or when we went on reading it. */
   #owedSince: number | null = null;
@@ -95,6 +102,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
   // ConnectionHandler
 
   onData(chunk: Buffer): void {
+    this.#beginTurn();
     this.#session.receive(chunk);
     if (!this.#session.owed) {
       this.#owedSince = null;
@@ -110,6 +118,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
   }
 
   onDrain(): void {
+    this.#beginTurn();
     if (this.#subscription !== null) {
       this.#laggingSince = null;
       this.#context.roster.drained(this.#subscription);
@@ -166,6 +175,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
   }
 
   write(bytes: Buffer): void {
+    this.#turnBytes += bytes.length;
     this.#connection.write(bytes);
   }
 
@@ -182,7 +192,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
       return;
     }
     const text = payload.toString();
-    if (this.#waiting.length === 0 && !this.#congested()) {
+    if (this.#waiting.length === 0 && !this.#mustWait()) {
       this.#serve(text);
     } else {
       this.#waiting.push(text);
@@ -213,6 +223,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
   // Requests
 
   #serve(text: string): void {
+    this.#turnRequests++;
     let id: RequestId | undefined;
     try {
       const request = parseRequest(text);
@@ -316,18 +327,43 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
     return this.#connection.unsentBytes > this.#context.limits.maxUnreadBytes;
   }
 
+  /** Too much is unread, or this turn has done its share. */
+  #mustWait(): boolean {
+    const { maxUnreadBytes } = this.#context.limits;
+    return this.#turnRequests >= MAX_REQUESTS_A_TURN || this.#turnBytes > maxUnreadBytes || this.#congested();
+  }
+
+  #beginTurn(): void {
+    this.#turnRequests = 0;
+    this.#turnBytes = 0;
+  }
+
   #stopReading(): void {
     if (this.#connection.paused) return;
     this.#connection.pause();
     // The answers in hand are written after this chunk. Where the kernel takes them all at once, nothing will drain.
-    setImmediate(() => this.#serveWaiting());
+    this.#serveNextTurn();
+  }
+
+  #serveNextTurn(): void {
+    if (this.#awaitsTurn) return;
+    this.#awaitsTurn = true;
+    setImmediate(() => {
+      this.#awaitsTurn = false;
+      this.#beginTurn();
+      this.#serveWaiting();
+    });
   }
 
   #serveWaiting(): void {
     let served = 0;
-    while (served < this.#waiting.length && !this.#congested()) this.#serve(this.#waiting[served++] as string);
+    while (served < this.#waiting.length && !this.#mustWait()) this.#serve(this.#waiting[served++] as string);
     this.#waiting.splice(0, served);
-    if (!this.#connection.paused || this.#waiting.length > 0 || this.#congested()) return;
+    if (!this.#connection.paused || this.#congested()) return;
+    if (this.#waiting.length > 0) {
+      this.#serveNextTurn();
+      return;
+    }
     this.#connection.resume();
     // It could not go on while we did not read.
     if (this.#owedSince !== null) this.#owedSince = this.#connection.now;

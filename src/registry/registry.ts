@@ -66,6 +66,8 @@ export class Registry {
   readonly #lastIds = new WeakMap<Owner, string>();
   /** All nodes' JSON together. */
   #jsonBytes = 0;
+  /** Kept until a node changes. */
+  #nodesJson: string | null = null;
 
   constructor(limits: RegistryLimits) {
     this.#limits = limits;
@@ -166,9 +168,12 @@ export class Registry {
 
   /** The roster as a JSON array, in the order the nodes first came. */
   get nodesJson(): string {
-    const nodes: string[] = [];
-    for (const entry of this.#entries.values()) nodes.push(entry.json);
-    return `[${nodes.join(',')}]`;
+    if (this.#nodesJson === null) {
+      const nodes: string[] = [];
+      for (const entry of this.#entries.values()) nodes.push(entry.json);
+      this.#nodesJson = `[${nodes.join(',')}]`;
+    }
+    return this.#nodesJson;
   }
 
   /** The `init` push. */
@@ -187,6 +192,7 @@ export class Registry {
   }
 
   #encode(entry: Entry): void {
+    this.#nodesJson = null;
     this.#jsonBytes -= entry.jsonBytes;
     entry.json = JSON.stringify(entry.node);
     entry.jsonBytes = Buffer.byteLength(entry.json);
@@ -202,6 +208,7 @@ export class Registry {
 
   /** The entry is about to go, or another takes its seat. */
   #leave(entry: Entry): void {
+    this.#nodesJson = null;
     this.#jsonBytes -= entry.jsonBytes;
     this.#idByPlace.delete(entry.place);
   }

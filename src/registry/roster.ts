@@ -83,7 +83,7 @@ export class Roster implements Expiring {
 
   disconnect(owner: Owner): void {
     this.#changed(this.#registry.disconnect(owner, this.#now()));
-    this.#awaitExpiry();
+    this.watchExpiry();
   }
 
   subscribe(outlet: Outlet): Subscription {
@@ -100,14 +100,15 @@ export class Roster implements Expiring {
 
   onDeadline(): void {
     this.#changed(this.#registry.expire(this.#now()));
-    this.#awaitExpiry();
+    this.watchExpiry();
   }
 
   close(): void {
     this.#options.deadlines.clear(this.#expiry);
   }
 
-  #awaitExpiry(): void {
+  /** Offline nodes expire from now on, until `close`. */
+  watchExpiry(): void {
     const { deadlines } = this.#options;
     const nextExpiry = this.#registry.nextExpiry;
     if (nextExpiry !== null) deadlines.set(this.#expiry, Math.max(0, nextExpiry - deadlines.now()));

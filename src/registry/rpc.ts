@@ -32,7 +32,7 @@ export function parseRequest(text: string): Request {
   const request: Request = { method: '' };
   if (value.id !== undefined) {
     if (!isRequestId(value.id)) throw new RpcError('Invalid request: id must be a string or a number');
-    request.id = value.id;
+    request.id = asWritten(text, value.id);
   }
   if (typeof value.method !== 'string') throw new RpcError('Invalid request: method must be a string', request.id);
   request.method = value.method;
@@ -54,11 +54,29 @@ export function encodeError(id: RequestId | undefined, sentence: string): string
 }
 
 function encodeId(id: RequestId | undefined): string {
-  return id === undefined ? '' : `"id":${JSON.stringify(id)},`;
+  if (id === undefined) return '';
+  return `"id":${typeof id === 'bigint' ? id : JSON.stringify(id)},`;
+}
+
+/**
+ * The id as it came: a large integer, such as a time in nanoseconds, loses digits as a JavaScript number, and its answer
+ * would never be recognised.
+ */
+function asWritten(text: string, id: string | number): RequestId {
+  if (typeof id === 'string' || Number.isSafeInteger(id) || !Number.isInteger(id)) return id;
+  let exact: RequestId = id;
+  let depth = 0;
+  for (const [token, digits] of text.matchAll(/"id"\s*:\s*(-?\d+)(?![\d.eE])|"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
+    if (token === '{' || token === '[') depth++;
+    else if (token === '}' || token === ']') depth--;
+    // Of two the last counts, as it does for JSON.parse.
+    else if (depth === 1 && digits !== undefined) exact = BigInt(digits);
+  }
+  return exact;
 }
 
 /** A number that JSON cannot give back (1e999 becomes Infinity) is no id, for the answer would carry another. */
-function isRequestId(value: unknown): value is RequestId {
+function isRequestId(value: unknown): value is string | number {
   return typeof value === 'string' || (typeof value === 'number' && Number.isFinite(value));
 }
 

@@ -6,7 +6,7 @@
  * an error handler from its first tick.
  */
 import type net from 'node:net';
-import type { Connections } from './connections.ts';
+import type { Connections, Member } from './connections.ts';
 import { Deadline, type Expiring } from './deadlines.ts';
 import type { ReadBuffer } from './read-buffer.ts';
 
@@ -23,6 +23,8 @@ export interface ConnectionHandler {
   onGone(): void;
   /** The daemon is going: say goodbye, and end. */
   onShutdown(): void;
+  /** A fault of ours in this handler: it may say so to the peer. The connection is destroyed after it. */
+  onFault?(): void;
 }
 
 /**
@@ -71,7 +73,7 @@ function onClose(this: net.Socket): void {
   ownerOf(this).closed();
 }
 
-export class Connection implements Expiring {
+export class Connection implements Expiring, Member {
   /** Whoever speaks on the connection now. */
   handler: ConnectionHandler;
   /**
@@ -249,6 +251,7 @@ export class Connection implements Expiring {
     // What the peer was told of it, a close with 1011 say, goes first.
     if (answering === this) this.#flushAnswers();
     this.#all.onFault(error);
+    if (!this.#socket.destroyed) this.handler.onFault?.();
     this.destroy();
   }
 

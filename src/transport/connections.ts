@@ -4,11 +4,18 @@
  * The bound lies below the descriptor limit, and those that have not sent an authorised request are the first to go,
  * the oldest before the others: a flood of silent sockets pushes itself out, and never a client that speaks.
  */
-import type { Connection } from './connection.ts';
 import { Deadline, type Deadlines } from './deadlines.ts';
 
 /** How many that found no room may linger over their answer: fewer than the descriptors in reserve. */
-const MAX_TURNED_AWAY = 16;
+const MAX_TURNED_AWAY = 8;
+
+/** What a connection is to all of them. */
+export interface Member {
+  /** Closes at once. */
+  destroy(): void;
+  /** Says goodbye, and ends. */
+  shutDown(): void;
+}
 
 export class Connections {
   readonly deadlines: Deadlines;
@@ -16,11 +23,11 @@ export class Connections {
   readonly onFault: (error: unknown) => void;
   /** How many may be open. */
   max = Number.POSITIVE_INFINITY;
-  readonly #open = new Set<Connection>();
+  readonly #open = new Set<Member>();
   /** In the order they came. */
-  readonly #unproven = new Set<Connection>();
+  readonly #unproven = new Set<Member>();
   /** They found no room, and are being told so; in the order they came. */
-  readonly #turnedAway = new Set<Connection>();
+  readonly #turnedAway = new Set<Member>();
   #onEmpty: (() => void)[] = [];
 
   constructor(deadlines: Deadlines, onFault: (error: unknown) => void) {
@@ -33,15 +40,15 @@ export class Connections {
   }
 
   /** Those that are open now; what comes or goes meanwhile changes nothing. */
-  [Symbol.iterator](): Iterator<Connection> {
+  [Symbol.iterator](): Iterator<Member> {
     return [...this.#open].values();
   }
 
-  add(connection: Connection): void {
+  add(connection: Member): void {
     this.#open.add(connection);
   }
 
-  remove(connection: Connection): void {
+  remove(connection: Member): void {
     this.#open.delete(connection);
     this.#unproven.delete(connection);
     this.#turnedAway.delete(connection);
@@ -56,7 +63,7 @@ export class Connections {
    *
    * @returns false where there is no room for it: it may be told so, and has to go
    */
-  admit(connection: Connection): boolean {
+  admit(connection: Member): boolean {
     const hasRoom = this.#makeRoom(this.max);
     if (hasRoom) this.#unproven.add(connection);
     else this.#turnAway(connection);
@@ -64,7 +71,7 @@ export class Connections {
   }
 
   /** It has sent an authorised request: it stays. */
-  prove(connection: Connection): void {
+  prove(connection: Member): void {
     this.#unproven.delete(connection);
   }
 
@@ -77,7 +84,7 @@ export class Connections {
     return this.#open.size - this.#turnedAway.size <= max || dropOldest(this.#unproven);
   }
 
-  #turnAway(connection: Connection): void {
+  #turnAway(connection: Member): void {
     this.#turnedAway.add(connection);
     if (this.#turnedAway.size > MAX_TURNED_AWAY) dropOldest(this.#turnedAway);
   }
@@ -102,7 +109,7 @@ export class Connections {
 }
 
 /** Its descriptor is free at once; it is counted as open until the event loop has told so. */
-function dropOldest(connections: Set<Connection>): boolean {
+function dropOldest(connections: Set<Member>): boolean {
   const [oldest] = connections;
   if (oldest === undefined) return false;
   connections.delete(oldest);

@@ -3,7 +3,7 @@
  *
  * Ten thousand connections each wait for something (a head, a pong, a closing handshake), nearly always in vain. A
  * deadline is a link in the list of the slot it falls due in, so setting, moving and clearing one costs a few pointer
- * writes. One timer sleeps until the first slot that holds anything: an idle daemon does not wake up.
+ * writes. One timer sleeps until the first slot that holds anything.
  *
  *   slots   0   1   2   3  …  511         a slot is TICK_MS wide; what is due after more than one turn of the wheel
  *           │       │                     stays in its slot until its turn comes

@@ -1,16 +1,21 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 
 /** Kept free for files, look-ups, agents' processes and the accept itself. */
 const RESERVED = 32;
 
-/** Where the system does not tell: the usual limit. */
-const USUAL = 1024;
+/** Where the system does not tell: the usual limit, and what a process of Node's has open at its start. */
+const USUAL_LIMIT = 1024;
+const USUAL_OPEN = 24;
 
-/** How many connections this process can have open: its descriptor limit, less a reserve. */
+/** How many connections this process can have open: its descriptor limit, less what it has open now and a reserve. */
 export async function maxConnectionsOfProcess(): Promise<number> {
-  const descriptors = await readFile('/proc/self/limits', 'utf8').then(
-    (limits) => Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? USUAL),
-    () => USUAL,
+  const limit = await readFile('/proc/self/limits', 'utf8').then(
+    (limits) => Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? USUAL_LIMIT),
+    () => USUAL_LIMIT,
   );
-  return Math.max(1, descriptors - RESERVED);
+  const open = await readdir('/proc/self/fd').then(
+    (descriptors) => descriptors.length,
+    () => USUAL_OPEN,
+  );
+  return Math.max(1, limit - open - RESERVED);
 }

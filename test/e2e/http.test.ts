@@ -6,8 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createHypivisor, type HypivisorOptions } from 'hypivisor';
 import { Client } from '../support/client.ts';
 import { Daemon } from '../support/daemon.ts';
-import { eventually } from './measure.ts';
-import { fieldOf, RawPeer, TEXT, upgradeRequest } from './raw-peer.ts';
+import { eventually } from '../support/measure.ts';
+import { fieldOf, RawPeer, TEXT, upgradeRequest } from '../support/raw-peer.ts';
 
 interface Answer {
   status: number;

@@ -11,8 +11,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from '../support/agent.ts';
 import { Client, type Json } from '../support/client.ts';
 import { Daemon, PROGRAM } from '../support/daemon.ts';
+import { eventually } from '../support/measure.ts';
 import { readFrames } from '../support/raw-frame.ts';
-import { eventually } from './measure.ts';
 import {
   BINARY,
   CLOSE,
@@ -22,7 +22,7 @@ import {
   serverFrame,
   upgradeRequest,
   upgradeResponse,
-} from './raw-peer.ts';
+} from '../support/raw-peer.ts';
 
 const PATIENCE = { timeout: 30_000 };
 

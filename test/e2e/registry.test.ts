@@ -9,9 +9,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createHypivisor, type HypivisorOptions } from 'hypivisor';
 import { Client, type Json } from '../support/client.ts';
 import { Daemon } from '../support/daemon.ts';
+import { eventually } from '../support/measure.ts';
 import { MASKING_KEY, rawFrame, readFrames } from '../support/raw-frame.ts';
-import { eventually } from './measure.ts';
-import { BINARY, CLOSE, clientFrame, PING, RawPeer, TEXT, upgradeRequest } from './raw-peer.ts';
+import { BINARY, CLOSE, clientFrame, PING, RawPeer, TEXT, upgradeRequest } from '../support/raw-peer.ts';
 
 let lastPort = 20_000;
 

@@ -12,8 +12,8 @@ import type { WebSocket } from 'ws';
 import { Agent, type AgentOptions } from '../support/agent.ts';
 import { Client, type Json } from '../support/client.ts';
 import { Daemon } from '../support/daemon.ts';
+import { eventually, footprint, inLanes } from '../support/measure.ts';
 import { MASKING_KEY, rawFrame } from '../support/raw-frame.ts';
-import { eventually, footprint, inLanes } from './measure.ts';
 import {
   BINARY,
   CLOSE,
@@ -27,7 +27,7 @@ import {
   TEXT,
   upgradeRequest,
   upgradeResponse,
-} from './raw-peer.ts';
+} from '../support/raw-peer.ts';
 
 const MEBIBYTE = 1024 * 1024;
 

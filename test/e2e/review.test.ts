@@ -17,7 +17,7 @@ import { Agent } from '../support/agent.ts';
 import { Client } from '../support/client.ts';
 import { Daemon } from '../support/daemon.ts';
 import { splits } from '../support/every-split.ts';
-import { eventually, footprint, inLanes } from './measure.ts';
+import { eventually, footprint, inLanes } from '../support/measure.ts';
 import {
   CLOSE,
   clientFrame,
@@ -29,7 +29,7 @@ import {
   TEXT,
   upgradeRequest,
   upgradeResponse,
-} from './raw-peer.ts';
+} from '../support/raw-peer.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const LANES = 32;

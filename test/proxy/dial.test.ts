@@ -6,7 +6,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AgentLeg, dial, type Offer } from '../../src/proxy/dial.ts';
 import { DialError } from '../../src/proxy/error.ts';
-import { fieldOf, upgradeResponse } from '../e2e/raw-peer.ts';
+import { fieldOf, upgradeResponse } from '../support/raw-peer.ts';
 import { eventually, Loopback, RecordingHandler } from '../transport/loopback.ts';
 
 const LIMITS = { maxHeadBytes: 2048, maxHeadFields: 20 };

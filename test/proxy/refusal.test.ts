@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Refusal } from '../../src/proxy/refusal.ts';
-import { CLOSE, clientFrame, closePayload, PING, serverFrame, TEXT } from '../e2e/raw-peer.ts';
 import { readFrames } from '../support/raw-frame.ts';
+import { CLOSE, clientFrame, closePayload, PING, serverFrame, TEXT } from '../support/raw-peer.ts';
 import { eventually, Loopback, type Peer } from '../transport/loopback.ts';
 
 const SENTENCE = 'Cannot reach agent: "no route"';

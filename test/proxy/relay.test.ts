@@ -11,6 +11,7 @@ import type { Locality, Target } from '../../src/proxy/destination.ts';
 import { Relay, type RelayEvents, type RelayOffer } from '../../src/proxy/relay.ts';
 import { Resolver } from '../../src/proxy/resolver.ts';
 import type { Connection } from '../../src/transport/connection.ts';
+import { type ReadFrame, readFrames } from '../support/raw-frame.ts';
 import {
   CLOSE,
   clientFrame,
@@ -20,8 +21,7 @@ import {
   serverFrame,
   TEXT,
   upgradeResponse,
-} from '../e2e/raw-peer.ts';
-import { type ReadFrame, readFrames } from '../support/raw-frame.ts';
+} from '../support/raw-peer.ts';
 import { eventually, Loopback, type Peer } from '../transport/loopback.ts';
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';

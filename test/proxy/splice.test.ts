@@ -6,9 +6,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import { splice } from '../../src/proxy/splice.ts';
 import type { Connection } from '../../src/transport/connection.ts';
-import { BINARY, CLOSE, clientFrame, closePayload, PING, PONG, serverFrame, TEXT } from '../e2e/raw-peer.ts';
 import { chopBy } from '../support/chop.ts';
 import { MASKING_KEY, type RawFrame, rawFrame, readFrames } from '../support/raw-frame.ts';
+import { BINARY, CLOSE, clientFrame, closePayload, PING, PONG, serverFrame, TEXT } from '../support/raw-peer.ts';
 import { eventually, Loopback, type Peer } from '../transport/loopback.ts';
 
 const KIBIBYTE = 1024;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { RpcError } from '../../src/registry/rpc.ts';
-import { BINARY, CLOSE, clientFrame, closePayload, PING, PONG, TEXT } from '../e2e/raw-peer.ts';
 import { MASKING_KEY, type RawFrame, rawFrame, readFrames } from '../support/raw-frame.ts';
+import { BINARY, CLOSE, clientFrame, closePayload, PING, PONG, TEXT } from '../support/raw-peer.ts';
 import { House, type HouseOptions, info, registration, sleep, until, type Visitor } from './harness.ts';
 
 /** A test in a house of its own. */

@@ -7,7 +7,7 @@ import { Roster } from '../../src/registry/roster.ts';
 import { Connection, SOCKET_OPTIONS } from '../../src/transport/connection.ts';
 import { Connections } from '../../src/transport/connections.ts';
 import { Deadlines } from '../../src/transport/deadlines.ts';
-import { clientFrame, RawPeer, TEXT } from '../e2e/raw-peer.ts';
+import { clientFrame, RawPeer, TEXT } from '../support/raw-peer.ts';
 
 /** Small sizes, and times so long that none passes in a test that isn't about it. */
 const LIMITS: EndpointLimits = {

@@ -117,3 +117,16 @@ describe('answers', () => {
     );
   });
 });
+
+it('an integer beyond what a number holds goes back as it came', () => {
+  for (const literal of ['1700000000123456789', '-9007199254740993', '9007199254740993']) {
+    for (const text of [
+      `{"id":${literal},"method":"ping"}`,
+      `{"method":"ping", "params":{"id":"x"}, "id" : ${literal} }`,
+      `{"id":${literal},"method":"ping","params":{"id":1700000000123456788,"a":["\\"id\\":1",{"id":9007199254740995}]}}`,
+    ]) {
+      assert.equal(encodeResult(parseRequest(text).id, '{}'), `{"id":${literal},"result":{}}`);
+    }
+  }
+  assert.equal(encodeResult(parseRequest('{"id":1e21,"method":"ping"}').id, '{}'), '{"id":1e+21,"result":{}}');
+});

@@ -64,7 +64,7 @@ test('where all have proved themselves a new one is turned away, and gets its pl
   assert.equal((await arrive(loopback)).admitted, true);
 });
 
-test('of those that were turned away 16 may linger, less than the descriptors in reserve', async (t) => {
+test('of those that were turned away 8 may linger, less than the descriptors in reserve', async (t) => {
   const loopback = await Loopback.open(t);
   const { connections } = loopback;
   connections.max = 1;
@@ -75,10 +75,10 @@ test('of those that were turned away 16 may linger, less than the descriptors in
     assert.equal(admitted, false);
     turnedAway.push(connection);
   }
-  await eventually(() => assert.equal(connections.size, 1 + 16));
+  await eventually(() => assert.equal(connections.size, 1 + 8));
   assert.deepEqual(
     turnedAway.map(({ gone }) => gone),
-    turnedAway.map((_, i) => i < 4),
+    turnedAway.map((_, i) => i < 12),
   );
 });
 

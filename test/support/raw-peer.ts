@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
-import { MASKING_KEY, type ReadFrame, rawFrame, readFrames } from '../support/raw-frame.ts';
+import { MASKING_KEY, type ReadFrame, rawFrame, readFrames } from './raw-frame.ts';
 
 export const TEXT = 1;
 export const BINARY = 2;

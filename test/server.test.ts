@@ -1,0 +1,132 @@
+/** The daemon as an embedder has it. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createHypivisor, type Hypivisor, type HypivisorOptions } from '../src/server.ts';
+import { Client } from './support/client.ts';
+import { eventually } from './support/measure.ts';
+import { clientFrame, TEXT, upgradeRequest } from './support/raw-peer.ts';
+
+async function embed(t: TestContext, options: HypivisorOptions = {}): Promise<Hypivisor> {
+  const home = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
+  const hypivisor = createHypivisor({ port: 0, home, ...options });
+  t.after(async () => {
+    await hypivisor.close();
+    await rm(home, { recursive: true, force: true });
+  });
+  return hypivisor;
+}
+
+async function listen(t: TestContext, options: HypivisorOptions = {}): Promise<{ hypivisor: Hypivisor; url: string }> {
+  const hypivisor = await embed(t, options);
+  const { port } = await hypivisor.listen();
+  return { hypivisor, url: `ws://127.0.0.1:${port}/ws` };
+}
+
+const node = (id: string, port: number) => ({ id, machine: '127.0.0.1', cwd: '/', port, status: 'active' });
+
+test('listening twice is refused, and the first goes on', async (t) => {
+  const { hypivisor, url } = await listen(t);
+  const { address } = hypivisor;
+  await assert.rejects(hypivisor.listen(), /listening already/);
+  assert.deepEqual(hypivisor.address, address);
+  const client = await Client.open(url);
+  assert.equal((await client.nextJson()).event, 'init');
+  await client.close();
+});
+
+test('closed while it is about to listen, it does not listen', async (t) => {
+  const hypivisor = await embed(t);
+  const listening = assert.rejects(hypivisor.listen(), /closed before/);
+  await hypivisor.close();
+  await listening;
+  assert.equal(hypivisor.address, null);
+});
+
+test('closing twice, and before listening, does nothing', async (t) => {
+  const hypivisor = await embed(t);
+  await hypivisor.close();
+  await Promise.all([hypivisor.close(), hypivisor.close()]);
+});
+
+test('it listens again after it was closed, and what was offline still expires', async (t) => {
+  const { hypivisor, url } = await listen(t, { nodeTtlMs: 300 });
+  const agent = await Client.open(url);
+  await agent.call('register', node('a', 4001));
+  await hypivisor.close();
+  assert.equal(hypivisor.nodes[0]?.status, 'offline');
+  await hypivisor.listen();
+  await eventually(() => assert.deepEqual(hypivisor.nodes, [], 'expired'));
+});
+
+test('what a listener throws is told as a fault, and costs the client nothing', async (t) => {
+  const { hypivisor, url } = await listen(t, { nodeTtlMs: 50 });
+  const faults: unknown[] = [];
+  hypivisor.on('fault', (error) => faults.push((error as Error).message));
+  hypivisor.on('roster', ({ event }) => {
+    throw new Error(`at ${event}`);
+  });
+  const agent = await Client.open(url);
+  assert.deepEqual((await agent.call('register', node('a', 4001))).result, { status: 'registered' });
+  agent.terminate();
+  await eventually(() => assert.deepEqual(faults, ['at node_joined', 'at node_offline', 'at node_removed'], 'told'));
+  assert.deepEqual(hypivisor.nodes, []);
+});
+
+test('a chunk full of requests for a large roster holds nobody else up', async (t) => {
+  const { url } = await listen(t);
+  const agents = await Promise.all(Array.from({ length: 200 }, () => Client.open(url)));
+  await Promise.all(
+    agents.map((agent, i) => agent.call('register', { ...node(`n${i}`, 1000 + i), cwd: 'x'.repeat(3000) })),
+  );
+  const greedy = net.connect(Number(new URL(url).port), '127.0.0.1');
+  t.after(() => greedy.destroy());
+  greedy.write(upgradeRequest('/ws'));
+  const other = await Client.open(url);
+  // 1,000 rosters of 600 KB: in one turn of the event loop they would take seconds.
+  const request = clientFrame(TEXT, Buffer.from('{"method":"list_nodes"}'));
+  greedy.resume();
+  greedy.write(Buffer.concat(Array.from({ length: 1000 }, () => request)));
+  await delay(10);
+  let served = 0;
+  const until = performance.now() + 500;
+  while (performance.now() < until) {
+    assert.equal((await other.call('ping')).result.status, 'healthy');
+    served++;
+  }
+  assert.ok(served > 5, `served ${served} times beside it`);
+  greedy.destroy();
+  await Promise.all([...agents, other].map((client) => client.close()));
+});
+
+test('an agent that names no machine is not looked up', async (t) => {
+  const { hypivisor, url } = await listen(t);
+  const reasons: string[] = [];
+  hypivisor.on('relayRefused', ({ reason }) => reasons.push(reason));
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => warnings.push(warning);
+  process.on('warning', onWarning);
+  t.after(() => process.off('warning', onWarning));
+  const agent = await Client.open(url);
+  await agent.call('register', { ...node('a', 4001), machine: '' });
+  const client = await Client.open(`${url}/agent/a`);
+  assert.match((await client.nextJson()).error, /^Cannot resolve agent/);
+  await client.closed;
+  await agent.close();
+  assert.equal(reasons.length, 1);
+  assert.deepEqual(warnings, []);
+});
+
+test('a port in use is told, and leaves nothing open', async (t) => {
+  const blocker = net.createServer().listen(0, '127.0.0.1');
+  t.after(() => blocker.close());
+  await eventually(() => assert.ok(blocker.listening, 'listening'));
+  const { port } = blocker.address() as net.AddressInfo;
+  const hypivisor = await embed(t, { port });
+  await assert.rejects(hypivisor.listen(), { code: 'EADDRINUSE' });
+  assert.equal(hypivisor.address, null);
+});
