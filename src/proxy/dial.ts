@@ -33,6 +33,16 @@ export interface DialLimits {
   maxHeadFields: number;
 }
 
+/** Whom to dial, for whom: the same at each of the agent's addresses. */
+export interface Dialling {
+  port: number;
+  offer: Offer;
+  limits: DialLimits;
+  connections: Connections;
+  /** Aborted once the client has left. */
+  signal: AbortSignal;
+}
+
 /** A connection on which the opening handshake is done. Its handler still is the dial's: set another at once. */
 export interface AgentLeg {
   connection: Connection;
@@ -47,15 +57,8 @@ export interface AgentLeg {
  * @param timeoutMs for all of them together
  * @throws DialError `Cannot reach agent…` or `Agent handshake failed…`
  */
-export async function dial(
-  addresses: readonly string[],
-  port: number,
-  offer: Offer,
-  limits: DialLimits,
-  connections: Connections,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<AgentLeg> {
+export async function dial(addresses: readonly string[], dialling: Dialling, timeoutMs: number): Promise<AgentLeg> {
+  const { connections, signal } = dialling;
   const { deadlines } = connections;
   const endsAt = deadlines.now() + timeoutMs;
   let failure = new DialError('Cannot reach agent: no time left');
@@ -63,7 +66,7 @@ export async function dial(
     const share = (endsAt - deadlines.now()) / (addresses.length - index);
     if (signal.aborted || share <= 0) break;
     if (!connections.hasRoom()) throw new DialError('Cannot reach agent: too many connections');
-    const attempt = new Attempt(address, port, offer, limits, connections, share, signal);
+    const attempt = new Attempt(address, dialling, share);
     try {
       return await attempt.leg;
     } catch (error) {
@@ -94,15 +97,7 @@ class Attempt implements ConnectionHandler {
   #resolve!: (leg: AgentLeg) => void;
   #reject!: (error: DialError) => void;
 
-  constructor(
-    address: string,
-    port: number,
-    offer: Offer,
-    limits: DialLimits,
-    connections: Connections,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ) {
+  constructor(address: string, { port, offer, limits, connections, signal }: Dialling, timeoutMs: number) {
     this.#offer = { ...offer, key: createKey() };
     this.#limits = limits;
     this.#accumulator = new HeadAccumulator(limits.maxHeadBytes);

@@ -138,7 +138,7 @@ export class Relay implements ConnectionHandler {
     const addresses = await findDestination(target, locality(), (name) => resolver.lookUp(name, limits.dialTimeoutMs));
     const remainingMs = endsAt - connections.deadlines.now();
     const offer = { ...this.#offer, machine: target.machine };
-    return dial(addresses, target.port, offer, limits, connections, remainingMs, this.#abort.signal);
+    return dial(addresses, { port: target.port, offer, limits, connections, signal: this.#abort.signal }, remainingMs);
   }
 
   #join(leg: AgentLeg): void {

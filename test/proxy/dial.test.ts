@@ -57,7 +57,9 @@ async function dialFor(t: TestContext, dialling: Dialling): Promise<{ leg: Agent
   // The wheel keeps no process alive.
   const alive = setInterval(() => {}, 1000);
   try {
-    const leg = await dial(addresses, port, { ...OFFER, ...offer }, LIMITS, loopback.connections, timeoutMs, signal);
+    const { connections } = loopback;
+    const dialling = { port, offer: { ...OFFER, ...offer }, limits: LIMITS, connections, signal };
+    const leg = await dial(addresses, dialling, timeoutMs);
     return { leg, loopback };
   } catch (error) {
     await loopback.connections.empty();
@@ -346,7 +348,9 @@ test('the daemon going ends the dial', async (t) => {
     for (const connection of loopback.connections) connection.shutDown();
     return null;
   });
-  const dialling = dial(['127.0.0.1'], port, OFFER, LIMITS, loopback.connections, 5000, new AbortController().signal);
+  const { connections } = loopback;
+  const { signal } = new AbortController();
+  const dialling = dial(['127.0.0.1'], { port, offer: OFFER, limits: LIMITS, connections, signal }, 5000);
   await assert.rejects(dialling, /Cannot reach agent: hypivisor is shutting down/);
   await loopback.connections.empty();
 });
