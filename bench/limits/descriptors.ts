@@ -1,0 +1,45 @@
+/** A daemon with few descriptors, and more silent attackers than it can hold, who come back whenever they are dropped. */
+import { Daemon } from '../../test/support/daemon.ts';
+import { footprint } from '../../test/support/measure.ts';
+import { RawPeer } from '../../test/support/raw-peer.ts';
+import { Crowd } from './crowd.ts';
+import { atMost, exactly, inMs, type Part, spread } from './figure.ts';
+import { served } from './silent.ts';
+
+const DESCRIPTORS = 256;
+const ATTACKERS = 600;
+const FOR_MS = 15_000;
+
+export const descriptors: Part = {
+  title: `${DESCRIPTORS} descriptors, ${ATTACKERS} silent attackers`,
+  async run(say) {
+    const launcher = ['sh', '-c', `ulimit -n ${DESCRIPTORS} && exec "$0" "$@"`];
+    const daemon = await Daemon.start({ launcher });
+    const early = await RawPeer.upgrade(daemon.port, '/ws');
+    const crowd = await Crowd.gather({ port: daemon.port, count: ATTACKERS, comesBack: true }, say);
+    try {
+      const tookMs: number[] = [];
+      let failures = 0;
+      let held = 0;
+      const began = performance.now();
+      for (let now = began; now - began < FOR_MS; now = performance.now()) {
+        say(`${Math.round((now - began) / 1000)} of ${FOR_MS / 1000} s, ${tookMs.length} served`);
+        await served(daemon.port).catch(() => failures++);
+        tookMs.push(performance.now() - now);
+        held = Math.max(held, (await footprint(daemon.pid)).descriptors);
+      }
+      const { median, max } = spread(tookMs);
+      return [
+        atMost('a normal client is served after, the last of all', max, 1000, inMs),
+        { what: `… half of ${tookMs.length}`, bound: '', measured: inMs(median), met: null },
+        exactly('… not served', failures, 0),
+        exactly('who was there before is still there', String(!early.ended), 'true'),
+        atMost('descriptors held at most', held, DESCRIPTORS, String),
+      ];
+    } finally {
+      await crowd.leave();
+      early.socket.destroy();
+      await daemon.stop();
+    }
+  },
+};

@@ -1,0 +1,119 @@
+/** Readers of the roster that do not read while 60,000 events pass, and a dashboard beside them that does. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from '../../test/support/client.ts';
+import { Daemon } from '../../test/support/daemon.ts';
+import { eventually } from '../../test/support/measure.ts';
+import { clientFrame, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
+import { atMost, exactly, type Figure, inMebibytes, inMs, MEBIBYTE, type Part, type Say, spread } from './figure.ts';
+import { growthWhile } from './resident.ts';
+
+const EVENTS = 60_000;
+const EVENTS_A_BATCH = 300;
+const BATCH_EVERY_MS = 50;
+/** So much is stuck in the kernel's buffers, some megabytes for each reader, long before the last event. */
+const CWD = `/${'x'.repeat(255)}`;
+const LAGGARD_PATIENCE_MS = 45_000;
+const CLOSED = 'a reader that did not read was closed';
+
+export const laggards: Part = {
+  title: `Readers that never read while ${EVENTS} events pass`,
+  async run(say) {
+    return [...(await among(1, 8, say)), ...(await among(50, 64, say))];
+  },
+};
+
+async function among(count: number, boundMebibytes: number, say: Say): Promise<Figure[]> {
+  const daemon = await Daemon.start();
+  const sleepers: Client[] = [];
+  const dashboard = await Client.open(daemon.registryUrl);
+  const agent = await RawPeer.upgrade(daemon.port, '/ws');
+  try {
+    // What the very same traffic costs without them is no part of what they cost.
+    await pour(agent, dashboard, say, `${count}: warming up, `);
+    for (let i = 0; i < count; i++) {
+      const sleeper = await Client.open(daemon.registryUrl);
+      await sleeper.nextJson();
+      sleeper.socket.pause();
+      sleepers.push(sleeper);
+    }
+    let delaysMs: number[] = [];
+    const grownBytes = await growthWhile([daemon.pid], async () => {
+      delaysMs = await pour(agent, dashboard, say, `${count}: `);
+    });
+    const { median, p99, max } = spread(delaysMs);
+    const who = count === 1 ? 'one' : `${count}`;
+    return [
+      atMost(`${who}: the daemon grows by`, grownBytes, boundMebibytes * MEBIBYTE, inMebibytes),
+      atMost(`${who}: a dashboard beside sees an event after, 99 of 100`, p99, 50, inMs),
+      { what: `${who}: … half of them, and the last`, bound: '', measured: `${inMs(median)}, ${inMs(max)}`, met: null },
+      ...(await outcome(daemon, sleepers, who, say)),
+    ];
+  } finally {
+    for (const client of [dashboard, ...sleepers]) client.terminate();
+    agent.socket.destroy();
+    await daemon.stop();
+  }
+}
+
+/** Half of them begin to read, the others never do. */
+async function outcome(daemon: Daemon, sleepers: Client[], who: string, say: Say): Promise<Figure[]> {
+  const waking = sleepers.slice(0, Math.ceil(sleepers.length / 2));
+  const sleeping = sleepers.slice(waking.length);
+  let inits = 0;
+  await Promise.all(
+    waking.map(async (client) => {
+      client.socket.resume();
+      await client.until(({ event }) => event === 'init');
+      inits++;
+    }),
+  );
+  const figures = [exactly(`${who}: brought up to date by a fresh roster, once they read`, inits, waking.length)];
+  if (sleeping.length === 0) return figures;
+
+  const closed = () => daemon.stderr.split(CLOSED).length - 1;
+  const untilClosed = eventually(() => {
+    say(`${closed()} of ${sleeping.length} closed`);
+    if (closed() < sleeping.length) throw new Error(`only ${closed()} closed`);
+  }, LAGGARD_PATIENCE_MS);
+  await untilClosed.catch(() => {});
+  for (const client of sleeping) client.socket.resume();
+  const codes = await Promise.all(sleeping.map((client) => client.closed));
+  figures.push(
+    exactly(`${who}: counted as closed, after 30 s without reading`, closed(), sleeping.length),
+    exactly(`${who}: closed with 1013`, codes.filter(({ code }) => code === 1013).length, sleeping.length),
+  );
+  return figures;
+}
+
+/** Registers the same node again and again. @returns how long after its batch was sent the dashboard saw each event */
+async function pour(agent: RawPeer, dashboard: Client, say: Say, what: string): Promise<number[]> {
+  const sentAt: number[] = [];
+  const delaysMs: number[] = [];
+  const { socket } = agent;
+  // Nobody reads the answers.
+  socket.removeAllListeners('data').resume();
+  const seen = (payload: Buffer) => {
+    const now = performance.now();
+    const { event, node } = JSON.parse(payload.toString());
+    if (event === 'node_joined') delaysMs.push(now - (sentAt[node.pid] as number));
+  };
+  dashboard.socket.on('message', seen);
+  for (let sent = 0; sent < EVENTS; sent += EVENTS_A_BATCH) {
+    const frames = Array.from({ length: EVENTS_A_BATCH }, (_, i) => clientFrame(TEXT, registration(sent + i)));
+    const now = performance.now();
+    for (let i = 0; i < EVENTS_A_BATCH; i++) sentAt.push(now);
+    socket.write(Buffer.concat(frames));
+    say(`${what}${sent} of ${EVENTS} events`);
+    await delay(BATCH_EVERY_MS);
+  }
+  await eventually(() => {
+    if (delaysMs.length < EVENTS) throw new Error(`only ${delaysMs.length} events came`);
+  });
+  dashboard.socket.off('message', seen);
+  return delaysMs;
+}
+
+function registration(pid: number): string {
+  const params = { id: 'churning', machine: 'm', cwd: CWD, port: 1, status: 'active', pid };
+  return JSON.stringify({ method: 'register', params });
+}

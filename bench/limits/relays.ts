@@ -1,0 +1,129 @@
+/** What a relay holds while one end pours and the other reads nothing, beyond the kernel's buffers. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from '../../test/support/client.ts';
+import { Daemon } from '../../test/support/daemon.ts';
+import { MASKING_KEY, rawFrame } from '../../test/support/raw-frame.ts';
+import { BINARY, RawPeer } from '../../test/support/raw-peer.ts';
+import { atMost, type Figure, inKibibytes, KIBIBYTE, type Part, type Say } from './figure.ts';
+import { ASKABLE, heldBytes } from './held.ts';
+import { residentBytes } from './resident.ts';
+import { serveAgents } from './waiting.ts';
+
+const RELAYS = 64;
+/** So many are blocked, and closed, before: what the code itself costs is paid by then. */
+const FIRST_RELAYS = 8;
+const SETTLE_MS = 2000;
+const CHUNK = Buffer.alloc(64 * KIBIBYTE);
+const FRAME_BYTES = 2n ** 40n;
+
+export type Pouring = 'client to agent' | 'agent to client';
+
+export const relays: Part = {
+  title: `${RELAYS} relays, one end pours and the other reads nothing`,
+  async run(say) {
+    return [...(await ofDaemon('client to agent', 128, say)), ...(await ofDaemon('agent to client', 64, say))];
+  },
+};
+
+async function ofDaemon(pouring: Pouring, boundKibibytes: number, say: Say): Promise<Figure[]> {
+  const { held, resident } = await heldByEach(pouring, say, async (agentPort) => {
+    const daemon = await Daemon.start({ env: ASKABLE });
+    const uplink = await Client.open(daemon.registryUrl);
+    const params = { id: 'a', machine: '127.0.0.1', cwd: '/', port: agentPort, status: 'active' };
+    await uplink.call('register', params);
+    return {
+      port: daemon.port,
+      path: '/ws/agent/a',
+      pids: async () => [daemon.pid],
+      held: () => heldBytes(daemon),
+      stop: async () => {
+        uplink.terminate();
+        await daemon.stop();
+      },
+    };
+  });
+  return [
+    atMost(`held for each, ${pouring}`, held, boundKibibytes * KIBIBYTE, inKibibytes),
+    {
+      what: '… growth of resident memory, with what is not collected yet',
+      bound: '',
+      measured: inKibibytes(resident),
+      met: null,
+    },
+  ];
+}
+
+/** Something that relays to one agent. */
+export interface Relaying {
+  port: number;
+  path: string;
+  pids(): Promise<number[]>;
+  /** Where memory is collected as garbage: what is in use. */
+  held?(): Promise<number>;
+  stop(): Promise<unknown>;
+}
+
+/** @returns what it holds for each blocked relay, and by how much its resident memory has grown for each, in bytes */
+export async function heldByEach(
+  pouring: Pouring,
+  say: Say,
+  start: (agentPort: number) => Promise<Relaying>,
+): Promise<{ held: number; resident: number }> {
+  const agent = await serveAgents();
+  const relaying = await start(agent.port);
+  const open = async (count: number) => {
+    const clients: RawPeer[] = [];
+    const from = agent.peers.length;
+    while (clients.length < count) clients.push(await RawPeer.upgrade(relaying.port, relaying.path));
+    const agents = agent.peers.slice(from);
+    return pouring === 'client to agent' ? { from: clients, to: agents } : { from: agents, to: clients };
+  };
+  const block = async ({ from, to }: { from: RawPeer[]; to: RawPeer[] }) => {
+    for (const { socket } of to) socket.pause();
+    let passed = performance.now();
+    for (const peer of from) {
+      pour(peer, pouring === 'client to agent', () => {
+        passed = performance.now();
+      });
+    }
+    while (performance.now() - passed < SETTLE_MS) await delay(100);
+  };
+  const close = ({ from, to }: { from: RawPeer[]; to: RawPeer[] }) => {
+    for (const { socket } of [...from, ...to]) socket.destroy();
+  };
+  try {
+    say(`${pouring}: warming up`);
+    const first = await open(FIRST_RELAYS);
+    await block(first);
+    close(first);
+    await delay(SETTLE_MS);
+    const all = await open(RELAYS);
+    await delay(SETTLE_MS);
+    const pids = await relaying.pids();
+    const measure = async () => {
+      const resident = await residentBytes(pids);
+      return { resident, held: relaying.held === undefined ? resident : await relaying.held() };
+    };
+    const before = await measure();
+    say(`${pouring}: ${RELAYS} relays fill up`);
+    await block(all);
+    const after = await measure();
+    close(all);
+    return { held: (after.held - before.held) / RELAYS, resident: (after.resident - before.resident) / RELAYS };
+  } finally {
+    await agent.stop();
+    await relaying.stop();
+  }
+}
+
+/** One frame without an end, for as long as somebody takes it. */
+function pour({ socket }: RawPeer, masked: boolean, onTaken: () => void): void {
+  const key = masked ? MASKING_KEY : undefined;
+  socket.write(rawFrame({ opcode: BINARY, announcedLength: FRAME_BYTES, maskingKey: key }));
+  const more = () => {
+    onTaken();
+    while (socket.writable && socket.write(CHUNK));
+  };
+  socket.on('drain', more);
+  more();
+}
