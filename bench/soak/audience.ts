@@ -1,0 +1,105 @@
+/** The dashboards beside the one that watches: some stay, some come and go, some hardly read. */
+import type { Node } from '../../src/protocol/registry.ts';
+import { Dashboard } from './dashboard.ts';
+import type { Faults } from './faults.ts';
+
+const STEADY = 3;
+/** Come every second, to stay for eight. */
+const COMING = 2;
+const STAY_SECONDS = 8;
+/**
+ * How long each slow one sleeps between two reads, in milliseconds. The first fall a little behind for ever, the next
+ * miss so much that they are sent the roster anew, and the last is closed for it, and comes back.
+ */
+const NAPS_MS = [300, 300, 300, 45_000, 45_000, 120_000];
+
+export class Audience {
+  readonly #port: number;
+  readonly #faults: Faults;
+  readonly #steady = new Set<Dashboard>();
+  readonly #visitors: Dashboard[] = [];
+  #asleep = new Set<() => void>();
+  #over = false;
+  /** Slow ones that were closed for not reading. */
+  turnedOut = 0;
+  visits = 0;
+  #resyncs = 0;
+
+  constructor(port: number, faults: Faults) {
+    this.#port = port;
+    this.#faults = faults;
+  }
+
+  get size(): number {
+    return this.#steady.size + this.#visitors.length;
+  }
+
+  /** How often a slow one was brought up to date by a whole roster. */
+  get resyncs(): number {
+    let resyncs = this.#resyncs;
+    for (const { inits } of this.#steady) resyncs += Math.max(0, inits - 1);
+    return resyncs;
+  }
+
+  async come(): Promise<void> {
+    await Promise.all([
+      ...Array.from({ length: STEADY }, () => this.#open(0)),
+      ...NAPS_MS.map((napMs) => this.#open(napMs)),
+    ]);
+  }
+
+  /** Once a second: some come, and those who came first leave. */
+  turnOver(): void {
+    for (let i = 0; i < COMING; i++) {
+      const visitor = new Dashboard(this.#faults);
+      this.visits++;
+      visitor.open(this.#port).then(() => this.#visitors.push(visitor), this.#faults.catch);
+    }
+    while (this.#visitors.length > COMING * STAY_SECONDS) this.#visitors.shift()?.leave(this.visits % 4 === 0);
+  }
+
+  /** The slow ones read on from now on. */
+  wake(): void {
+    this.#over = true;
+    for (const resume of this.#asleep) resume();
+    this.#asleep.clear();
+  }
+
+  /** How many of those present have another roster than this one. */
+  disagreeing(nodes: ReadonlyMap<string, Node>): number {
+    return [...this.#steady, ...this.#visitors].filter(({ roster }) => !isSame(roster, nodes)).length;
+  }
+
+  async #open(napMs: number): Promise<void> {
+    const dashboard = new Dashboard(this.#faults);
+    dashboard.onTurnedOut = () => {
+      this.turnedOut++;
+      this.#steady.delete(dashboard);
+      this.#resyncs += Math.max(0, dashboard.inits - 1);
+      this.#open(napMs).catch(this.#faults.catch);
+    };
+    const { socket } = await dashboard.open(this.#port);
+    this.#steady.add(dashboard);
+    if (napMs === 0) return;
+    socket.on('data', () => {
+      if (this.#over || socket.isPaused()) return;
+      socket.pause();
+      const resume = () => {
+        clearTimeout(timer);
+        this.#asleep.delete(resume);
+        socket.resume();
+      };
+      const timer = setTimeout(resume, napMs);
+      this.#asleep.add(resume);
+    });
+  }
+}
+
+export function isSame(roster: ReadonlyMap<string, Node>, nodes: ReadonlyMap<string, Node>): boolean {
+  if (roster.size !== nodes.size) return false;
+  for (const [id, node] of nodes) {
+    const other = roster.get(id);
+    if (other === undefined || JSON.stringify(other) !== JSON.stringify(node)) return false;
+  }
+  return true;
+}

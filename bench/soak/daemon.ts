@@ -1,0 +1,97 @@
+/** The built daemon in a process and a home folder of its own, and what that process holds. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const PROGRAM = fileURLToPath(new URL('../../dist/hypivisor.js', import.meta.url));
+
+/** The unit of times in /proc/pid/stat, the same on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+const STOP_TIMEOUT_MS = 10_000;
+
+export interface Footprint {
+  residentBytes: number;
+  descriptors: number;
+  /** Of processor time, since its start. */
+  cpuSeconds: number;
+}
+
+export class DaemonProcess {
+  readonly port: number;
+  readonly #child: ChildProcess;
+  readonly #home: string;
+
+  private constructor(child: ChildProcess, home: string, port: number) {
+    this.#child = child;
+    this.#home = home;
+    this.port = port;
+    process.once('exit', () => child.kill('SIGKILL'));
+  }
+
+  /** @throws Error where it does not start */
+  static async start(nodeTtlSeconds: number): Promise<DaemonProcess> {
+    const home = await mkdtemp(join(tmpdir(), 'hypivisor-soak-'));
+    // Its log goes to a file and to a pipe, as where it is run for long; a Ctrl-C meant for the soak is not for it.
+    const child = spawn(process.execPath, [PROGRAM, '--port', '0', '--node-ttl', String(nodeTtlSeconds)], {
+      env: { PATH: process.env.PATH, HOME: home },
+      stdio: ['ignore', 'ignore', 'pipe'],
+      detached: true,
+    });
+    const port = await portOf(child);
+    if (port === null) throw new Error('the daemon did not start');
+    return new DaemonProcess(child, home, port);
+  }
+
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  async footprint(): Promise<Footprint> {
+    const folder = `/proc/${this.#child.pid}`;
+    const [descriptors, status, stat] = await Promise.all([
+      readdir(`${folder}/fd`),
+      readFile(`${folder}/status`, 'utf8'),
+      readFile(`${folder}/stat`, 'utf8'),
+    ]);
+    // Behind the name in parentheses, which may hold anything: state is field 3, user and system time are 14 and 15.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return {
+      residentBytes: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) * 1024,
+      descriptors: descriptors.length,
+      cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND,
+    };
+  }
+
+  /** Ends it, and removes its home folder. @returns its exit code; null where it had to be killed */
+  async stop(): Promise<number | null> {
+    if (this.isRunning) {
+      const force = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+      const exited = once(this.#child, 'exit');
+      this.#child.kill('SIGTERM');
+      await exited;
+      clearTimeout(force);
+    }
+    await rm(this.#home, { recursive: true, force: true });
+    return this.#child.exitCode;
+  }
+}
+
+/** From its "Hypivisor online"; null where it ends without one. */
+async function portOf(child: ChildProcess): Promise<number | null> {
+  const stderr = child.stderr as NodeJS.ReadableStream;
+  const lines = createInterface({ input: stderr });
+  const port = await new Promise<number | null>((resolve) => {
+    lines.on('line', (line) => {
+      if (line.includes('"Hypivisor online"')) resolve(JSON.parse(line).port);
+    });
+    lines.on('close', () => resolve(null));
+  });
+  lines.close();
+  // What it says from now on is read, for a full pipe would hold it up, and dropped.
+  stderr.resume();
+  return port;
+}
