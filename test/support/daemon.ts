@@ -81,9 +81,9 @@ export class Daemon {
 
   async #online(): Promise<void> {
     for (;;) {
-      const online = this.stderr.split('\n').find((line) => line.includes('"Hypivisor online"'));
-      if (online !== undefined) {
-        this.port = JSON.parse(online).port;
+      const online = /Hypivisor online.*?\bport\W+(\d+)\D/.exec(this.stderr);
+      if (online !== null) {
+        this.port = Number(online[1]);
         return;
       }
       const heard = Promise.race([
