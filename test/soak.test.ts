@@ -69,8 +69,9 @@ describe('npm run soak', { skip }, () => {
 
   it('ends early at Ctrl-C, with the summary so far', async () => {
     const run = new Run(folder, '--minutes', '5', '--events', '200');
-    setTimeout(() => run.process.kill('SIGINT'), 4000);
-    assert.equal(await run.exitCode(), 0, run.stdout + run.stderr);
+    const exitCode = run.exitCode();
+    run.process.stderr?.once('data', () => run.process.kill('SIGINT'));
+    assert.equal(await exitCode, 0, run.stdout + run.stderr);
     assert.match(run.stdout, /^Faults +none$/m);
   });
 

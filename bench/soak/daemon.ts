@@ -22,6 +22,8 @@ export interface Footprint {
 
 export class DaemonProcess {
   readonly port: number;
+  /** Resolves once it has ended, by whomever. */
+  readonly ended: Promise<void>;
   readonly #child: ChildProcess;
   readonly #home: string;
 
@@ -29,6 +31,7 @@ export class DaemonProcess {
     this.#child = child;
     this.#home = home;
     this.port = port;
+    this.ended = once(child, 'exit').then(() => {});
     process.once('exit', () => child.kill('SIGKILL'));
   }
 
@@ -44,6 +47,10 @@ export class DaemonProcess {
     const port = await portOf(child);
     if (port === null) throw new Error('the daemon did not start');
     return new DaemonProcess(child, home, port);
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
   }
 
   get isRunning(): boolean {
@@ -70,9 +77,8 @@ export class DaemonProcess {
   async stop(): Promise<number | null> {
     if (this.isRunning) {
       const force = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-      const exited = once(this.#child, 'exit');
       this.#child.kill('SIGTERM');
-      await exited;
+      await this.ended;
       clearTimeout(force);
     }
     await rm(this.#home, { recursive: true, force: true });

@@ -1,4 +1,7 @@
-/** The load, in a process of its own: `load.ts <port> <events a second> <node TTL in seconds>`. Told to finish by a message. */
+/**
+ * The load, in a process of its own: `load.ts <port> <events a second> <node TTL in seconds> <pid of the daemon>`. It is
+ * told to finish by a message.
+ */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Node, NodeStatus, REGISTRY_PATH } from '../../src/protocol/registry.ts';
@@ -18,7 +21,7 @@ const TICK_MS = 5;
 const MAX_BURST = 100;
 const PATIENCE_MS = 20_000;
 
-const [port = 0, eventsPerSecond = 0, nodeTtlSeconds = 0] = process.argv.slice(2).map(Number);
+const [port = 0, eventsPerSecond = 0, nodeTtlSeconds = 0, daemonPid = 0] = process.argv.slice(2).map(Number);
 
 /** A measure's histogram of this second and of all of them, in microseconds. */
 class Measure {
@@ -152,7 +155,11 @@ async function main(): Promise<void> {
   tell(await finish(relays), () => process.exit());
 }
 
-// A Ctrl-C reaches all processes of the terminal. This one ends when it is told to, or is alone.
+// A Ctrl-C reaches all processes of the terminal. This one ends when it is told to, or when whoever started it was
+// killed; then nobody else is left to end the daemon.
 process.on('SIGINT', () => {});
-process.once('disconnect', () => process.exit());
+process.once('disconnect', () => {
+  process.kill(daemonPid);
+  process.exit();
+});
 await main();

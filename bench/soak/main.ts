@@ -127,7 +127,9 @@ class Sampler {
 /** Has the load come, waits for the time or for Ctrl-C, and has the load finish. */
 async function underLoad(daemon: DaemonProcess, flags: Flags): Promise<Pick<Soak, 'seconds' | 'samples' | 'outcome'>> {
   const { minutes, events } = flags;
-  const load = fork(LOAD, [daemon.port, events, NODE_TTL_SECONDS].map(String), { execArgv: ['--import', 'tsx'] });
+  const load = fork(LOAD, [daemon.port, events, NODE_TTL_SECONDS, daemon.pid].map(String), {
+    execArgv: ['--import', 'tsx'],
+  });
   process.once('exit', () => load.kill('SIGKILL'));
   const sampler = new Sampler(daemon);
   const timesUp = new AbortController();
@@ -137,7 +139,8 @@ async function underLoad(daemon: DaemonProcess, flags: Flags): Promise<Pick<Soak
       if (report.kind === 'outcome') outcome = report;
       else if (report.kind === 'ready') {
         sampler.begin();
-        delay(minutes * 60_000, undefined, timesUp).then(resolve, resolve);
+        process.stderr.write(`${minutes} minutes of load begin\n`);
+        delay(minutes * 60_000, undefined, { signal: timesUp.signal }).then(resolve, resolve);
       } else {
         // The daemon is gone where this fails, and that is told in the end.
         sampler.take(report).then(
@@ -148,10 +151,11 @@ async function underLoad(daemon: DaemonProcess, flags: Flags): Promise<Pick<Soak
     });
   });
   const exited = once(load, 'exit');
-  await Promise.race([exited, interrupted(), over]);
+  await Promise.race([exited, daemon.ended, interrupted(), over]);
   timesUp.abort();
   const { seconds } = sampler;
   if (process.stderr.isTTY) process.stderr.write('\n');
+  if (!daemon.isRunning) load.kill('SIGKILL');
   await finish(load, exited);
   return { seconds, samples: sampler.samples, outcome };
 }
