@@ -132,6 +132,7 @@ describe('the summary of a soak', () => {
       [{ daemonExitCode: null }, /ended with null/],
       [{ after: { ...footprint, descriptors: 21 } }, /1 descriptors more/],
       [{ outcome: null }, /did not finish/],
+      [{ outcome: { ...outcome, watcherResyncs: 1 } }, /missed events/],
       [{ outcome: { ...outcome, disagreeing: 1 } }, /another roster/],
       [{ outcome: { ...outcome, seen: { ...outcome.seen, node_offline: 1 } } }, /1 of 2 node_offline/],
       [{ outcome: { ...outcome, faults: { count: 3, words: ['why'] } } }, /3 faults: why/],

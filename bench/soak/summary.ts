@@ -48,10 +48,11 @@ export function failures({ before, after, outcome, daemonExitCode }: Soak): stri
     said.push(`${after.descriptors - before.descriptors} descriptors more than before`);
   }
   if (outcome === null) return [...said, 'The load did not finish'];
+  if (outcome.watcherResyncs > 0) said.push('The load was held up so long that the watching dashboard missed events');
   if (outcome.disagreeing > 0) said.push(`${outcome.disagreeing} dashboards have another roster than list_nodes`);
   for (const [event, caused] of Object.entries(outcome.caused)) {
     const seen = outcome.seen[event as keyof typeof outcome.seen];
-    if (outcome.watcherResyncs === 0 && seen !== caused) said.push(`${seen} of ${caused} ${event} seen`);
+    if (seen !== caused) said.push(`${seen} of ${caused} ${event} seen`);
   }
   if (outcome.faults.count > 0) said.push(`${outcome.faults.count} faults: ${outcome.faults.words.join('; ')}`);
   return said;
@@ -87,10 +88,10 @@ function held(soak: Soak): Row[] {
 }
 
 function carried(outcome: Outcome): Row[] {
-  const { caused, seen, watcherResyncs, dashboards, disagreeing, visits, resyncs, turnedOut } = outcome;
+  const { caused, seen, dashboards, disagreeing, visits, resyncs, turnedOut } = outcome;
   const count = (tally: Record<string, number>) => Object.values(tally).reduce((sum, n) => sum + n, 0);
   return [
-    ['Events', `${count(caused)} caused, ${count(seen)} seen${watcherResyncs > 0 ? ', the rest in a roster' : ''}`],
+    ['Events', `${count(caused)} caused, ${count(seen)} seen`],
     ['', `${caused.node_joined} joined, ${caused.node_offline} offline, ${caused.node_removed} removed`],
     ['Register to push', latency(outcome.events)],
     ['Relay, round trip', latency(outcome.roundTrips)],
