@@ -1,0 +1,182 @@
+/**
+ * A TCP proxy that goes wrong when told to, between a peer and the daemon.
+ *
+ *   reset      both connections are reset
+ *   end        the peer's side has ended: the daemon sees EOF, what it still says is passed on
+ *   blackhole  whatever comes is accepted and swallowed, an end too
+ *   stall      nothing is read any more, so that in time the sender is stopped
+ *   split      each byte is a write of its own
+ */
+import { once } from 'node:events';
+import net from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+export const FAULTS = ['reset', 'end', 'blackhole', 'stall', 'split'] as const;
+export type Fault = (typeof FAULTS)[number];
+
+/** Who speaks: the peer or the daemon. */
+export type Speaker = 'peer' | 'daemon';
+
+/** A fault once so many bytes of one speaker have passed; after none, as soon as both connections are open. */
+export interface Plan {
+  fault: Fault;
+  speaker: Speaker;
+  afterBytes: number;
+}
+
+export class FaultyProxy {
+  readonly port: number;
+  readonly links: Link[] = [];
+  /** For the connections that come from now on. */
+  plan: Plan | null = null;
+  readonly #server: net.Server;
+
+  private constructor(server: net.Server) {
+    this.#server = server;
+    this.port = (server.address() as net.AddressInfo).port;
+  }
+
+  /** @param target what listens on the port behind the proxy: the daemon for its clients, a peer where the daemon dials */
+  static async open(port: number, target: Speaker): Promise<FaultyProxy> {
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const proxy = new FaultyProxy(server);
+    server.on('connection', (near) => {
+      const far = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });
+      const [peer, daemon] = target === 'daemon' ? [near, far] : [far, near];
+      proxy.links.push(new Link(peer, daemon, proxy.plan));
+    });
+    return proxy;
+  }
+
+  /** Injects a fault into every connection there is. */
+  inject(fault: Fault): void {
+    for (const link of this.links) link.inject(fault);
+  }
+
+  async stop(): Promise<void> {
+    for (const link of this.links) link.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+class Link {
+  readonly #peer: net.Socket;
+  readonly #daemon: net.Socket;
+  readonly #flows: Record<Speaker, Flow>;
+
+  constructor(peer: net.Socket, daemon: net.Socket, plan: Plan | null) {
+    this.#peer = peer;
+    this.#daemon = daemon;
+    this.#flows = { peer: new Flow(peer, daemon), daemon: new Flow(daemon, peer) };
+    if (plan === null) return;
+    if (plan.afterBytes === 0) this.inject(plan.fault);
+    else this.#flows[plan.speaker].after(plan.afterBytes, () => this.inject(plan.fault));
+  }
+
+  inject(fault: Fault): void {
+    const { peer, daemon } = this.#flows;
+    switch (fault) {
+      case 'reset':
+        this.#peer.resetAndDestroy();
+        this.#daemon.resetAndDestroy();
+        break;
+      case 'end':
+        peer.swallow();
+        this.#daemon.end();
+        break;
+      case 'blackhole':
+        peer.swallow();
+        daemon.swallow();
+        break;
+      case 'stall':
+        peer.stall();
+        daemon.stall();
+        break;
+      case 'split':
+        peer.split();
+        daemon.split();
+    }
+  }
+
+  destroy(): void {
+    this.#peer.destroy();
+    this.#daemon.destroy();
+  }
+}
+
+/** What one side says, on its way to the other. */
+class Flow {
+  readonly #from: net.Socket;
+  readonly #to: net.Socket;
+  #mode: 'pass' | 'split' | 'swallow' = 'pass';
+  /** What passes now is done once this is. */
+  #passed: Promise<void> = Promise.resolve();
+  #bytesToFault = Number.POSITIVE_INFINITY;
+  #fail = () => {};
+
+  constructor(from: net.Socket, to: net.Socket) {
+    this.#from = from;
+    this.#to = to;
+    from.on('data', (chunk) => this.#onData(chunk));
+    from.on('end', () => this.#onEnd());
+    from.on('error', () => {
+      // A reset is passed on as one, unless nothing is.
+      if (this.#mode !== 'swallow') to.resetAndDestroy();
+    });
+    if (!from.connecting) from.resume();
+  }
+
+  after(bytes: number, fail: () => void): void {
+    this.#bytesToFault = bytes;
+    this.#fail = fail;
+  }
+
+  swallow(): void {
+    this.#mode = 'swallow';
+    this.#from.resume();
+  }
+
+  stall(): void {
+    this.#from.pause();
+  }
+
+  split(): void {
+    this.#mode = 'split';
+  }
+
+  #onData(chunk: Buffer): void {
+    if (chunk.length < this.#bytesToFault) {
+      this.#bytesToFault -= chunk.length;
+      this.#pass(chunk);
+      return;
+    }
+    const before = chunk.subarray(0, this.#bytesToFault);
+    const rest = chunk.subarray(before.length);
+    this.#bytesToFault = Number.POSITIVE_INFINITY;
+    this.#to.write(before, () => {
+      // Only now, for a reset overtakes what is still to be written.
+      this.#fail();
+      if (rest.length > 0) this.#pass(rest);
+    });
+  }
+
+  #pass(chunk: Buffer): void {
+    if (this.#mode === 'pass') this.#to.write(chunk);
+    else if (this.#mode === 'split') this.#passed = this.#passed.then(() => this.#byteByByte(chunk));
+  }
+
+  async #byteByByte(chunk: Buffer): Promise<void> {
+    for (let at = 0; at < chunk.length && this.#to.writable; at++) {
+      this.#to.write(chunk.subarray(at, at + 1));
+      await nextTurn();
+    }
+  }
+
+  #onEnd(): void {
+    this.#passed = this.#passed.then(() => {
+      if (this.#mode !== 'swallow') this.#to.end();
+    });
+  }
+}

@@ -1,0 +1,71 @@
+/** What a daemon in this process leaves behind once it is closed: timers, sockets, descriptors, listeners. */
+import assert from 'node:assert/strict';
+import { createHook } from 'node:async_hooks';
+import { eventually, footprint } from '../support/measure.ts';
+
+/** The wheel's timers keep no process alive, so `getActiveResourcesInfo` does not show them: they are told by who made them. */
+const WHEEL = /transport\/deadlines\.js/;
+
+export class Leftovers {
+  readonly #descriptors: number;
+  readonly #resources: Record<string, number>;
+  readonly #timers: Map<number, string>;
+  readonly #warnings: Error[];
+  readonly #stop: () => void;
+
+  private constructor(descriptors: number, timers: Map<number, string>, warnings: Error[], stop: () => void) {
+    this.#descriptors = descriptors;
+    this.#resources = resources();
+    this.#timers = timers;
+    this.#warnings = warnings;
+    this.#stop = stop;
+  }
+
+  /** Watches from now on. */
+  static async watch(): Promise<Leftovers> {
+    const timers = new Map<number, string>();
+    const hook = createHook({
+      init(id, type) {
+        if (type !== 'Timeout') return;
+        const stack = String(new Error().stack);
+        if (WHEEL.test(stack)) timers.set(id, stack);
+      },
+      destroy: (id) => void timers.delete(id),
+    });
+    const warnings: Error[] = [];
+    // Node warns of emitters with more listeners than anyone should need.
+    const onWarning = (warning: Error) => void warnings.push(warning);
+    process.on('warning', onWarning);
+    hook.enable();
+    const { descriptors } = await footprint(process.pid);
+    return new Leftovers(descriptors, timers, warnings, () => {
+      hook.disable();
+      process.off('warning', onWarning);
+    });
+  }
+
+  /** How many timers the wheel has: one at the most. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  /** The daemon is closed, and so is everything of the test's own. */
+  async assertNone(): Promise<void> {
+    await eventually(async () => {
+      assert.equal(this.#timers.size, 0, 'a timer of the wheel');
+      assert.deepEqual(resources(), this.#resources, 'sockets and servers');
+      assert.equal((await footprint(process.pid)).descriptors, this.#descriptors, 'descriptors');
+    });
+    this.#stop();
+    assert.deepEqual(this.#warnings, []);
+  }
+}
+
+/** Sockets and servers that are open, by type. */
+function resources(): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const type of process.getActiveResourcesInfo()) {
+    if (/^(TCP|Pipe|UDP)/.test(type)) counts[type] = (counts[type] ?? 0) + 1;
+  }
+  return counts;
+}

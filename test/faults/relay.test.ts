@@ -1,0 +1,215 @@
+/** Each leg of a relay fails in each way at each stage: what the other leg is told, and that nothing stays behind. */
+import assert from 'node:assert/strict';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import { createHypivisor, type Hypivisor } from 'hypivisor';
+import { Client } from '../support/client.ts';
+import { Daemon } from '../support/daemon.ts';
+import { eventually, footprint } from '../support/measure.ts';
+import { Conversation, type Leg, type Stage, type Told, WaitingAgent } from './conversation.ts';
+import { type Fault, FaultyProxy } from './faulty-proxy.ts';
+import { Leftovers } from './leftovers.ts';
+
+/** Long enough for a busy machine to answer in time, short enough for a test. */
+const LIMITS = {
+  headTimeoutMs: 1500,
+  dialTimeoutMs: 1500,
+  closingTimeoutMs: 500,
+  pingIntervalMs: 500,
+  lingerTimeoutMs: 500,
+};
+
+/** What each is told from the fault on, pings apart. */
+interface Outcome {
+  /** After a reset, to the other leg. */
+  reset: Told;
+  /** After an EOF: to the other leg, and to the one that ended its side and still reads. */
+  end: { other: Told; own: Told };
+  /** After a blackhole or a stall, within the limits: to the other leg. */
+  silence: Told;
+}
+
+const END: Told = ['end'];
+const REFUSED: Told = ['error', 1000, 'end'];
+const LOST: Told = [1014, 'end'];
+
+const same = (told: Told, own: Told = END): Outcome => ({ reset: told, end: { other: told, own }, silence: told });
+
+/** The tables of ARCHITECTURE.md, "Every way a connection ends", row by row. */
+const TABLE: [stage: Stage, leg: Leg, outcome: Outcome][] = [
+  // There is no agent yet to be told anything.
+  ['before the head', 'client', same([])],
+  ['in the head', 'client', same([])],
+  ['between the handshakes', 'client', same(END)],
+  ['in the agent’s answer', 'client', same(END)],
+  ['at the dial', 'agent', same(REFUSED)],
+  ['between the handshakes', 'agent', same(REFUSED)],
+  ['in the agent’s answer', 'agent', same(REFUSED)],
+  // "The client ended or reset without a close frame: what the agent still sends; then 1014, FIN | FIN"
+  ['open', 'client', same(END, LOST)],
+  ['in the client’s frame', 'client', same(END, LOST)],
+  ['in the agent’s frame', 'client', same(END, ['second', ...LOST])],
+  // "The agent ended or reset without a close frame: 1014, FIN; inside a frame FIN only | what the client still sends"
+  ['open', 'agent', same(LOST, LOST)],
+  ['in the client’s frame', 'agent', same(LOST, ['second', ...LOST])],
+  ['in the agent’s frame', 'agent', same(END, END)],
+  // "The client sent a close frame: the agent's answer, then its FIN | the very frame"
+  ['closing, the client first', 'client', same(END, [1000, 'end'])],
+  // "… and the agent never answers: 1014, FIN | cut after closingTimeoutMs"
+  ['closing, the client first', 'agent', same(LOST)],
+  // "The agent sent a close frame: the very frame, then its FIN | the client's answer"
+  ['closing, the agent first', 'agent', same(END, [1000, 'end'])],
+  // "… and the client never answers: cut after closingTimeoutMs | FIN"
+  ['closing, the agent first', 'client', same(END)],
+];
+
+/** What never comes fails its test, on a busy machine too. */
+const PATIENCE = { timeout: 40_000 };
+
+interface Subject {
+  port: number;
+}
+
+/** A relay whose legs both go through a proxy. */
+async function converse(t: TestContext, { port }: Subject, nodeId: string) {
+  const agents = await WaitingAgent.serve();
+  const proxies = {
+    client: await FaultyProxy.open(port, 'daemon'),
+    agent: await FaultyProxy.open(agents.port, 'peer'),
+  };
+  const uplink = await Client.open(`ws://127.0.0.1:${port}/ws`);
+  t.after(async () => {
+    uplink.terminate();
+    await Promise.all([proxies.client.stop(), proxies.agent.stop()]);
+    await agents.stop();
+  });
+  const params = { id: nodeId, machine: '127.0.0.1', cwd: '/', port: proxies.agent.port, status: 'active' };
+  assert.deepEqual((await uplink.call('register', params)).result, { status: 'registered' });
+  const conversation = new Conversation(proxies.client.port, nodeId, agents);
+  t.after(() => conversation.client?.socket.destroy());
+  return { conversation, proxies };
+}
+
+function otherThan(leg: Leg): Leg {
+  return leg === 'client' ? 'agent' : 'client';
+}
+
+let lastId = 0;
+
+async function fail(t: TestContext, subject: Subject, stage: Stage, leg: Leg, fault: Fault): Promise<Conversation> {
+  const { conversation, proxies } = await converse(t, subject, `faulty-${++lastId}`);
+  if (stage === 'at the dial') proxies.agent.plan = { fault, speaker: 'daemon', afterBytes: 0 };
+  // At the dial no byte of the agent's may come: what is reached is the stage before it.
+  if (stage === 'at the dial') {
+    await conversation.reach('in the head');
+    conversation.say('client');
+  } else {
+    await conversation.reach(stage);
+    proxies[leg].inject(fault);
+  }
+  return conversation;
+}
+
+function testTable(subject: () => Subject, faults: readonly Fault[]): void {
+  for (const [stage, leg, outcome] of TABLE) {
+    for (const fault of faults) {
+      test(`${stage}, ${leg}, ${fault}`, async (t) => {
+        const conversation = await fail(t, subject(), stage, leg, fault);
+        const other = otherThan(leg);
+        if (fault === 'end') {
+          // Once it is open each waits for the other. Before, an agent that answered now could still be in time.
+          const telling = conversation.told(leg);
+          if (!conversation.upgraded && leg === 'client') await telling;
+          const [told, toldOwn] = await Promise.all([conversation.told(other), telling]);
+          assert.deepEqual(told, outcome.end.other, `told to the ${other}`);
+          if (conversation[leg] !== null) assert.deepEqual(toldOwn, outcome.end.own, `told to the ${leg}`);
+        } else {
+          const told = fault === 'reset' ? outcome.reset : outcome.silence;
+          assert.deepEqual(await conversation.told(other), told, `told to the ${other}`);
+        }
+        if (!outcome.reset.includes('error')) return;
+        const reason =
+          fault === 'reset' || fault === 'end' ? /: (the connection ended|connection reset)$/ : /timed out$/;
+        assert.match(conversation.sentence, /^(Agent handshake failed|Cannot reach agent): /);
+        assert.match(conversation.sentence, reason);
+      });
+    }
+  }
+}
+
+/** Every byte on its own from the stage on, and the relay goes on as if nothing were. */
+function testSplit(subject: () => Subject): void {
+  for (const [stage, leg] of TABLE) {
+    test(`${stage}, ${leg}, split: all arrives, and both end as they should`, async (t) => {
+      const { conversation, proxies } = await converse(t, subject(), `split-${++lastId}`);
+      if (stage === 'at the dial') proxies.agent.plan = { fault: 'split', speaker: 'daemon', afterBytes: 0 };
+      await conversation.reach(stage);
+      proxies[leg].inject('split');
+      const agentFirst = stage === 'closing, the agent first';
+      if (!agentFirst) await conversation.reach('closing, the client first');
+      const [client, agent] = await Promise.all([conversation.told('client'), conversation.told('agent')]);
+      assert.deepEqual({ client, agent }, agentFirst ? CLOSED_BY_AGENT : CLOSED_BY_CLIENT);
+    });
+  }
+}
+
+const CLOSED_BY_CLIENT = { client: [1000, 'end'], agent: ['end'] };
+const CLOSED_BY_AGENT = { client: ['end'], agent: [1000, 'end'] };
+
+describe('a relay in this process', PATIENCE, () => {
+  let hypivisor: Hypivisor;
+  let leftovers: Leftovers;
+  const subject = { port: 0 };
+  const faults: unknown[] = [];
+  before(async () => {
+    leftovers = await Leftovers.watch();
+    hypivisor = createHypivisor({ port: 0, host: '127.0.0.1', limits: LIMITS });
+    hypivisor.on('fault', (error) => faults.push(error));
+    ({ port: subject.port } = await hypivisor.listen());
+  });
+
+  describe('tells the other leg', { concurrency: 24 }, () => {
+    testTable(() => subject, ['reset', 'end', 'blackhole', 'stall']);
+  });
+  describe('in pieces', { concurrency: 24 }, () => testSplit(() => subject));
+
+  test('afterwards no connection, descriptor, timer or listener is left', async () => {
+    await eventually(() => assert.equal(hypivisor.counters.connections, 0));
+    assert.deepEqual(faults, []);
+    await hypivisor.close();
+    await leftovers.assertNone();
+  });
+});
+
+describe('a relay of the daemon', PATIENCE, () => {
+  let daemon: Daemon;
+  let descriptors = 0;
+  before(async () => {
+    daemon = await Daemon.start();
+    ({ descriptors } = await footprint(daemon.pid));
+  });
+  after(() => daemon.stop('SIGKILL'));
+
+  describe('tells the other leg', { concurrency: 16 }, () => {
+    testTable(() => daemon, ['reset', 'end']);
+
+    for (const fault of ['blackhole', 'stall'] as const) {
+      test(`of an agent that says nothing to the dial (${fault}): within five seconds`, async (t) => {
+        const began = performance.now();
+        const conversation = await fail(t, daemon, 'at the dial', 'agent', fault);
+        assert.deepEqual(await conversation.told('client'), REFUSED);
+        const tookMs = performance.now() - began;
+        assert.equal(conversation.sentence, 'Agent handshake failed: timed out');
+        t.diagnostic(`told after ${(tookMs / 1000).toFixed(2)} s`);
+        assert.ok(tookMs > 4000 && tookMs < 8000, `${tookMs} ms`);
+      });
+    }
+  });
+  describe('in pieces', { concurrency: 16 }, () => testSplit(() => daemon));
+
+  test('afterwards the daemon lives, holds no descriptor and has had no fault', async () => {
+    await eventually(async () => assert.equal((await footprint(daemon.pid)).descriptors, descriptors));
+    assert.equal(daemon.process.exitCode, null);
+    assert.doesNotMatch(daemon.stderr, /"level":"error"|Warning/);
+    assert.equal(await daemon.stop('SIGTERM'), 0);
+  });
+});
