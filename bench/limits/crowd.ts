@@ -18,6 +18,7 @@ interface CrowdOptions {
 }
 
 const AT_ONCE = 200;
+const COMES_BACK_AFTER_MS = 1000;
 /** Ports are fewer than connections; so each address of this machine's has its share. */
 const PER_ADDRESS = 5000;
 
@@ -61,7 +62,7 @@ async function main({ port, count, path, comesBack = false }: CrowdOptions): Pro
       socket.on('data', () => resolve());
       socket.once('close', () => {
         resolve();
-        if (comesBack) setTimeout(() => void join(number), 10);
+        if (comesBack) setTimeout(() => void join(number), COMES_BACK_AFTER_MS);
       });
     });
   const lane = async () => {

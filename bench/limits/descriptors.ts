@@ -1,9 +1,9 @@
-/** A daemon with few descriptors, and more silent attackers than it can hold, who come back whenever they are dropped. */
+/** A daemon with few descriptors, and more silent attackers than it can hold, who come back a second after they are dropped. */
 import { Daemon } from '../../test/support/daemon.ts';
 import { footprint } from '../../test/support/measure.ts';
 import { RawPeer } from '../../test/support/raw-peer.ts';
 import { Crowd } from './crowd.ts';
-import { atMost, exactly, inMs, type Part, spread } from './figure.ts';
+import { atMost, exactly, figure, inMs, type Part, spread } from './figure.ts';
 import { served } from './silent.ts';
 
 const DESCRIPTORS = 256;
@@ -31,7 +31,7 @@ export const descriptors: Part = {
       const { median, max } = spread(tookMs);
       return [
         atMost('a normal client is served after, the last of all', max, 1000, inMs),
-        { what: `… half of ${tookMs.length}`, bound: '', measured: inMs(median), met: null },
+        figure(`… half of ${tookMs.length}`, inMs(median)),
         exactly('… not served', failures, 0),
         exactly('who was there before is still there', String(!early.ended), 'true'),
         atMost('descriptors held at most', held, DESCRIPTORS, String),

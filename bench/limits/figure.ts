@@ -35,6 +35,11 @@ export function inMs(ms: number): string {
   return `${ms.toFixed(1)} ms`;
 }
 
+/** What is told and has no bound. */
+export function figure(what: string, measured: string): Figure {
+  return { what, bound: '', measured, met: null };
+}
+
 export function atMost(what: string, measured: number, bound: number, print: (value: number) => string): Figure {
   return { what, bound: `≤ ${print(bound)}`, measured: print(measured), met: measured <= bound };
 }

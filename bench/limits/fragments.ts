@@ -6,7 +6,7 @@ import { CLOSE, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
 import { atMost, exactly, inMebibytes, MEBIBYTE, type Part } from './figure.ts';
 import { growthWhile } from './resident.ts';
 
-const CLIENTS = 50;
+export const CLIENTS = 50;
 const FRAGMENTS = 16_000;
 /** As many as a message may have. */
 const ALLOWED = 1024;

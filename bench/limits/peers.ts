@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { eventually } from '../../test/support/measure.ts';
 import { clientFrame, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
-import { type Figure, inKibibytes, inMebibytes, inSeconds, type Part, type Say } from './figure.ts';
+import { type Figure, figure, inKibibytes, inMebibytes, inSeconds, type Part, type Say } from './figure.ts';
 import { unfinished } from './fragments.ts';
 import { heldByEach, type Pouring, type Relaying } from './relays.ts';
 import { growthWhile, withChildren } from './resident.ts';
@@ -80,13 +80,13 @@ export const peers: Part = {
     const installed: Proxy[] = [];
     for (const proxy of PROXIES) {
       const version = await versionOf(proxy);
-      figures.push(figure(proxy.name, 'version', version ?? 'not installed'));
+      figures.push(figureOf(proxy.name, 'version', version ?? 'not installed'));
       if (version !== null) installed.push(proxy);
     }
     for (const { name, start } of installed) {
       for (const pouring of ['client to agent', 'agent to client'] as Pouring[]) {
-        const { held } = await heldByEach(pouring, (text) => say(`${name}: ${text}`), start);
-        figures.push(figure(name, `held for each blocked relay, ${pouring}`, inKibibytes(held)));
+        const { resident } = await heldByEach(pouring, (text) => say(`${name}: ${text}`), start);
+        figures.push(figureOf(name, `memory for each blocked relay, ${pouring}`, inKibibytes(resident)));
       }
     }
     figures.push(...(await memoryOfWs(say)));
@@ -95,8 +95,8 @@ export const peers: Part = {
   },
 };
 
-function figure(name: string, what: string, measured: string): Figure {
-  return { what: `${name}: ${what}`, bound: '', measured, met: null };
+function figureOf(name: string, what: string, measured: string): Figure {
+  return figure(`${name}: ${what}`, measured);
 }
 
 /** How long each waits for whom; all at once. */
@@ -132,7 +132,7 @@ async function patience(proxies: Proxy[], say: Say): Promise<Figure[]> {
 
 async function told(name: string, what: string, waiting: Promise<number | null>): Promise<Figure> {
   const tookMs = await waiting;
-  return figure(
+  return figureOf(
     name,
     what,
     tookMs === null ? `not ended in ${PATIENCE_MS / 1000} s` : `ended after ${inSeconds(tookMs)}`,
@@ -145,7 +145,7 @@ async function memoryOfWs(say: Say): Promise<Figure[]> {
     const pids = await ws.pids();
     const { grownBytes, closeCodes } = await unfinished(ws, 16_000, pids);
     const figures = [
-      figure(
+      figureOf(
         'ws',
         `50 clients with 16,000 one-byte fragments, ${closeCodes.length} closed: grows by`,
         inMebibytes(grownBytes),
@@ -156,7 +156,7 @@ async function memoryOfWs(say: Say): Promise<Figure[]> {
     sleeper.socket.pause();
     const grown = await growthWhile(pids, () => pour(ws, (sent) => say(`ws: ${sent} of ${EVENTS} events`)));
     sleeper.socket.destroy();
-    figures.push(figure('ws', `one reader that never reads, ${EVENTS} events: grows by`, inMebibytes(grown)));
+    figures.push(figureOf('ws', `one reader that never reads, ${EVENTS} events: grows by`, inMebibytes(grown)));
     return figures;
   } finally {
     await ws.stop();

@@ -4,10 +4,10 @@ import { Client } from '../../test/support/client.ts';
 import { Daemon } from '../../test/support/daemon.ts';
 import { MASKING_KEY, rawFrame } from '../../test/support/raw-frame.ts';
 import { BINARY, RawPeer } from '../../test/support/raw-peer.ts';
-import { atMost, type Figure, inKibibytes, KIBIBYTE, type Part, type Say } from './figure.ts';
-import { ASKABLE, heldBytes } from './held.ts';
+import { atMost, type Figure, figure, inKibibytes, KIBIBYTE, type Part, type Say } from './figure.ts';
 import { residentBytes } from './resident.ts';
 import { serveAgents } from './waiting.ts';
+import { ASKABLE, waitingBytes } from './waiting-bytes.ts';
 
 const RELAYS = 64;
 /** So many are blocked, and closed, before: what the code itself costs is paid by then. */
@@ -21,12 +21,20 @@ export type Pouring = 'client to agent' | 'agent to client';
 export const relays: Part = {
   title: `${RELAYS} relays, one end pours and the other reads nothing`,
   async run(say) {
-    return [...(await ofDaemon('client to agent', 128, say)), ...(await ofDaemon('agent to client', 64, say))];
+    return [...(await figures('client to agent', 128, say)), ...(await figures('agent to client', 64, say))];
   },
 };
 
-async function ofDaemon(pouring: Pouring, boundKibibytes: number, say: Say): Promise<Figure[]> {
-  const { held, resident } = await heldByEach(pouring, say, async (agentPort) => {
+async function figures(pouring: Pouring, boundKibibytes: number, say: Say): Promise<Figure[]> {
+  const { waiting, resident } = await ofDaemon(pouring, say);
+  return [
+    atMost(`read and not yet given on, for each, ${pouring}`, waiting, boundKibibytes * KIBIBYTE, inKibibytes),
+    figure('… resident memory grows by, for each, with what is not collected yet', inKibibytes(resident)),
+  ];
+}
+
+export function ofDaemon(pouring: Pouring, say: Say): Promise<Held> {
+  return heldByEach(pouring, say, async (agentPort) => {
     const daemon = await Daemon.start({ env: ASKABLE });
     const uplink = await Client.open(daemon.registryUrl);
     const params = { id: 'a', machine: '127.0.0.1', cwd: '/', port: agentPort, status: 'active' };
@@ -35,22 +43,21 @@ async function ofDaemon(pouring: Pouring, boundKibibytes: number, say: Say): Pro
       port: daemon.port,
       path: '/ws/agent/a',
       pids: async () => [daemon.pid],
-      held: () => heldBytes(daemon),
+      waiting: () => waitingBytes(daemon),
       stop: async () => {
         uplink.terminate();
         await daemon.stop();
       },
     };
   });
-  return [
-    atMost(`held for each, ${pouring}`, held, boundKibibytes * KIBIBYTE, inKibibytes),
-    {
-      what: '… growth of resident memory, with what is not collected yet',
-      bound: '',
-      measured: inKibibytes(resident),
-      met: null,
-    },
-  ];
+}
+
+/** For each relay, in bytes. */
+interface Held {
+  /** Read and not yet given on. */
+  waiting: number;
+  /** By so much has resident memory grown. */
+  resident: number;
 }
 
 /** Something that relays to one agent. */
@@ -58,17 +65,16 @@ export interface Relaying {
   port: number;
   path: string;
   pids(): Promise<number[]>;
-  /** Where memory is collected as garbage: what is in use. */
-  held?(): Promise<number>;
+  /** What it has read and not yet given on; where it cannot be asked, its memory tells. */
+  waiting?(): Promise<number>;
   stop(): Promise<unknown>;
 }
 
-/** @returns what it holds for each blocked relay, and by how much its resident memory has grown for each, in bytes */
 export async function heldByEach(
   pouring: Pouring,
   say: Say,
   start: (agentPort: number) => Promise<Relaying>,
-): Promise<{ held: number; resident: number }> {
+): Promise<Held> {
   const agent = await serveAgents();
   const relaying = await start(agent.port);
   const open = async (count: number) => {
@@ -102,14 +108,17 @@ export async function heldByEach(
     const pids = await relaying.pids();
     const measure = async () => {
       const resident = await residentBytes(pids);
-      return { resident, held: relaying.held === undefined ? resident : await relaying.held() };
+      return { resident, waiting: (await relaying.waiting?.()) ?? resident };
     };
     const before = await measure();
     say(`${pouring}: ${RELAYS} relays fill up`);
     await block(all);
     const after = await measure();
     close(all);
-    return { held: (after.held - before.held) / RELAYS, resident: (after.resident - before.resident) / RELAYS };
+    return {
+      waiting: (after.waiting - before.waiting) / RELAYS,
+      resident: (after.resident - before.resident) / RELAYS,
+    };
   } finally {
     await agent.stop();
     await relaying.stop();

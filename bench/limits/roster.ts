@@ -3,7 +3,7 @@ import { Client } from '../../test/support/client.ts';
 import { Daemon } from '../../test/support/daemon.ts';
 import { inLanes } from '../../test/support/measure.ts';
 import { clientFrame, RawPeer, TEXT, upgradeRequest } from '../../test/support/raw-peer.ts';
-import { exactly, type Figure, inMebibytes, type Part, type Say } from './figure.ts';
+import { exactly, type Figure, figure, inMebibytes, type Part, type Say } from './figure.ts';
 
 const REGISTERS = 5000;
 const MAX_NODES = 20_000;
@@ -53,7 +53,7 @@ async function full(daemon: Daemon, say: Say): Promise<Figure[]> {
       exactly('nodes a roster takes', answer.result.length, MAX_NODES),
       exactly('one more is told', `\`${refused.error}\``, `\`The roster is full: ${MAX_NODES} nodes\``),
       exactly('one of them that comes back', known.result?.status, 'registered'),
-      { what: 'that roster', bound: '', measured: inMebibytes(JSON.stringify(answer).length), met: null },
+      figure('that roster', inMebibytes(JSON.stringify(answer).length)),
     ];
   } finally {
     client.terminate();

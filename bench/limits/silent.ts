@@ -4,7 +4,7 @@ import { Daemon } from '../../test/support/daemon.ts';
 import { footprint } from '../../test/support/measure.ts';
 import { clientFrame, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
 import { Crowd } from './crowd.ts';
-import { atMost, type Figure, inKibibytes, inMs, type Part, type Say, spread } from './figure.ts';
+import { atMost, type Figure, figure, inKibibytes, inMs, type Part, type Say, spread } from './figure.ts';
 import { residentBytes } from './resident.ts';
 
 const CONNECTIONS = 10_000;
@@ -34,16 +34,11 @@ async function among(when: string, say: Say, path?: string): Promise<Figure[]> {
     await crowd.leave();
     const backMs = await timeUntil(async () => (await footprint(daemon.pid)).descriptors <= before.descriptors);
     return [
-      { what: `${when}: descriptors held`, bound: '', measured: String(descriptors), met: descriptors > CONNECTIONS },
+      figure(`${when}: descriptors held`, String(descriptors)),
       atMost(`${when}: a client beside them is served after, 99 of 100`, p99, SERVED_WITHIN_MS, inMs),
-      {
-        what: `${when}: … half of them, and the last`,
-        bound: '',
-        measured: `${inMs(median)}, ${inMs(max)}`,
-        met: null,
-      },
+      figure(`${when}: … half of them, and the last`, `${inMs(median)}, ${inMs(max)}`),
       atMost(`${when}: descriptors are back after their leaving`, backMs, BACK_WITHIN_MS, inMs),
-      { what: `${when}: memory for each`, bound: '', measured: inKibibytes(eachBytes), met: null },
+      figure(`${when}: memory for each`, inKibibytes(eachBytes)),
     ];
   } finally {
     await daemon.stop();
@@ -75,7 +70,7 @@ async function timeUntil(holds: () => Promise<boolean>): Promise<number> {
   const began = performance.now();
   while (!(await holds())) {
     if (performance.now() - began > PATIENCE_MS) return Number.POSITIVE_INFINITY;
-    await delay(5);
+    await delay(20);
   }
   return performance.now() - began;
 }
