@@ -18,7 +18,7 @@ export class Audience {
   readonly #faults: Faults;
   readonly #steady = new Set<Dashboard>();
   readonly #visitors: Dashboard[] = [];
-  #asleep = new Set<() => void>();
+  readonly #asleep = new Set<() => void>();
   #over = false;
   /** Slow ones that were closed for not reading. */
   turnedOut = 0;

@@ -14,6 +14,7 @@ export class Dashboard {
   readonly #faults: Faults;
   #peer: Peer | null = null;
   #left = false;
+  #onGreeted: () => void = () => {};
 
   constructor(faults: Faults) {
     this.#faults = faults;
@@ -42,8 +43,6 @@ export class Dashboard {
     if (politely) this.#peer?.close();
     else this.#peer?.reset();
   }
-
-  #onGreeted: () => void = () => {};
 
   #apply(push: Push): void {
     switch (push.event) {

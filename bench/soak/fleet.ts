@@ -16,6 +16,8 @@ export type Tally = Record<RosterEvent['event'], number>;
 interface Agent {
   id: string;
   port: number;
+  /** False for those that serve: they stay. */
+  acts: boolean;
   uplink: Peer | null;
   /** What to do once the roster shows what it did. */
   onJoined: () => void;
@@ -38,28 +40,24 @@ const Act = {
 } as const;
 type Act = (typeof Act)[keyof typeof Act];
 
+const { AGAIN, RENAME, RESET, CLOSE, TAKE_OVER, LEAVE } = Act;
+
 /** In turn. Most need no new connection: 2,000 events a second are about 200 connections a second. */
 const ACTS: readonly Act[] = [
-  ...Array<Act>(4).fill(Act.AGAIN),
-  Act.RESET,
-  ...Array<Act>(3).fill(Act.AGAIN),
-  Act.RENAME,
-  Act.CLOSE,
-  ...Array<Act>(3).fill(Act.AGAIN),
-  Act.RENAME,
-  Act.TAKE_OVER,
-  ...Array<Act>(2).fill(Act.AGAIN),
-  Act.RENAME,
-  Act.LEAVE,
+  ...[AGAIN, AGAIN, AGAIN, AGAIN, RESET],
+  ...[AGAIN, AGAIN, AGAIN, RENAME, CLOSE],
+  ...[AGAIN, AGAIN, AGAIN, RENAME, TAKE_OVER],
+  ...[AGAIN, AGAIN, RENAME, LEAVE],
 ];
 
+/** How many roster events each of them causes. */
 const EVENTS: Record<Act, number> = {
-  [Act.AGAIN]: 2,
-  [Act.RENAME]: 2,
-  [Act.RESET]: 2,
-  [Act.CLOSE]: 2,
-  [Act.TAKE_OVER]: 1,
-  [Act.LEAVE]: 3,
+  [AGAIN]: 2,
+  [RENAME]: 2,
+  [RESET]: 2,
+  [CLOSE]: 2,
+  [TAKE_OVER]: 1,
+  [LEAVE]: 3,
 };
 
 export class Fleet {
@@ -71,7 +69,7 @@ export class Fleet {
   readonly #onLatency: (microseconds: number) => void;
   readonly #agents = new Map<string, Agent>();
   readonly #sentAt = new Map<string, number>();
-  #ready: Agent[] = [];
+  readonly #ready: Agent[] = [];
   #busy = 0;
   #ids = 0;
   #ports = 0;
@@ -88,14 +86,19 @@ export class Fleet {
     return this.#busy;
   }
 
-  /** One more agent comes. @param port where it serves; without one it acts */
+  /** One more agent comes. @param port where it serves, and then it stays; without one it acts. @returns its id */
   async join(port?: number): Promise<string> {
-    const identity = { id: this.#newId(), port: port ?? this.#newPort() };
-    const agent: Agent = { ...identity, uplink: null, onJoined: () => {}, onOffline: () => {} };
+    const agent: Agent = {
+      id: this.#newId(),
+      port: port ?? this.#newPort(),
+      acts: port === undefined,
+      uplink: null,
+      onJoined: () => {},
+      onOffline: () => {},
+    };
     this.#agents.set(agent.id, agent);
     this.#busy++;
     await this.#comeBack(agent);
-    if (port !== undefined) agent.onJoined = () => this.#busy--;
     return agent.id;
   }
 
@@ -127,29 +130,29 @@ export class Fleet {
 
   #perform(agent: Agent, act: Act): void {
     switch (act) {
-      case Act.AGAIN:
+      case AGAIN:
         this.caused.node_removed++;
         agent.uplink?.sendText(`{"id":2,"method":"deregister","params":{"id":"${agent.id}"}}`);
         this.#register(agent);
         break;
-      case Act.RENAME:
+      case RENAME:
         this.caused.node_removed++;
         this.#agents.delete(agent.id);
         agent.id = this.#newId();
         this.#agents.set(agent.id, agent);
         this.#register(agent);
         break;
-      case Act.RESET:
+      case RESET:
         this.caused.node_offline++;
         agent.onOffline = () => this.#comeBack(agent).catch(this.#faults.catch);
         this.#leave(agent, (uplink) => uplink.reset());
         break;
-      case Act.CLOSE:
+      case CLOSE:
         this.caused.node_offline++;
         agent.onOffline = () => this.#comeBack(agent).catch(this.#faults.catch);
         this.#leave(agent, (uplink) => uplink.close(CloseCode.NORMAL));
         break;
-      case Act.TAKE_OVER: {
+      case TAKE_OVER: {
         const first = agent.uplink;
         this.#comeBack(agent, () => {
           if (first !== null) first.onEnd = () => {};
@@ -157,7 +160,7 @@ export class Fleet {
         }).catch(this.#faults.catch);
         break;
       }
-      case Act.LEAVE:
+      case LEAVE:
         this.caused.node_offline++;
         this.caused.node_removed++;
         agent.onOffline = () => {
@@ -195,7 +198,7 @@ export class Fleet {
     agent.onJoined = () => {
       onJoined();
       this.#busy--;
-      this.#ready.push(agent);
+      if (agent.acts) this.#ready.push(agent);
     };
     this.caused.node_joined++;
     this.#sentAt.set(id, performance.now());
