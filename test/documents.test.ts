@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { USAGE } from '../src/command-line.ts';
@@ -133,13 +133,49 @@ describe('ARCHITECTURE.md', () => {
   });
 });
 
+describe('docs/security.md', () => {
+  /** The tests that a row of the table of threats names, by file. */
+  async function testsNamed(): Promise<[threat: string, file: string, names: string[]][]> {
+    const document = await readText('docs/security.md');
+    const table = document.slice(document.indexOf('## Threats'), document.indexOf('## Exposing'));
+    return [...table.matchAll(/^\| (.+?) \| .+? \| (.+) \|$/gm)].slice(1).flatMap(([, threat = '', shownBy = '']) =>
+      shownBy.split('; [').map((shown): [string, string, string[]] => {
+        const [, file = ''] = /\]\(\.\.\/(test\/[^)]+)\)/.exec(shown) ?? [];
+        return [threat, file, Array.from(shown.matchAll(/"([^"]+)"/g), ([, name = '']) => name)];
+      }),
+    );
+  }
+
+  it('names a test for each threat, and each test that it names exists', async () => {
+    const named = await testsNamed();
+    assert.ok(named.length > 25);
+    for (const [threat, file, names] of named) {
+      assert.ok(names.length > 0, threat);
+      const text = await readText(file);
+      for (const name of names) assert.ok(text.includes(name), `${threat}: ${file} "${name}"`);
+    }
+  });
+
+  it('names every file of test/threats/', async () => {
+    const files = new Set((await testsNamed()).map(([, file]) => file));
+    for (const file of await readdir(join(ROOT, 'test/threats'))) assert.ok(files.has(`test/threats/${file}`), file);
+  });
+});
+
 describe('the documents', () => {
-  const documents = ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
+  const documents = [
+    'README.md',
+    'ARCHITECTURE.md',
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    'SECURITY.md',
+    'docs/security.md',
+  ];
 
   it('link to files that exist', async () => {
     for (const document of documents) {
       for (const [, path = ''] of (await readText(document)).matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
-        await access(join(ROOT, path)).catch(() => assert.fail(`${document}: ${path}`));
+        await access(join(ROOT, dirname(document), path)).catch(() => assert.fail(`${document}: ${path}`));
       }
     }
   });
