@@ -20,7 +20,7 @@ Without a part's name it measures all of them, in about five minutes. Ends with 
 
 Parts: ${Object.keys(PARTS).join(', ')}
 
-  --peers  the same of ws, nginx and HAProxy, where they are installed, in about four minutes more
+  --peers  what ws, nginx and HAProxy do in the same places, where they are installed; alone, or with the parts named
 `;
 
 const TERMINAL_MS = 200;
