@@ -66,16 +66,59 @@ function quoted(value: string | number | boolean): string {
   return /^[^\s"=]+$/.test(String(value)) ? String(value) : JSON.stringify(value);
 }
 
-export function createLog(sinks: readonly LogSink[]): Log {
-  function log(level: LogLevel, msg: string, fields: LogFields): void {
+/** Lines of one kind in a second. What is more, a flood of refused requests say, is counted and not written. */
+const MAX_LINES_PER_SECOND = 100;
+
+/** One kind of line in the second that is now. */
+interface Throttle {
+  second: number;
+  lines: number;
+  /** Not written since the last one that was. */
+  suppressed: number;
+}
+
+export function createLog(sinks: readonly LogSink[], now = () => performance.now()): Log {
+  const throttles = new Map<string, Throttle>();
+
+  function write(level: LogLevel, msg: string, fields: LogFields): void {
     const entry = createEntry(level, msg, fields);
     for (const sink of sinks) sink.write(entry);
   }
+
+  /** @param kind a constant of the code, never a peer's text */
+  function log(kind: string, level: LogLevel, msg: string, fields: LogFields): void {
+    const second = Math.floor(now() / 1000);
+    let throttle = throttles.get(kind);
+    if (throttle === undefined) {
+      throttle = { second, lines: 0, suppressed: 0 };
+      throttles.set(kind, throttle);
+    }
+    if (throttle.second !== second) {
+      throttle.second = second;
+      throttle.lines = 0;
+    }
+    if (throttle.lines === MAX_LINES_PER_SECOND) {
+      throttle.suppressed++;
+      return;
+    }
+    throttle.lines++;
+    const { suppressed } = throttle;
+    throttle.suppressed = 0;
+    write(level, msg, suppressed > 0 ? { ...fields, suppressed } : fields);
+  }
+
   return {
-    info: (msg, fields = {}) => log(LogLevel.INFO, msg, fields),
-    warn: (msg, fields = {}) => log(LogLevel.WARN, msg, fields),
-    error: (msg, boundary, fields = {}) => log(LogLevel.ERROR, msg, { ...fields, needsHardening: true, boundary }),
+    info: (msg, fields = {}) => log(msg, LogLevel.INFO, msg, fields),
+    warn: (msg, fields = {}) => log(msg, LogLevel.WARN, msg, fields),
+    error: (msg, boundary, fields = {}) => {
+      log(boundary, LogLevel.ERROR, msg, { ...fields, needsHardening: true, boundary });
+    },
     async flush(timeoutMs) {
+      for (const [kind, throttle] of throttles) {
+        if (throttle.suppressed > 0)
+          write(LogLevel.WARN, 'lines suppressed', { kind, suppressed: throttle.suppressed });
+        throttle.suppressed = 0;
+      }
       // The timer keeps the process alive: a write that is only tried again later does not.
       let timer: NodeJS.Timeout | undefined;
       const timedOut = new Promise((resolve) => {

@@ -55,6 +55,28 @@ async function linesOf(file: string): Promise<string[]> {
 const messagesOf = async (file: string) => (await linesOf(file)).map((line) => JSON.parse(line).msg);
 
 describe('createLog', () => {
+  it('writes a hundred lines of a kind in a second, counts what is more, and says how many with the next', async () => {
+    const sink = new Memory();
+    let ms = 0;
+    const log = createLog([sink], () => ms);
+    for (let i = 0; i < 250; i++) log.warn('request refused', { i });
+    log.info('something else');
+    assert.equal(sink.entries.length, 101);
+    assert.equal(sink.entries.at(-1)?.msg, 'something else');
+    ms = 1000;
+    log.warn('request refused', { i: 250 });
+    assert.equal(sink.entries.at(-1)?.suppressed, 150);
+    log.warn('request refused', { i: 251 });
+    assert.equal('suppressed' in (sink.entries.at(-1) as LogEntry), false);
+    for (let i = 0; i < 120; i++) log.error(`fault ${i}`, 'relay');
+    assert.equal(sink.entries.length, 203);
+    await log.flush(10);
+    const { msg, kind, suppressed } = sink.entries.at(-1) as LogEntry;
+    assert.deepEqual({ msg, kind, suppressed }, { msg: 'lines suppressed', kind: 'relay', suppressed: 20 });
+    await log.flush(10);
+    assert.equal(sink.entries.length, 204, 'told once');
+  });
+
   it('tells time, level, component and message first, then the fields', () => {
     const sink = new Memory();
     const log = createLog([sink]);
