@@ -26,7 +26,8 @@ export interface Plan {
 
 export class FaultyProxy {
   readonly port: number;
-  readonly links: Link[] = [];
+  readonly #links: Link[] = [];
+  readonly #opened: Promise<unknown>;
   /** For the connections that come from now on. */
   plan: Plan | null = null;
   readonly #server: net.Server;
@@ -34,6 +35,7 @@ export class FaultyProxy {
   private constructor(server: net.Server) {
     this.#server = server;
     this.port = (server.address() as net.AddressInfo).port;
+    this.#opened = once(server, 'connection');
   }
 
   /** @param target what listens on the port behind the proxy: the daemon for its clients, a peer where the daemon dials */
@@ -45,18 +47,19 @@ export class FaultyProxy {
     server.on('connection', (near) => {
       const far = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });
       const [peer, daemon] = target === 'daemon' ? [near, far] : [far, near];
-      proxy.links.push(new Link(peer, daemon, proxy.plan));
+      proxy.#links.push(new Link(peer, daemon, proxy.plan));
     });
     return proxy;
   }
 
-  /** Injects a fault into every connection there is. */
-  inject(fault: Fault): void {
-    for (const link of this.links) link.inject(fault);
+  /** Injects a fault into the one connection through it, once it is there. */
+  async inject(fault: Fault): Promise<void> {
+    await this.#opened;
+    for (const link of this.#links) link.inject(fault);
   }
 
   async stop(): Promise<void> {
-    for (const link of this.links) link.destroy();
+    for (const link of this.#links) link.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
   }
 }
@@ -79,8 +82,8 @@ class Link {
     const { peer, daemon } = this.#flows;
     switch (fault) {
       case 'reset':
-        this.#peer.resetAndDestroy();
-        this.#daemon.resetAndDestroy();
+        reset(this.#peer);
+        reset(this.#daemon);
         break;
       case 'end':
         peer.swallow();
@@ -123,7 +126,7 @@ class Flow {
     from.on('end', () => this.#onEnd());
     from.on('error', () => {
       // A reset is passed on as one, unless nothing is.
-      if (this.#mode !== 'swallow') to.resetAndDestroy();
+      if (this.#mode !== 'swallow') reset(to);
     });
     if (!from.connecting) from.resume();
   }
@@ -179,4 +182,10 @@ class Flow {
       if (this.#mode !== 'swallow') this.#to.end();
     });
   }
+}
+
+/** The kernel resets no connection whose end has been asked for, and Node then forgets to close it. */
+function reset(socket: net.Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }

@@ -104,7 +104,7 @@ async function fail(t: TestContext, subject: Subject, stage: Stage, leg: Leg, fa
     conversation.say('client');
   } else {
     await conversation.reach(stage);
-    proxies[leg].inject(fault);
+    await proxies[leg].inject(fault);
   }
   return conversation;
 }
@@ -143,7 +143,7 @@ function testSplit(subject: () => Subject): void {
       const { conversation, proxies } = await converse(t, subject(), `split-${++lastId}`);
       if (stage === 'at the dial') proxies.agent.plan = { fault: 'split', speaker: 'daemon', afterBytes: 0 };
       await conversation.reach(stage);
-      proxies[leg].inject('split');
+      await proxies[leg].inject('split');
       const agentFirst = stage === 'closing, the agent first';
       if (!agentFirst) await conversation.reach('closing, the client first');
       const [client, agent] = await Promise.all([conversation.told('client'), conversation.told('agent')]);
