@@ -15,7 +15,7 @@ const LANES = 24;
 /** What the daemon may have grown by: its heap's room for garbage, not what 10,000 connections would hold. */
 const MAX_GROWN_BYTES = 48 * MEBIBYTE;
 
-/** One reset after the other, all stages in turn. */
+/** An agent that one reset after the other goes to. */
 interface Lane {
   agents: WaitingAgent;
   nodeId: string;
@@ -38,7 +38,6 @@ test('10,000 resets: no death, no fault, no descriptor left, and it answers all 
   const daemon = await Daemon.start();
   t.after(() => daemon.stop('SIGKILL'));
   const lanes = await Promise.all(Array.from({ length: LANES }, (_, i) => openLane(t, daemon, `lane-${i}`)));
-  // The first thousand warm up what is measured: pages of the heap, compiled code.
   const progress = new ProgressLine('resets', RESETS);
   const run = async (from: number, to: number) => {
     await inLanes(to - from, LANES, async (round) => {
@@ -60,6 +59,7 @@ test('10,000 resets: no death, no fault, no descriptor left, and it answers all 
   }, 100);
   t.after(() => clearInterval(asking));
   const began = performance.now();
+  // The first thousand warm up what is measured: pages of the heap, compiled code.
   await run(0, 1000);
   const warm = await footprint(daemon.pid);
   await run(1000, RESETS);
@@ -122,7 +122,7 @@ async function resetRegistry(daemon: Daemon, round: number, stage: (typeof REGIS
     const params = { id: `reset-${round}`, machine: '127.0.0.1', cwd: '/', port: 1, status: 'active' };
     const register = clientFrame(TEXT, JSON.stringify({ id: 'register', method: 'register', params }));
     peer.socket.write(stage === 'registered' ? register : register.subarray(0, 30));
-    if (stage === 'registered') while ((await peer.json()).id !== 'register');
+    if (stage === 'registered') for (let id: unknown; id !== 'register'; ) ({ id } = await peer.json());
   }
   peer.socket.resetAndDestroy();
 }

@@ -106,7 +106,8 @@ async function restart(t: TestContext, pauseMs: number): Promise<void> {
   );
 
   // As the daemon itself sees it: no ghosts, no doubles.
-  const { result } = await (dashboards[0]?.client as Client).call('list_nodes');
+  const [{ client }] = dashboards as [Returning];
+  const { result } = await (client as Client).call('list_nodes');
   assert.deepEqual(result.map(({ id }: Json) => id).sort(), ids);
   assert.ok(result.every(({ status }: Json) => status === 'active'));
   for (const { doubles } of dashboards) assert.deepEqual(doubles, []);
