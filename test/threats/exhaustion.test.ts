@@ -45,7 +45,10 @@ describe('descriptors run out', { timeout: 60_000 }, () => {
     t.after(() => {
       for (const socket of sockets) socket.destroy();
     });
-    /** Comes again whenever it was pushed out. */
+    /**
+     * Comes again a second after it was pushed out. Each then has its place for a quarter of a second, and so has a client:
+     * the faster they come again, the less time it has to say what it wants, on a machine that is busy with both.
+     */
     const attack = async () => {
       while (attacking) {
         const socket = net.connect(daemon.port, '127.0.0.1');
@@ -53,7 +56,7 @@ describe('descriptors run out', { timeout: 60_000 }, () => {
         socket.on('error', () => {});
         await once(socket, 'close');
         sockets.delete(socket);
-        await delay(200);
+        await delay(1000);
       }
     };
     const attackers = Array.from({ length: 600 }, attack);
