@@ -1,4 +1,5 @@
 /** The dashboards beside the one that watches: some stay, some come and go, some hardly read. */
+import { DEFAULT_LIMITS } from '../../src/options.ts';
 import type { Node } from '../../src/protocol/registry.ts';
 import { Dashboard } from './dashboard.ts';
 import type { Faults } from './faults.ts';
@@ -11,7 +12,7 @@ const STAY_SECONDS = 8;
  * How long each slow one sleeps between two reads, in milliseconds. The first fall a little behind for ever, the next
  * miss so much that they are sent the roster anew, and the last is closed for it, and comes back.
  */
-const NAPS_MS = [300, 300, 300, 45_000, 45_000, 120_000];
+const NAPS_MS = [300, 300, 300, 25_000, 25_000, 120_000];
 
 export class Audience {
   readonly #port: number;
@@ -72,12 +73,14 @@ export class Audience {
 
   async #open(napMs: number): Promise<void> {
     const dashboard = new Dashboard(this.#faults);
-    dashboard.onTurnedOut = () => {
-      this.turnedOut++;
-      this.#steady.delete(dashboard);
-      this.#resyncs += Math.max(0, dashboard.inits - 1);
-      this.#open(napMs).catch(this.#faults.catch);
-    };
+    if (napMs > DEFAULT_LIMITS.laggardTimeoutMs) {
+      dashboard.onTurnedOut = () => {
+        this.turnedOut++;
+        this.#steady.delete(dashboard);
+        this.#resyncs += Math.max(0, dashboard.inits - 1);
+        this.#open(napMs).catch(this.#faults.catch);
+      };
+    }
     const { socket } = await dashboard.open(this.#port);
     this.#steady.add(dashboard);
     if (napMs === 0) return;

@@ -9,8 +9,11 @@ export class Dashboard {
   /** Whole rosters it was sent: one is the greeting, more than that bring a laggard up to date. */
   inits = 0;
   onEvent: (event: RosterEvent) => void = () => {};
-  /** It was closed with 1013, for it did not read. */
-  onTurnedOut: () => void = () => {};
+  /**
+   * It was closed for not reading; null where that would be a fault. The daemon says so with 1013, but who does not read
+   * in the five seconds that a closing handshake may take is not there to be told, and finds the connection gone.
+   */
+  onTurnedOut: (() => void) | null = null;
   readonly #faults: Faults;
   #peer: Peer | null = null;
   #left = false;
@@ -70,7 +73,8 @@ export class Dashboard {
 
   #ended(closeCode: number): void {
     if (this.#left) return;
-    if (closeCode === CloseCode.TRY_AGAIN_LATER) this.onTurnedOut();
+    const isTurnedOut = closeCode === CloseCode.TRY_AGAIN_LATER || closeCode === CloseCode.ABNORMAL;
+    if (this.onTurnedOut !== null && isTurnedOut) this.onTurnedOut();
     else this.#faults.add(`a dashboard was closed with ${closeCode}`);
   }
 }

@@ -153,7 +153,7 @@ async function underLoad(daemon: DaemonProcess, flags: Flags): Promise<Pick<Soak
   const exited = once(load, 'exit');
   await Promise.race([exited, daemon.ended, interrupted(), over]);
   timesUp.abort();
-  const { seconds } = sampler;
+  const seconds = rounded(sampler.seconds);
   if (process.stderr.isTTY) process.stderr.write('\n');
   if (!daemon.isRunning) load.kill('SIGKILL');
   await finish(load, exited);

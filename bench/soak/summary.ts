@@ -96,7 +96,7 @@ function carried(outcome: Outcome): Row[] {
     ['Register to push', latency(outcome.events)],
     ['Relay, round trip', latency(outcome.roundTrips)],
     ['Relays', `${outcome.relays} opened and closed, ${outcome.messages} messages checked`],
-    ['Dashboards', `${visits} came and went; slow ones: ${resyncs} fresh rosters, ${turnedOut} closed with 1013`],
+    ['Dashboards', `${visits} came and went; slow ones: ${resyncs} fresh rosters, ${turnedOut} closed for not reading`],
     [
       'In the end',
       `${outcome.nodes} nodes; ${dashboards - disagreeing} of ${dashboards} dashboards agree with list_nodes`,
