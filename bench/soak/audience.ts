@@ -1,5 +1,4 @@
 /** The dashboards beside the one that watches: some stay, some come and go, some hardly read. */
-import { DEFAULT_LIMITS } from '../../src/options.ts';
 import type { Node } from '../../src/protocol/registry.ts';
 import { Dashboard } from './dashboard.ts';
 import type { Faults } from './faults.ts';
@@ -9,10 +8,11 @@ const STEADY = 3;
 const COMING = 2;
 const STAY_SECONDS = 8;
 /**
- * How long each slow one sleeps between two reads, in milliseconds. The first fall a little behind for ever, the next
- * miss so much that they are sent the roster anew, and the last is closed for it, and comes back.
+ * How long each slow one sleeps between two chunks, in milliseconds. The first fall a little behind for ever; those who
+ * sleep long never catch up, are closed for it, and come back.
  */
 const NAPS_MS = [300, 300, 300, 25_000, 25_000, 120_000];
+const LONG_NAP_MS = 25_000;
 
 export class Audience {
   readonly #port: number;
@@ -73,7 +73,7 @@ export class Audience {
 
   async #open(napMs: number): Promise<void> {
     const dashboard = new Dashboard(this.#faults);
-    if (napMs > DEFAULT_LIMITS.laggardTimeoutMs) {
+    if (napMs >= LONG_NAP_MS) {
       dashboard.onTurnedOut = () => {
         this.turnedOut++;
         this.#steady.delete(dashboard);
