@@ -162,7 +162,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   async #open(): Promise<void> {
     const { limits, port } = this.#settings;
     this.#connections.max = Math.min(limits.maxConnections, await maxConnectionsOfProcess());
-    await this.#listener.listen(hostsToListenOn(this.#settings), port, this.#connections.max);
+    await this.#listener.listen(hostsToListenOn(this.#settings), port);
     if (!this.#isWanted) throw new Error('hypivisor was closed before it listened');
   }
 

@@ -8,10 +8,10 @@ import { SOCKET_OPTIONS } from './connection.ts';
 const FREE_PORT_TRIES = 20;
 
 /**
- * Connections that wait to be accepted: after a restart all come back at once. The system caps it (somaxconn). All that
- * wait are accepted in one turn, so it is to be less than there is room for, or some would have to go before they are heard.
+ * Connections that wait to be accepted: after a restart all come back at once. The system caps it (somaxconn). Where it is
+ * too short, the kernel drops what a client believes to be a connection, and the client waits for seconds.
  */
-const MAX_BACKLOG = 4096;
+const BACKLOG = 4096;
 
 export class Listener {
   readonly #onSocket: (socket: net.Socket) => void;
@@ -33,14 +33,12 @@ export class Listener {
    * @param hosts the first must work; a further one whose address this machine does not have is passed over; undefined
    *   is every interface, over IPv6 and IPv4 alike where the machine has both
    * @param port 0 takes one that is free on every host
-   * @param maxConnections how many there is room for
    * @throws the system's error, with its `code`
    */
-  async listen(hosts: readonly (string | undefined)[], port: number, maxConnections = Infinity): Promise<void> {
-    const backlog = Math.max(1, Math.min(MAX_BACKLOG, Math.floor(maxConnections / 2)));
+  async listen(hosts: readonly (string | undefined)[], port: number): Promise<void> {
     for (let tries = FREE_PORT_TRIES; ; tries--) {
       try {
-        await this.#listenOnAll(hosts, port, backlog);
+        await this.#listenOnAll(hosts, port);
         return;
       } catch (error) {
         this.close();
@@ -49,14 +47,14 @@ export class Listener {
     }
   }
 
-  async #listenOnAll(hosts: readonly (string | undefined)[], wantedPort: number, backlog: number): Promise<void> {
+  async #listenOnAll(hosts: readonly (string | undefined)[], wantedPort: number): Promise<void> {
     let port = wantedPort;
     for (const host of hosts) {
       const server = net.createServer(SOCKET_OPTIONS, this.#onSocket);
       try {
         await new Promise<void>((resolve, reject) => {
           server.once('error', reject);
-          server.listen({ host, port, backlog }, resolve);
+          server.listen({ host, port, backlog: BACKLOG }, resolve);
         });
       } catch (error) {
         if (this.#servers.length > 0 && isMissingAddress(error)) continue;
