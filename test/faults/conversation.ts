@@ -26,6 +26,8 @@ interface Speech {
   /** The rest of what it has half said. */
   unsent: Buffer | string;
   saidClose: boolean;
+  /** The other has closed: once `unsent` is out, so has this one. */
+  closes: boolean;
 }
 
 const NORMAL = closePayload(1000);
@@ -81,8 +83,8 @@ export class Conversation {
   readonly #nodeId: string;
   readonly #agents: WaitingAgent;
   readonly #speech: Record<Leg, Speech> = {
-    client: { frame: clientFrame, unsent: '', saidClose: false },
-    agent: { frame: serverFrame, unsent: '', saidClose: false },
+    client: { frame: clientFrame, unsent: '', saidClose: false, closes: false },
+    agent: { frame: serverFrame, unsent: '', saidClose: false, closes: false },
   };
   #stage = -1;
 
@@ -110,6 +112,7 @@ export class Conversation {
     if (peer === null) return [];
     const told: Told = [];
     this.say(leg);
+    if (this.#speech[leg].closes) this.#endIfServer(leg, peer);
     try {
       if (leg === 'client' && !this.upgraded) {
         const status = Number((await peer.head()).slice(9, 12));
@@ -132,14 +135,18 @@ export class Conversation {
     if (opcode === CLOSE) {
       if (!speech.saidClose) this.say(leg, speech.frame(CLOSE, payload));
       speech.saidClose = true;
-      // "The server MUST close the underlying TCP connection immediately" (RFC 6455, section 5.5.1).
-      if (leg === 'agent') peer.socket.end();
+      this.#endIfServer(leg, peer);
       return [payload.readUInt16BE(0)];
     }
     const { error } = payload.toString().startsWith('{') ? JSON.parse(payload.toString()) : {};
     if (error === undefined) return [payload.toString()];
     this.sentence = error;
     return ['error'];
+  }
+
+  /** "The server MUST close the underlying TCP connection immediately" (RFC 6455, section 5.5.1). */
+  #endIfServer(leg: Leg, peer: RawPeer): void {
+    if (leg === 'agent') peer.socket.end();
   }
 
   // The steps
@@ -201,6 +208,7 @@ export class Conversation {
     await this.heard(leg);
     const other = this.#speech[leg === 'client' ? 'agent' : 'client'];
     other.saidClose = true;
+    other.closes = true;
     other.unsent = other.frame(CLOSE, NORMAL);
   }
 

@@ -1,15 +1,10 @@
 /** An agent's connection to the registry fails in each way at each stage: the dashboards are told, and nothing stays. */
 import assert from 'node:assert/strict';
-import { after, before, describe, type TestContext, test } from 'node:test';
-import { createHypivisor, type Hypivisor } from 'hypivisor';
+import { type TestContext, test } from 'node:test';
 import { Client, type Json } from '../support/client.ts';
-import { Daemon } from '../support/daemon.ts';
-import { eventually, footprint } from '../support/measure.ts';
 import { CLOSE, clientFrame, closePayload, RawPeer, TEXT, upgradeRequest } from '../support/raw-peer.ts';
 import { type Fault, FaultyProxy } from './faulty-proxy.ts';
-import { Leftovers } from './leftovers.ts';
-
-const PATIENCE = { timeout: 40_000 };
+import { describeBuilt, describeEmbedded, type Subject } from './subject.ts';
 
 const LIMITS = {
   headTimeoutMs: 1500,
@@ -73,10 +68,6 @@ const STAGES: Stage[] = [
   },
 ];
 
-interface Subject {
-  port: number;
-}
-
 let lastId = 0;
 
 async function converse(t: TestContext, { port }: Subject) {
@@ -94,11 +85,11 @@ async function converse(t: TestContext, { port }: Subject) {
   return { proxy, dashboard, peer, id, register };
 }
 
-function testTable(subject: () => Subject, faults: readonly Fault[]): void {
+function testTable(subject: Subject, faults: readonly Fault[]): void {
   for (const { name, reach, registered } of STAGES) {
     for (const fault of faults) {
       test(`${name}, ${fault}`, async (t) => {
-        const { proxy, dashboard, peer, id, register } = await converse(t, subject());
+        const { proxy, dashboard, peer, id, register } = await converse(t, subject);
         await reach(peer, register);
         await proxy.inject(fault);
         // "the node that the connection owns is offline at once, and every watcher gets node_offline"
@@ -113,7 +104,7 @@ function testTable(subject: () => Subject, faults: readonly Fault[]): void {
   }
 
   test('split from the first byte: it registers and closes as if nothing were', async (t) => {
-    const { proxy, dashboard, peer, id, register } = await converse(t, subject());
+    const { proxy, dashboard, peer, id, register } = await converse(t, subject);
     await proxy.inject('split');
     await registerAgent(peer, register);
     peer.socket.write(clientFrame(CLOSE, closePayload(4000)));
@@ -125,47 +116,8 @@ function testTable(subject: () => Subject, faults: readonly Fault[]): void {
   });
 }
 
-describe('the registry in this process', PATIENCE, () => {
-  let hypivisor: Hypivisor;
-  let leftovers: Leftovers;
-  const subject = { port: 0 };
-  const faults: unknown[] = [];
-  before(async () => {
-    leftovers = await Leftovers.watch();
-    hypivisor = createHypivisor({ port: 0, host: '127.0.0.1', limits: LIMITS });
-    hypivisor.on('fault', (error) => faults.push(error));
-    ({ port: subject.port } = await hypivisor.listen());
-  });
-
-  describe('tells its dashboards', { concurrency: 16 }, () => {
-    testTable(() => subject, ['reset', 'end', 'blackhole', 'stall']);
-  });
-
-  test('afterwards no connection, descriptor, timer or listener is left', async () => {
-    await eventually(() => assert.equal(hypivisor.counters.connections, 0));
-    assert.deepEqual(faults, []);
-    // The daemon's own: without it the watch would prove nothing.
-    assert.equal(leftovers.timers, 1);
-    await hypivisor.close();
-    await leftovers.assertNone();
-  });
+describeEmbedded('the registry in this process', LIMITS, (subject) => {
+  testTable(subject, ['reset', 'end', 'blackhole', 'stall']);
 });
 
-describe('the registry of the daemon', PATIENCE, () => {
-  let daemon: Daemon;
-  let descriptors = 0;
-  before(async () => {
-    daemon = await Daemon.start();
-    ({ descriptors } = await footprint(daemon.pid));
-  });
-  after(() => daemon.stop('SIGKILL'));
-
-  describe('tells its dashboards', { concurrency: 16 }, () => testTable(() => daemon, ['reset', 'end']));
-
-  test('afterwards the daemon lives, holds no descriptor and has had no fault', async () => {
-    await eventually(async () => assert.equal((await footprint(daemon.pid)).descriptors, descriptors));
-    assert.equal(daemon.process.exitCode, null);
-    assert.doesNotMatch(daemon.stderr, /"level":"error"|Warning/);
-    assert.equal(await daemon.stop('SIGTERM'), 0);
-  });
-});
+describeBuilt('the registry of the daemon', (subject) => testTable(subject, ['reset', 'end']));

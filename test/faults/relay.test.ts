@@ -1,13 +1,10 @@
 /** Each leg of a relay fails in each way at each stage: what the other leg is told, and that nothing stays behind. */
 import assert from 'node:assert/strict';
-import { after, before, describe, type TestContext, test } from 'node:test';
-import { createHypivisor, type Hypivisor } from 'hypivisor';
+import { describe, type TestContext, test } from 'node:test';
 import { Client } from '../support/client.ts';
-import { Daemon } from '../support/daemon.ts';
-import { eventually, footprint } from '../support/measure.ts';
 import { Conversation, type Leg, type Stage, type Told, WaitingAgent } from './conversation.ts';
 import { type Fault, FaultyProxy } from './faulty-proxy.ts';
-import { Leftovers } from './leftovers.ts';
+import { describeBuilt, describeEmbedded, type Subject } from './subject.ts';
 
 /** Long enough for a busy machine to answer in time, short enough for a test. */
 const LIMITS = {
@@ -62,13 +59,6 @@ const TABLE: [stage: Stage, leg: Leg, outcome: Outcome][] = [
   ['closing, the agent first', 'client', same(END)],
 ];
 
-/** What never comes fails its test, on a busy machine too. */
-const PATIENCE = { timeout: 40_000 };
-
-interface Subject {
-  port: number;
-}
-
 /** A relay whose legs both go through a proxy. */
 async function converse(t: TestContext, { port }: Subject, nodeId: string) {
   const agents = await WaitingAgent.serve();
@@ -109,11 +99,11 @@ async function fail(t: TestContext, subject: Subject, stage: Stage, leg: Leg, fa
   return conversation;
 }
 
-function testTable(subject: () => Subject, faults: readonly Fault[]): void {
+function testTable(subject: Subject, faults: readonly Fault[]): void {
   for (const [stage, leg, outcome] of TABLE) {
     for (const fault of faults) {
       test(`${stage}, ${leg}, ${fault}`, async (t) => {
-        const conversation = await fail(t, subject(), stage, leg, fault);
+        const conversation = await fail(t, subject, stage, leg, fault);
         const other = otherThan(leg);
         if (fault === 'end') {
           // Once it is open each waits for the other. Before, an agent that answered now could still be in time.
@@ -137,10 +127,10 @@ function testTable(subject: () => Subject, faults: readonly Fault[]): void {
 }
 
 /** Every byte on its own from the stage on, and the relay goes on as if nothing were. */
-function testSplit(subject: () => Subject): void {
+function testSplit(subject: Subject): void {
   for (const [stage, leg] of TABLE) {
     test(`${stage}, ${leg}, split: all arrives, and both end as they should`, async (t) => {
-      const { conversation, proxies } = await converse(t, subject(), `split-${++lastId}`);
+      const { conversation, proxies } = await converse(t, subject, `split-${++lastId}`);
       if (stage === 'at the dial') proxies.agent.plan = { fault: 'split', speaker: 'daemon', afterBytes: 0 };
       await conversation.reach(stage);
       await proxies[leg].inject('split');
@@ -155,63 +145,24 @@ function testSplit(subject: () => Subject): void {
 const CLOSED_BY_CLIENT = { client: [1000, 'end'], agent: ['end'] };
 const CLOSED_BY_AGENT = { client: ['end'], agent: [1000, 'end'] };
 
-describe('a relay in this process', PATIENCE, () => {
-  let hypivisor: Hypivisor;
-  let leftovers: Leftovers;
-  const subject = { port: 0 };
-  const faults: unknown[] = [];
-  before(async () => {
-    leftovers = await Leftovers.watch();
-    hypivisor = createHypivisor({ port: 0, host: '127.0.0.1', limits: LIMITS });
-    hypivisor.on('fault', (error) => faults.push(error));
-    ({ port: subject.port } = await hypivisor.listen());
-  });
-
-  describe('tells the other leg', { concurrency: 24 }, () => {
-    testTable(() => subject, ['reset', 'end', 'blackhole', 'stall']);
-  });
-  describe('in pieces', { concurrency: 24 }, () => testSplit(() => subject));
-
-  test('afterwards no connection, descriptor, timer or listener is left', async () => {
-    await eventually(() => assert.equal(hypivisor.counters.connections, 0));
-    assert.deepEqual(faults, []);
-    // The daemon's own: without it the watch would prove nothing.
-    assert.equal(leftovers.timers, 1);
-    await hypivisor.close();
-    await leftovers.assertNone();
-  });
+describeEmbedded('a relay in this process', LIMITS, (subject) => {
+  describe('tells the other leg', () => testTable(subject, ['reset', 'end', 'blackhole', 'stall']));
+  describe('in pieces', () => testSplit(subject));
 });
 
-describe('a relay of the daemon', PATIENCE, () => {
-  let daemon: Daemon;
-  let descriptors = 0;
-  before(async () => {
-    daemon = await Daemon.start();
-    ({ descriptors } = await footprint(daemon.pid));
-  });
-  after(() => daemon.stop('SIGKILL'));
+describeBuilt('a relay of the daemon', (subject) => {
+  for (const fault of ['blackhole', 'stall'] as const) {
+    test(`an agent that says nothing to the dial (${fault}): within five seconds`, async (t) => {
+      const began = performance.now();
+      const conversation = await fail(t, subject, 'at the dial', 'agent', fault);
+      assert.deepEqual(await conversation.told('client'), REFUSED);
+      const tookMs = performance.now() - began;
+      assert.equal(conversation.sentence, 'Agent handshake failed: timed out');
+      t.diagnostic(`told after ${(tookMs / 1000).toFixed(2)} s`);
+      assert.ok(tookMs > 4000 && tookMs < 8000, `${tookMs} ms`);
+    });
+  }
 
-  describe('tells the other leg', { concurrency: 16 }, () => {
-    testTable(() => daemon, ['reset', 'end']);
-
-    for (const fault of ['blackhole', 'stall'] as const) {
-      test(`of an agent that says nothing to the dial (${fault}): within five seconds`, async (t) => {
-        const began = performance.now();
-        const conversation = await fail(t, daemon, 'at the dial', 'agent', fault);
-        assert.deepEqual(await conversation.told('client'), REFUSED);
-        const tookMs = performance.now() - began;
-        assert.equal(conversation.sentence, 'Agent handshake failed: timed out');
-        t.diagnostic(`told after ${(tookMs / 1000).toFixed(2)} s`);
-        assert.ok(tookMs > 4000 && tookMs < 8000, `${tookMs} ms`);
-      });
-    }
-  });
-  describe('in pieces', { concurrency: 16 }, () => testSplit(() => daemon));
-
-  test('afterwards the daemon lives, holds no descriptor and has had no fault', async () => {
-    await eventually(async () => assert.equal((await footprint(daemon.pid)).descriptors, descriptors));
-    assert.equal(daemon.process.exitCode, null);
-    assert.doesNotMatch(daemon.stderr, /"level":"error"|Warning/);
-    assert.equal(await daemon.stop('SIGTERM'), 0);
-  });
+  describe('tells the other leg', () => testTable(subject, ['reset', 'end']));
+  describe('in pieces', () => testSplit(subject));
 });
