@@ -1,5 +1,5 @@
 /** npm run limits: see USAGE. */
-import os from 'node:os';
+import { describeMachine } from '../machine.ts';
 import { descriptors } from './descriptors.ts';
 import type { Figure, Part, Say } from './figure.ts';
 import { fragments } from './fragments.ts';
@@ -35,12 +35,6 @@ function progressOf(name: string): Say {
     saidAt = now;
     process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${name}: ${text}` : `${name}: ${text}\n`);
   };
-}
-
-function describeMachine(): string {
-  const [cpu] = os.cpus();
-  const memory = Math.round(os.totalmem() / 1024 ** 3);
-  return `${os.cpus().length} × ${cpu?.model.trim()}, ${memory} GiB; ${os.type()} ${os.release()}; Node ${process.version}`;
 }
 
 function print(title: string, figures: readonly Figure[]): void {

@@ -1,0 +1,49 @@
+/** Holds what arrives against what was agreed: count, opcode, length and content, without a copy. */
+import type { FrameHeader } from '../../src/frame/header.ts';
+import type { FrameSink } from '../../src/frame/parser.ts';
+import type { Cycle } from './pattern.ts';
+
+/** The subject answered, and what it said is not right. */
+export class WrongAnswer extends Error {
+  override readonly name = 'WrongAnswer';
+}
+
+export class CycleChecker implements FrameSink {
+  readonly #cycle: Cycle;
+  readonly #onMessage: (payloadBytes: number) => void;
+  #message = 0;
+  #offset = 0;
+
+  constructor(cycle: Cycle, onMessage: (payloadBytes: number) => void) {
+    this.#cycle = cycle;
+    this.#onMessage = onMessage;
+  }
+
+  /** Data frames only: the endpoint keeps control frames to itself. */
+  onHeader({ opcode, fin, payloadLength }: FrameHeader): void {
+    const expected = this.#expected;
+    if (opcode !== this.#cycle.opcode || !fin || payloadLength !== expected.length) {
+      const came = `opcode ${opcode}, fin ${fin}, ${payloadLength} bytes`;
+      throw new WrongAnswer(
+        `message ${this.#message}: opcode ${this.#cycle.opcode}, ${expected.length} bytes expected, ${came} came`,
+      );
+    }
+    this.#offset = 0;
+  }
+
+  onPayload(chunk: Buffer, start: number, end: number, last: boolean): void {
+    const expected = this.#expected;
+    const offset = this.#offset;
+    this.#offset += end - start;
+    if (expected.compare(chunk, start, end, offset, this.#offset) !== 0) {
+      throw new WrongAnswer(`message ${this.#message}: not the content that was sent`);
+    }
+    if (!last) return;
+    this.#message = (this.#message + 1) % this.#cycle.payloads.length;
+    this.#onMessage(expected.length);
+  }
+
+  get #expected(): Buffer {
+    return this.#cycle.payloads[this.#message] as Buffer;
+  }
+}

@@ -1,0 +1,170 @@
+/** One end of a WebSocket on a bare socket, with the daemon's own frame code; made to cost less than what it measures. */
+import { once } from 'node:events';
+import net from 'node:net';
+import { isControl } from '../../src/frame/check.ts';
+import { encodeFrame } from '../../src/frame/encode.ts';
+import type { FrameHeader } from '../../src/frame/header.ts';
+import { FrameParser, type FrameSink } from '../../src/frame/parser.ts';
+import { Opcode, type Side } from '../../src/frame/vocabulary.ts';
+import {
+  createKey,
+  encodeUpgradeRequest,
+  encodeUpgradeResponse,
+  readUpgradeRequest,
+  readUpgradeResponse,
+} from '../../src/http/handshake.ts';
+import { HeadAccumulator } from '../../src/http/head-accumulator.ts';
+import { parseRequestHead, parseResponseHead } from '../../src/http/message.ts';
+
+const HOST = '127.0.0.1';
+const MAX_HEAD_BYTES = 16 * 1024;
+const MAX_HEAD_FIELDS = 100;
+
+/** All clients of the process read into it: what a chunk holds is looked at during the call only. */
+const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** What comes. Data frames go to `sink`; pings are answered here. */
+export interface Receiver {
+  readonly sink: FrameSink;
+  /** The connection ended, or what came on it was wrong. Not called after `leave`. */
+  onFault(error: Error): void;
+}
+
+type Receive = (endpoint: Endpoint) => Receiver;
+
+export class Endpoint implements FrameSink {
+  readonly socket: net.Socket;
+  readonly side: Side;
+  readonly #receiver: Receiver;
+  readonly #parser: FrameParser;
+  #isControl = false;
+  #controlOpcode: number = Opcode.PING;
+  #control: Buffer[] = [];
+  #left = false;
+
+  private constructor(socket: net.Socket, side: Side, receive: Receive) {
+    this.socket = socket;
+    this.side = side;
+    this.#parser = new FrameParser(side, this);
+    this.#receiver = receive(this);
+  }
+
+  /** Opens a connection. @throws where the answer is not a right 101 */
+  static open(port: number, path: string, receive: Receive): Promise<Endpoint> {
+    return new Promise((resolve, reject) => {
+      const offer = { key: createKey(), subprotocols: [], extensions: null };
+      const head = new HeadAccumulator(MAX_HEAD_BYTES);
+      let endpoint: Endpoint | null = null;
+      const onChunk = (chunk: Buffer) => {
+        if (endpoint !== null) {
+          endpoint.#receiveChunk(chunk);
+          return;
+        }
+        try {
+          const accumulated = head.push(chunk);
+          if (accumulated === null) return;
+          readUpgradeResponse(parseResponseHead(accumulated.head, MAX_HEAD_FIELDS), offer);
+          const opened = new Endpoint(socket, 'client', receive);
+          endpoint = opened;
+          resolve(opened);
+          opened.#receiveChunk(accumulated.rest);
+        } catch (error) {
+          reject(error);
+          socket.destroy();
+        }
+      };
+      const onread = {
+        buffer: readBuffer,
+        callback: (bytes: number) => {
+          onChunk(readBuffer.subarray(0, bytes));
+          return true;
+        },
+      };
+      const socket: net.Socket = net.connect({ host: HOST, port, noDelay: true, onread });
+      socket.write(encodeUpgradeRequest(HOST, port, offer, null, path));
+      whenGone(socket, (error) => {
+        reject(error);
+        if (endpoint !== null) endpoint.#fault(error);
+      });
+    });
+  }
+
+  /** Serves WebSockets on a free port. */
+  static async serve(receive: Receive, onOpen: (endpoint: Endpoint) => void = () => {}): Promise<net.Server> {
+    const server = net.createServer({ noDelay: true }, (socket) => {
+      const head = new HeadAccumulator(MAX_HEAD_BYTES);
+      let endpoint: Endpoint | null = null;
+      socket.on('data', (chunk) => {
+        if (endpoint !== null) {
+          endpoint.#receiveChunk(chunk);
+          return;
+        }
+        const accumulated = head.push(chunk);
+        if (accumulated === null) return;
+        const { key } = readUpgradeRequest(parseRequestHead(accumulated.head, MAX_HEAD_FIELDS));
+        socket.write(encodeUpgradeResponse(key, null, null));
+        endpoint = new Endpoint(socket, 'server', receive);
+        onOpen(endpoint);
+        endpoint.#receiveChunk(accumulated.rest);
+      });
+      whenGone(socket, (error) => {
+        if (endpoint !== null) endpoint.#fault(error);
+      });
+    });
+    server.listen({ port: 0, host: HOST, backlog: 4096 });
+    await once(server, 'listening');
+    return server;
+  }
+
+  /** Bytes of whole frames, as `encodeWrites` makes them. @returns false where the kernel did not take them all */
+  write(bytes: Buffer): boolean {
+    return this.socket.write(bytes);
+  }
+
+  /** Ends the connection without a word. */
+  leave(): void {
+    this.#left = true;
+    this.socket.destroy();
+  }
+
+  onHeader(header: FrameHeader): void {
+    this.#isControl = isControl(header.opcode);
+    this.#controlOpcode = header.opcode;
+    if (!this.#isControl) this.#receiver.sink.onHeader(header);
+  }
+
+  onPayload(chunk: Buffer, start: number, end: number, last: boolean): void {
+    if (!this.#isControl) {
+      this.#receiver.sink.onPayload(chunk, start, end, last);
+      return;
+    }
+    this.#control.push(Buffer.from(chunk.subarray(start, end)));
+    if (!last) return;
+    const payload = Buffer.concat(this.#control);
+    this.#control = [];
+    if (this.#controlOpcode === Opcode.PING) this.write(encodeFrame(this.side, Opcode.PONG, payload));
+    if (this.#controlOpcode === Opcode.CLOSE) throw new Error(`closed: ${payload.toString('latin1', 2)}`);
+  }
+
+  #receiveChunk(chunk: Buffer): void {
+    try {
+      this.#parser.push(chunk);
+    } catch (error) {
+      this.#fault(error as Error);
+    }
+  }
+
+  #fault(error: Error): void {
+    if (this.#left) return;
+    this.leave();
+    this.#receiver.onFault(error);
+  }
+}
+
+function whenGone(socket: net.Socket, onGone: (error: Error) => void): void {
+  let reason: Error = new Error('the other side ended the connection');
+  socket.on('error', (error) => {
+    reason = error;
+  });
+  socket.on('close', () => onGone(reason));
+}

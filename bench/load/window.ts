@@ -1,0 +1,61 @@
+/** One measurement: warm up, then what was done and what it cost the server between two looks at both. */
+
+import { createHistogram } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { cpuSeconds } from '../cpu.ts';
+
+export interface Window {
+  warmUpMs: number;
+  windowMs: number;
+}
+
+/** Whose cost counts: all processes of the server. */
+export interface Counting extends Window {
+  pids: readonly number[];
+}
+
+export interface Counted {
+  /** What the command counts, messages mostly, in the window. */
+  work: number;
+  /** Payload bytes of it. */
+  bytes: number;
+  /** Processor time of the server, user and system. */
+  cpuSeconds: number;
+  seconds: number;
+  p50Ms?: number;
+  p99Ms?: number;
+}
+
+/** What an end has seen so far. */
+export class Tally {
+  messages = 0;
+  bytes = 0;
+  /** In nanoseconds. */
+  readonly latency = createHistogram({ figures: 3 });
+
+  readonly onMessage = (payloadBytes: number): void => {
+    this.messages++;
+    this.bytes += payloadBytes;
+  };
+
+  onLatency(ms: number): void {
+    this.latency.record(Math.max(1, Math.round(ms * 1e6)));
+  }
+}
+
+export async function countWindow({ warmUpMs, windowMs, pids }: Counting, tally: Tally): Promise<Counted> {
+  await delay(warmUpMs);
+  tally.latency.reset();
+  const look = () => ({ messages: tally.messages, bytes: tally.bytes, at: performance.now(), cpu: cpuSeconds(pids) });
+  const before = look();
+  await delay(windowMs);
+  const after = look();
+  const { latency } = tally;
+  return {
+    work: after.messages - before.messages,
+    bytes: after.bytes - before.bytes,
+    cpuSeconds: after.cpu - before.cpu,
+    seconds: (after.at - before.at) / 1000,
+    ...(latency.count > 0 && { p50Ms: latency.percentile(50) / 1e6, p99Ms: latency.percentile(99) / 1e6 }),
+  };
+}

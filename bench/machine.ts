@@ -1,0 +1,8 @@
+import os from 'node:os';
+
+/** What all figures depend on, in one line. */
+export function describeMachine(): string {
+  const [cpu] = os.cpus();
+  const memory = Math.round(os.totalmem() / 1024 ** 3);
+  return `${os.cpus().length} × ${cpu?.model.trim()}, ${memory} GiB; ${os.type()} ${os.release()}; Node ${process.version}`;
+}

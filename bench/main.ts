@@ -1,0 +1,155 @@
+/** npm run bench: see USAGE. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { describeMachine } from './machine.ts';
+import { installPeers } from './peers/install.ts';
+import { Progress } from './progress.ts';
+import { chart } from './report/chart.ts';
+import { toJson } from './report/json.ts';
+import type { Circumstances, ScenarioResult } from './report/results.ts';
+import { preamble, table } from './report/table.ts';
+import { measurementsOf, type Pace, runScenario } from './run.ts';
+import type { Scenario } from './scenario.ts';
+import { SCENARIOS } from './scenarios/index.ts';
+
+const FULL: Pace = { rounds: 5, warmUpMs: 1000, windowMs: 2000 };
+const QUICK: Pace = { rounds: 2, warmUpMs: 250, windowMs: 500 };
+const RESULTS = fileURLToPath(new URL('results/', import.meta.url));
+
+const USAGE = `Usage: npm run bench -- [<scenario> ...] [--quick] [--rounds <n>] [--only <text>] [--peers <name>,...] [--out <folder>]
+
+Measures the built daemon against its peers, each in a process of its own on loopback: work per second of the server's
+processor time, latency, memory. Progress goes to stderr, tables to stdout. The exit status is 1 where something that a
+server sent was wrong; what was or was not reached does not count. Linux only.
+
+Scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}; the word before a dash stands for all that begin with it.
+Without one, all of them.
+
+  --quick          fewer workloads, shorter windows, two rounds: under a minute for a scenario
+  --rounds <n>     how many rounds count (default ${FULL.rounds}, quick ${QUICK.rounds}); one before them is dropped
+  --only <text>    the workloads with this in their name, quick or not
+  --peers <names>  of the peers these alone, separated by commas
+  --out <folder>   where a JSON and an SVG for each scenario go (default: bench/results, and nowhere with --quick, --only
+                   or --peers)
+`;
+
+interface Flags {
+  names: string[];
+  pace: Pace;
+  quick: boolean;
+  only: string | undefined;
+  peers: string[] | null;
+  out: string | null;
+}
+
+function readFlags(): Flags {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        quick: { type: 'boolean', default: false },
+        rounds: { type: 'string' },
+        only: { type: 'string' },
+        peers: { type: 'string' },
+        out: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(USAGE);
+      process.exit(0);
+    }
+    const { quick, only, rounds, out } = values;
+    const unknown = positionals.find((name) => !SCENARIOS.some((scenario) => isNamed(scenario, name)));
+    if (unknown !== undefined) throw new Error(`There is no scenario '${unknown}'`);
+    if (rounds !== undefined && !/^[1-9]\d?$/.test(rounds)) throw new Error('--rounds must be 1 to 99');
+    const pace = quick ? QUICK : FULL;
+    const peers = values.peers?.split(',') ?? null;
+    return {
+      names: positionals,
+      pace: rounds === undefined ? pace : { ...pace, rounds: Number(rounds) },
+      quick,
+      only,
+      peers,
+      out: out ?? (quick || only !== undefined || peers !== null ? null : RESULTS),
+    };
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+function isNamed({ name }: Scenario, asked: string): boolean {
+  return name === asked || name.startsWith(`${asked}-`);
+}
+
+/** The scenarios asked for, with the workloads asked for. */
+function chosenOf({ names, quick, only }: Flags): Scenario[] {
+  return SCENARIOS.filter((scenario) => names.length === 0 || names.some((name) => isNamed(scenario, name)))
+    .map((scenario) => ({
+      ...scenario,
+      workloads: scenario.workloads.filter((workload) =>
+        only === undefined ? !quick || workload.quick === true : workload.name.includes(only),
+      ),
+    }))
+    .filter(({ workloads }) => workloads.length > 0);
+}
+
+async function versionsOf(scenarios: readonly Scenario[]): Promise<Map<string, string | null>> {
+  const versions = new Map<string, string | null>();
+  for (const { name, version } of scenarios.flatMap(({ workloads }) => workloads.flatMap(({ subjects }) => subjects))) {
+    if (!versions.has(name)) versions.set(name, await version());
+  }
+  return versions;
+}
+
+/** Without the subjects that are not here or not asked for; the first of a workload is always. */
+function present(scenario: Scenario, versions: ReadonlyMap<string, string | null>, peers: string[] | null): Scenario {
+  const isPresent = (name: string) => versions.get(name) !== null && (peers === null || peers.includes(name));
+  return {
+    ...scenario,
+    workloads: scenario.workloads.map((workload) => ({
+      ...workload,
+      subjects: workload.subjects.filter(({ name }, i) => i === 0 || isPresent(name)),
+    })),
+  };
+}
+
+async function write(folder: string, circumstances: Circumstances, result: ScenarioResult): Promise<void> {
+  const { name } = result.scenario;
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, `${name}.json`), toJson(circumstances, result));
+  await writeFile(join(folder, `${name}.svg`), chart(result));
+}
+
+async function main(): Promise<void> {
+  const flags = readFlags();
+  await installPeers();
+  const chosen = chosenOf(flags);
+  const versions = await versionsOf(chosen);
+  const scenarios = chosen.map((scenario) => present(scenario, versions, flags.peers));
+  const circumstances = { machine: describeMachine(), versions, ...flags.pace };
+  const workloads = scenarios.flatMap((scenario) => scenario.workloads);
+  const total = workloads.reduce((sum, workload) => sum + measurementsOf(workload, flags.pace), 0);
+  const progress = new Progress(total);
+  try {
+    process.stdout.write(preamble(circumstances));
+    for (const scenario of scenarios) {
+      const result = await runScenario(scenario, flags.pace, progress);
+      progress.clear();
+      process.stdout.write(table(result));
+      if (flags.out !== null) await write(flags.out, circumstances, result);
+    }
+  } catch (error) {
+    progress.clear();
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exitCode = 1;
+  } finally {
+    progress.end();
+  }
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+await main();

@@ -1,0 +1,21 @@
+/** What a server's processes hold and cost. */
+import { residentBytes } from './limits/resident.ts';
+import type { Counted } from './load/window.ts';
+import type { Measurement, Server } from './scenario.ts';
+
+/** What the load counted, with what the server holds now. */
+export async function measurementOf(
+  server: Server,
+  { work, cpuSeconds, seconds, p50Ms, p99Ms }: Counted,
+  extra?: Record<string, number>,
+): Promise<Measurement> {
+  return {
+    work,
+    cpuSeconds,
+    seconds,
+    ...(p50Ms !== undefined && { p50Ms }),
+    ...(p99Ms !== undefined && { p99Ms }),
+    residentBytes: await residentBytes(await server.pids()),
+    ...(extra && { extra }),
+  };
+}

@@ -1,0 +1,13 @@
+const server = Bun.serve({
+  hostname: '127.0.0.1',
+  port: 0,
+  fetch: (request, server) => (server.upgrade(request) ? undefined : new Response('Upgrade Required', { status: 426 })),
+  websocket: {
+    // The default, 1 MiB, drops what is sent to a client that has more under way.
+    backpressureLimit: 64 * 1024 * 1024,
+    message(socket, message) {
+      socket.send(message);
+    },
+  },
+});
+console.log(JSON.stringify({ port: server.port }));

@@ -1,0 +1,49 @@
+/** One line on stderr: what is measured now, how far it is, how long it will take. Elsewhere than on a terminal, now and then. */
+
+const TERMINAL_MS = 200;
+const ELSEWHERE_MS = 10_000;
+
+export class Progress {
+  readonly #total: number;
+  readonly #begin = performance.now();
+  #done = 0;
+  #shownAt = this.#begin;
+  #what = '';
+  readonly #timer: NodeJS.Timeout | null;
+
+  constructor(total: number) {
+    this.#total = total;
+    this.#timer = process.stderr.isTTY ? setInterval(() => this.#show(), TERMINAL_MS) : null;
+  }
+
+  begin(what: string): void {
+    this.#what = what;
+    if (process.stderr.isTTY || performance.now() - this.#shownAt > ELSEWHERE_MS) this.#show();
+  }
+
+  done(): void {
+    this.#done++;
+  }
+
+  /** Makes room for what is printed. */
+  clear(): void {
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  }
+
+  end(): void {
+    this.clear();
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
+  #show(): void {
+    this.#shownAt = performance.now();
+    const spentSeconds = (this.#shownAt - this.#begin) / 1000;
+    const left = this.#done === 0 ? '' : `, ${clock((spentSeconds / this.#done) * (this.#total - this.#done))} left`;
+    const line = `${this.#done} of ${this.#total}${left}: ${this.#what}`;
+    process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`);
+  }
+}
+
+function clock(seconds: number): string {
+  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
+}

@@ -1,0 +1,13 @@
+/** A scenario's result with all its rounds, for whoever wants to reckon anew. */
+import type { Circumstances, ScenarioResult } from './results.ts';
+
+export function toJson({ versions, ...circumstances }: Circumstances, { scenario, workloads }: ScenarioResult): string {
+  const { name, title, description, unit, baseline } = scenario;
+  const result = {
+    scenario: { name, title, description, unit, baseline },
+    ...circumstances,
+    versions: Object.fromEntries(versions),
+    workloads: workloads.map(({ name, rounds, verdicts }) => ({ name, verdicts, rounds: Object.fromEntries(rounds) })),
+  };
+  return `${JSON.stringify(result, null, 2)}\n`;
+}

@@ -1,0 +1,25 @@
+/** What a run found out, as it is kept: the tables and the charts are made of it. */
+import type { Measurement, Scenario } from '../scenario.ts';
+import type { Verdict } from '../targets.ts';
+
+export interface WorkloadResult {
+  readonly name: string;
+  /** The rounds of each subject, in the workload's order of subjects. */
+  readonly rounds: ReadonlyMap<string, readonly Measurement[]>;
+  readonly verdicts: readonly Verdict[];
+}
+
+export interface ScenarioResult {
+  readonly scenario: Scenario;
+  readonly workloads: readonly WorkloadResult[];
+}
+
+/** What was measured, with what, and how. */
+export interface Circumstances {
+  readonly machine: string;
+  /** Of each subject; null for those that are not here. */
+  readonly versions: ReadonlyMap<string, string | null>;
+  readonly rounds: number;
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+}

@@ -1,0 +1,76 @@
+/** Rounds, and the few figures that are made of many. */
+import type { Measurement } from './scenario.ts';
+
+/** Who is measured in which order: A B C, then C B A, so that what drifts on the machine favours nobody. */
+export function orderOf<T>(round: number, subjects: readonly T[]): T[] {
+  return round % 2 === 0 ? [...subjects] : [...subjects].reverse();
+}
+
+export interface Spread {
+  median: number;
+  min: number;
+  max: number;
+}
+
+/** @param values at least one */
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const [low, high] = [sorted[Math.ceil(middle) - 1] as number, sorted[Math.floor(middle)] as number];
+  return { median: (low + high) / 2, min: sorted[0] as number, max: sorted.at(-1) as number };
+}
+
+/** @returns undefined where that measurement has no such figure */
+export function figureOf(measurement: Measurement, figure = 'rate'): number | undefined {
+  switch (figure) {
+    case 'rate':
+      return measurement.work / measurement.cpuSeconds;
+    case 'p50Ms':
+    case 'p99Ms':
+    case 'residentBytes':
+      return measurement[figure];
+    default:
+      return measurement.extra?.[figure];
+  }
+}
+
+/** @returns null where they have no such figure */
+export function spreadOfFigure(measurements: readonly Measurement[], figure?: string): Spread | null {
+  return spreadOrNull(measurements.map((measurement) => figureOf(measurement, figure)));
+}
+
+/** Of the ratios within a round: both were measured while the machine was in about the same state. */
+export function spreadOfRatios(
+  ours: readonly Measurement[],
+  theirs: readonly Measurement[],
+  figure?: string,
+): Spread | null {
+  return spreadOrNull(compare(ours, theirs, figure, (a, b) => a / b));
+}
+
+export function spreadOfDifferences(
+  ours: readonly Measurement[],
+  theirs: readonly Measurement[],
+  figure?: string,
+): Spread | null {
+  return spreadOrNull(compare(ours, theirs, figure, (a, b) => a - b));
+}
+
+function compare(
+  ours: readonly Measurement[],
+  theirs: readonly Measurement[],
+  figure: string | undefined,
+  by: (a: number, b: number) => number,
+): (number | undefined)[] {
+  return ours.map((measurement, round) => {
+    const other = theirs[round];
+    const a = figureOf(measurement, figure);
+    const b = other && figureOf(other, figure);
+    return a === undefined || b === undefined ? undefined : by(a, b);
+  });
+}
+
+function spreadOrNull(values: readonly (number | undefined)[]): Spread | null {
+  const present = values.filter((value) => value !== undefined);
+  return present.length === 0 ? null : spreadOf(present);
+}

@@ -1,0 +1,61 @@
+/** One scenario, every workload of it against every subject that is here. */
+import { stopProcesses } from './processes.ts';
+import type { ScenarioResult, WorkloadResult } from './report/results.ts';
+import { orderOf } from './rounds.ts';
+import type { Measurement, Scenario, Subject, Window, Workload } from './scenario.ts';
+import { judge } from './targets.ts';
+
+export interface Pace extends Window {
+  /** Beside the first, which is dropped. */
+  rounds: number;
+}
+
+export interface Watcher {
+  begin(what: string): void;
+  done(): void;
+}
+
+/** How many measurements a run of the workload takes. */
+export function measurementsOf({ subjects }: Workload, { rounds }: Pace): number {
+  return subjects.length * (rounds + 1);
+}
+
+/** @throws what a measurement threw, with the workload's and the subject's name before it */
+export async function runScenario(scenario: Scenario, pace: Pace, watcher: Watcher): Promise<ScenarioResult> {
+  const workloads: WorkloadResult[] = [];
+  for (const workload of scenario.workloads) {
+    const rounds = await runWorkload(scenario, workload, pace, watcher);
+    workloads.push({ name: workload.name, rounds, verdicts: judge(workload.targets, rounds) });
+  }
+  return { scenario, workloads };
+}
+
+async function runWorkload(
+  scenario: Scenario,
+  workload: Workload,
+  pace: Pace,
+  watcher: Watcher,
+): Promise<Map<string, Measurement[]>> {
+  const results = new Map(workload.subjects.map(({ name }): [string, Measurement[]] => [name, []]));
+  for (let round = 0; round <= pace.rounds; round++) {
+    for (const subject of orderOf(round, workload.subjects)) {
+      const what = `${scenario.name}, ${workload.name}, ${subject.name}`;
+      watcher.begin(round === 0 ? `${what}, warming up` : `${what}, round ${round} of ${pace.rounds}`);
+      const measurement = await measure(workload, subject, pace, what);
+      if (round > 0) results.get(subject.name)?.push(measurement);
+      watcher.done();
+    }
+  }
+  return results;
+}
+
+async function measure(workload: Workload, subject: Subject, pace: Pace, what: string): Promise<Measurement> {
+  const { warmUpMs, windowMs } = pace;
+  try {
+    return await workload.measure(subject, { warmUpMs, windowMs });
+  } catch (error) {
+    throw new Error(`${what}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    await stopProcesses();
+  }
+}

@@ -1,0 +1,57 @@
+/** Messages that come back: the cost of one, small and large, alone and sixteen at a time. */
+import { Load } from '../load/process.ts';
+import { measurementOf } from '../measuring.ts';
+import type { Scenario, Target, Workload } from '../scenario.ts';
+import { bunEcho, type EchoSubject, ourEcho, wsBufferutilEcho, wsEcho } from '../subjects/echo.ts';
+
+const KIBIBYTE = 1024;
+const MEBIBYTE = 1024 * 1024;
+
+function workload(
+  size: string,
+  payloadBytes: number,
+  depth: number,
+  atLeast: number | null = null,
+  quick = false,
+): Workload<EchoSubject> {
+  const targets: Target[] = atLeast === null ? [] : [{ peer: wsEcho.name, atLeast }];
+  return {
+    name: `${size}, depth ${depth}`,
+    subjects: [ourEcho, wsEcho, wsBufferutilEcho, bunEcho],
+    targets,
+    quick,
+    async measure(subject, window) {
+      const load = new Load();
+      const server = await subject.start();
+      await load.tell('connect', {
+        port: server.port,
+        paths: ['/'],
+        connections: payloadBytes === MEBIBYTE ? 4 : 32,
+        pattern: { payloadBytes: [payloadBytes], messagesPerWrite: depth },
+      });
+      const counted = await load.tell('roundTrips', { ...window, pids: await server.pids() });
+      return measurementOf(server, counted);
+    },
+  };
+}
+
+export const echo: Scenario = {
+  name: 'echo',
+  title: 'Echo',
+  description:
+    'Binary messages, each a frame of its own; 32 connections, 4 for 1 MiB. At depth 16 a client writes 16 messages in one write, and the next 16 once all have come back; the latency is that of the 16.',
+  unit: 'messages',
+  baseline: wsEcho.name,
+  workloads: [
+    workload('20 B', 20, 1, 1.12),
+    workload('20 B', 20, 16),
+    workload('125 B', 125, 1, 1.12, true),
+    workload('125 B', 125, 16, 9, true),
+    workload('1 KiB', KIBIBYTE, 1, 1.12),
+    workload('1 KiB', KIBIBYTE, 16, 7, true),
+    workload('64 KiB', 64 * KIBIBYTE, 1, 4, true),
+    workload('64 KiB', 64 * KIBIBYTE, 16, 4),
+    workload('1 MiB', MEBIBYTE, 1),
+    workload('1 MiB', MEBIBYTE, 16),
+  ],
+};

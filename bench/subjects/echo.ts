@@ -1,0 +1,35 @@
+/** Servers that send every message back. */
+import type { Server, Subject } from '../scenario.ts';
+import { programAt, startNode, startServer } from './server.ts';
+import { ownVersion, peerVersion } from './versions.ts';
+
+export interface EchoSubject extends Subject {
+  start(): Promise<Server>;
+}
+
+export const ourEcho: EchoSubject = {
+  name: 'hypivisor',
+  version: ownVersion,
+  start: () => startNode('echo-server.mjs'),
+};
+
+export const wsEcho: EchoSubject = {
+  name: 'ws',
+  version: () => peerVersion('ws'),
+  start: () => startNode('../peers/ws-echo.mjs', { WS_NO_BUFFER_UTIL: '1' }),
+};
+
+export const wsBufferutilEcho: EchoSubject = {
+  name: 'ws + bufferutil',
+  version: async () => {
+    const [ws, bufferutil] = await Promise.all([peerVersion('ws'), peerVersion('bufferutil')]);
+    return ws && bufferutil && `${ws} + ${bufferutil}`;
+  },
+  start: () => startNode('../peers/ws-echo.mjs'),
+};
+
+export const bunEcho: EchoSubject = {
+  name: 'Bun',
+  version: () => peerVersion('bun'),
+  start: () => startServer(programAt('../peers/node_modules/.bin/bun'), [programAt('../peers/bun-echo.mjs')]),
+};

@@ -1,0 +1,42 @@
+/** How servers under test are started: each prints the port that it took, once it serves. */
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { withChildren } from '../limits/resident.ts';
+import { spawnProcess } from '../processes.ts';
+import type { Server } from '../scenario.ts';
+
+/** Of the file in this folder or `../peers/`. */
+export function programAt(path: string): string {
+  return fileURLToPath(new URL(path, import.meta.url));
+}
+
+/**
+ * Starts a program whose first line on stdout is `{"port": n}`.
+ *
+ * @param env beside PATH; nothing else of this process's own is passed on
+ * @throws Error where it ends without one
+ */
+export async function startServer(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Server> {
+  const child = spawnProcess(command, args, {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const stdout = child.stdout as NodeJS.ReadableStream;
+  const lines = createInterface({ input: stdout });
+  const port = await new Promise<number>((resolve, reject) => {
+    lines.once('line', (line) => resolve(JSON.parse(line).port));
+    child.once('error', reject).once('exit', () => reject(new Error(`${command} ${args.join(' ')} did not start`)));
+  });
+  lines.close();
+  stdout.resume();
+  return { port, pids: () => withChildren(child.pid as number) };
+}
+
+/** A program for Node. */
+export function startNode(path: string, env?: NodeJS.ProcessEnv): Promise<Server> {
+  return startServer(process.execPath, [programAt(path)], env);
+}
