@@ -1,8 +1,9 @@
-/** The processes that a measurement starts, so that none is left after it, however it ended. */
+/** What a measurement starts, so that nothing is left after it, however it ended. */
 import { type ChildProcess, fork, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 const running = new Set<ChildProcess>();
+const cleanUps: (() => Promise<unknown>)[] = [];
 
 export function spawnProcess(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
   return remember(spawn(command, args, options));
@@ -11,6 +12,11 @@ export function spawnProcess(command: string, args: readonly string[], options: 
 /** A TypeScript program of ours, that is talked to by messages. */
 export function forkProcess(program: string): ChildProcess {
   return remember(fork(program, { execArgv: ['--import', 'tsx'], serialization: 'json' }));
+}
+
+/** Remembers what else is to be done after the measurement: a folder to be removed, say. */
+export function afterwards(cleanUp: () => Promise<unknown>): void {
+  cleanUps.push(cleanUp);
 }
 
 /** Ends all of them. What they hold need not be kept, so they are not asked. */
@@ -22,6 +28,7 @@ export async function stopProcesses(): Promise<void> {
       await exited;
     }),
   );
+  await Promise.all(cleanUps.splice(0).map((cleanUp) => cleanUp()));
 }
 
 function remember(child: ChildProcess): ChildProcess {

@@ -47,3 +47,56 @@ export class CycleChecker implements FrameSink {
     return this.#cycle.payloads[this.#message] as Buffer;
   }
 }
+
+/** Hands on text messages whole, for what is read rather than compared. They may be fragmented. */
+export class TextReader implements FrameSink {
+  readonly #onText: (text: string) => void;
+  #pieces: Buffer[] = [];
+  #fin = false;
+
+  constructor(onText: (text: string) => void) {
+    this.#onText = onText;
+  }
+
+  onHeader({ fin }: FrameHeader): void {
+    this.#fin = fin;
+  }
+
+  onPayload(chunk: Buffer, start: number, end: number, last: boolean): void {
+    const piece = chunk.subarray(start, end);
+    const ends = last && this.#fin;
+    if (ends && this.#pieces.length === 0) {
+      this.#onText(piece.toString());
+      return;
+    }
+    // The next chunk is read to where this one lies.
+    this.#pieces.push(Buffer.from(piece));
+    if (!ends) return;
+    const text = Buffer.concat(this.#pieces).toString();
+    this.#pieces = [];
+    this.#onText(text);
+  }
+}
+
+/** Counts messages without looking into them. */
+export class MessageCounter implements FrameSink {
+  readonly #onMessage: (payloadBytes: number) => void;
+  #payloadBytes = 0;
+  #fin = false;
+
+  constructor(onMessage: (payloadBytes: number) => void) {
+    this.#onMessage = onMessage;
+  }
+
+  onHeader({ fin, payloadLength }: FrameHeader): void {
+    this.#fin = fin;
+    this.#payloadBytes += payloadLength;
+  }
+
+  onPayload(_chunk: Buffer, _start: number, _end: number, last: boolean): void {
+    if (!last || !this.#fin) return;
+    const payloadBytes = this.#payloadBytes;
+    this.#payloadBytes = 0;
+    this.#onMessage(payloadBytes);
+  }
+}

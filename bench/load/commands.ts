@@ -1,12 +1,16 @@
 /**
  * What the process of a load can be told. It holds either clients (`connect`) or agents (`serve`), and each of them
- * writes one pattern and expects another; then it is told what to do with them, and what to count.
+ * writes one pattern and expects another; then it is told what to do with them, and what to count. It may also hold
+ * agents' connections to a registry (`register`) and dashboards (`watch`).
  */
 import type net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CycleChecker } from './checker.ts';
+import { NodeStatus } from '../../src/protocol/registry.ts';
+import { inLanes } from '../../test/support/measure.ts';
+import { CycleChecker, WrongAnswer } from './checker.ts';
 import { Endpoint } from './endpoint.ts';
 import { type Cycle, cycleOf, encodeWrites, type WritePattern } from './pattern.ts';
+import { type AgentNode, Dashboard, LANES, Uplink } from './registry.ts';
 import { type Counted, type Counting, countWindow, Tally } from './window.ts';
 
 interface Patterns {
@@ -29,8 +33,6 @@ export interface ServeOptions extends Patterns {
   answers: boolean;
 }
 
-/** How many handshakes are under way at a time. */
-const LANES = 64;
 /** How long what is still under way after a window may take to come back. */
 const PATIENCE_MS = 10_000;
 const TICK_MS = 1;
@@ -38,6 +40,8 @@ const TICK_MS = 1;
 const tally = new Tally();
 const endpoints = new Set<Actor>();
 const servers: net.Server[] = [];
+const uplinks: Uplink[] = [];
+const dashboards: Dashboard[] = [];
 let cycle: Cycle;
 let expected: Cycle;
 let writes: readonly Buffer[] = [];
@@ -114,14 +118,11 @@ export const commands = {
   async connect(options: ConnectOptions): Promise<void> {
     prepare('client', options);
     const { port, paths, connections } = options;
-    let opened = 0;
-    const lane = async () => {
-      while (opened < connections) {
-        const path = paths[opened++ % paths.length] as string;
-        await Endpoint.open(port, path, (endpoint) => new Actor(endpoint, () => {}));
-      }
+    const open = async (i: number) => {
+      const path = paths[i % paths.length] as string;
+      await Endpoint.open(port, path, (endpoint) => new Actor(endpoint, () => {}));
     };
-    await Promise.race([failed, Promise.all(Array.from({ length: LANES }, lane))]);
+    await Promise.race([failed, inLanes(connections, LANES, open)]);
   },
 
   /** Serves agents, each on a port of its own. @returns their ports */
@@ -166,6 +167,40 @@ export const commands = {
       for (const actor of endpoints) pourInto(actor);
     } else {
       paced([...endpoints], writesPerSecond);
+    }
+  },
+
+  /** Registers agents, each over an uplink of its own that stays open. Not counted. */
+  async register({ port, nodes }: { port: number; nodes: readonly AgentNode[] }): Promise<void> {
+    const register = async (i: number) => {
+      uplinks.push(await Uplink.register(port, nodes[i] as AgentNode, fail));
+    };
+    await Promise.race([failed, inLanes(nodes.length, LANES, register)]);
+  },
+
+  /** Opens dashboards, and waits until each has its roster. From then on `count` counts the pushes they get. */
+  async watch({ port, connections }: { port: number; connections: number }): Promise<void> {
+    const open = async (i: number) => {
+      // One of them reads what all of them are given.
+      dashboards.push(await Dashboard.open(port, i === 0, tally, fail));
+    };
+    await Promise.race([failed, inLanes(connections, LANES, open)]);
+  },
+
+  /** Waits until all dashboards have got as much, and the one that reads has as many active nodes. */
+  async settle({ activeNodes }: { activeNodes: number }): Promise<void> {
+    const endsAt = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const roster = dashboards.find(({ roster }) => roster !== null)?.roster;
+      const active = [...(roster?.values() ?? [])].filter(({ status }) => status === NodeStatus.ACTIVE).length;
+      const got = new Set(dashboards.map(({ events }) => events));
+      if (active === activeNodes && got.size === 1) return;
+      if (performance.now() > endsAt) {
+        throw new WrongAnswer(
+          `${active} active nodes, not ${activeNodes}; dashboards got ${[...got].join(' or ')} events`,
+        );
+      }
+      await Promise.race([failed, delay(10)]);
     }
   },
 

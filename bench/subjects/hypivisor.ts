@@ -1,0 +1,25 @@
+/** The daemon under test: the built program, as users run it. */
+import { RELAY_PATH_PREFIX } from '../../src/protocol/registry.ts';
+import { Daemon } from '../../test/support/daemon.ts';
+import { Load } from '../load/process.ts';
+import { afterwards } from '../processes.ts';
+import type { Server } from '../scenario.ts';
+
+export interface Relaying extends Server {
+  /** Where a client finds each agent, in their order. */
+  readonly paths: readonly string[];
+}
+
+export async function startHypivisor(args: string[] = []): Promise<Server> {
+  const daemon = await Daemon.start({ args });
+  afterwards(() => daemon.stop('SIGKILL'));
+  return { port: daemon.port, pids: async () => [daemon.pid] };
+}
+
+/** With agents in its roster that listen on those ports. */
+export async function startHypivisorBefore(agentPorts: readonly number[]): Promise<Relaying> {
+  const { port, pids } = await startHypivisor();
+  const nodes = agentPorts.map((agentPort, i) => ({ id: `agent-${i}`, port: agentPort }));
+  await new Load().tell('register', { port, nodes });
+  return { port, pids, paths: nodes.map(({ id }) => `${RELAY_PATH_PREFIX}${id}`) };
+}
