@@ -31,6 +31,7 @@ import type { AgentAddress } from './registry/registry.ts';
 import { Roster } from './registry/roster.ts';
 import { RpcError } from './registry/rpc.ts';
 import { isOpen, routeOf } from './route.ts';
+import { keepFreedMemory } from './transport/allocator.ts';
 import { Connection, type ConnectionHandler } from './transport/connection.ts';
 import { Connections } from './transport/connections.ts';
 import { Deadline, Deadlines } from './transport/deadlines.ts';
@@ -147,6 +148,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   async listen(): Promise<HypivisorAddress> {
     if (this.#isWanted) throw new Error('hypivisor is listening already');
     this.#isWanted = true;
+    keepFreedMemory();
     try {
       await this.#open();
     } catch (error) {

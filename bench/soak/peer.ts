@@ -75,7 +75,7 @@ export class Peer implements SessionSink {
   }
 
   sendBinary(payload: Buffer): void {
-    this.#session.sendBinary(payload);
+    this.#session.sendMessage(payload, Opcode.BINARY);
   }
 
   /** One text message in as many frames as there are parts. */

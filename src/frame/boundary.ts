@@ -21,10 +21,12 @@ for (let first = 0; first < 256; first++) {
   else if (opcode >= Opcode.CLOSE && opcode <= Opcode.PONG) KIND[first] = first & FIN ? CONTROL : ILLEGAL;
 }
 
+/** Used during a call only, so one serves all. */
+const header = emptyHeader();
+
 export class BoundaryWalker {
   readonly #side: Side;
   readonly #maskBit: number;
-  readonly #header = emptyHeader();
   /** The beginning of a header that a chunk's end cut in two. */
   #partial: Buffer | null = null;
   #partialLength = 0;
@@ -117,9 +119,9 @@ export class BoundaryWalker {
       if (at === chunk.length) return at;
       partial[this.#partialLength++] = chunk[at++] as number;
     }
-    decodeHeader(partial, 0, this.#header);
+    decodeHeader(partial, 0, header);
     try {
-      checkHeader(this.#header, this.#side);
+      checkHeader(header, this.#side);
     } catch (error) {
       this.#error = error as ProtocolError;
       // What an earlier chunk held of this header has gone on: the stream ends inside a frame.
@@ -127,8 +129,8 @@ export class BoundaryWalker {
       return -1;
     }
     this.#partialLength = 0;
-    this.#remaining = this.#header.payloadLength;
-    this.#inClose = this.#header.opcode === Opcode.CLOSE;
+    this.#remaining = header.payloadLength;
+    this.#inClose = header.opcode === Opcode.CLOSE;
     return at;
   }
 }

@@ -6,6 +6,7 @@
  * doubles, so that ten thousand fragments of one byte cost ten thousand bytes and not ten thousand buffers, and a peer
  * that announces a large frame and sends nothing costs nothing.
  */
+import { isUtf8 } from 'node:buffer';
 import { isControl } from './check.ts';
 import { type Close, decodeClose } from './close.ts';
 import type { FrameHeader } from './header.ts';
@@ -31,13 +32,33 @@ export interface MessageSink {
   onClose(close: Close): void;
 }
 
-/** Half of what the first buffer holds, so that small messages cut in two fit it. */
+/** Half of what the first buffer holds at least, so that small messages cut in two fit it. */
 const FIRST_GATHER_BYTES = 512;
+
+/**
+ * One buffer that a message was gathered in waits for the next such message, of whichever connection: memory that was just
+ * used costs a fifth of fresh memory, whose every page faults.
+ */
+const MAX_SPARE_BYTES = 128 * 1024;
+let spare: Buffer | null = null;
+
+function takeBuffer(length: number): Buffer {
+  if (spare === null || spare.length < length) return Buffer.allocUnsafeSlow(length);
+  const taken = spare;
+  spare = null;
+  return taken;
+}
+
+function giveBack(buffer: Buffer): void {
+  if (buffer.length > MAX_SPARE_BYTES) return;
+  if (spare === null || spare.length < buffer.length) spare = buffer;
+}
 
 export class MessageAssembler implements FrameSink {
   readonly #limits: MessageLimits;
   readonly #sink: MessageSink;
-  readonly #utf8 = new Utf8Validator();
+  /** Of a text that comes in pieces. Made when first needed: most messages come whole. */
+  #utf8: Utf8Validator | null = null;
 
   // The frame in hand.
   #frameOpcode: number = Opcode.CONTINUATION;
@@ -102,7 +123,7 @@ export class MessageAssembler implements FrameSink {
     const opcode = this.#opcode;
     if (opcode === Opcode.TEXT) {
       // "MUST _Fail the WebSocket Connection_" (8.1), and as early as it is known to be wrong.
-      if (!this.#utf8.push(piece) || (endsMessage && !this.#utf8.complete)) {
+      if (!this.#isText(piece, endsMessage)) {
         throw new ProtocolError(CloseCode.INVALID_PAYLOAD, 'text is not UTF-8');
       }
     }
@@ -110,25 +131,31 @@ export class MessageAssembler implements FrameSink {
       this.#gather(piece);
       return;
     }
-    let payload = piece;
-    if (this.#gatheredLength > 0) {
-      this.#gather(piece);
-      payload = (this.#gathered as Buffer).subarray(0, this.#gatheredLength);
-    }
+    if (this.#gathered !== null) this.#gather(piece);
+    const gathered = this.#gathered;
+    const payload = gathered === null ? piece : gathered.subarray(0, this.#gatheredLength);
     this.#opcode = Opcode.CONTINUATION;
     this.#announcedBytes = 0;
     this.#gathered = null;
     this.#gatheredLength = 0;
     this.#sink.onMessage(payload, opcode as DataOpcode);
+    if (gathered !== null) giveBack(gathered);
+  }
+
+  #isText(piece: Buffer, endsMessage: boolean): boolean {
+    if (endsMessage && this.#gathered === null) return isUtf8(piece);
+    this.#utf8 ??= new Utf8Validator();
+    return this.#utf8.push(piece) && (!endsMessage || this.#utf8.complete);
   }
 
   #gather(piece: Buffer): void {
+    if (piece.length === 0) return;
     const needed = this.#gatheredLength + piece.length;
     if (this.#gathered === null || needed > this.#gathered.length) {
-      const doubled = Math.max(needed, 2 * (this.#gathered?.length ?? FIRST_GATHER_BYTES));
+      const doubled = Math.max(needed, 2 * (this.#gathered?.length ?? Math.max(piece.length, FIRST_GATHER_BYTES)));
       // The last frame's length tells where the message ends, so that a large one ends in a buffer that fits.
       const most = this.#frameFin ? this.#announcedBytes : this.#limits.maxMessageBytes;
-      const grown = Buffer.allocUnsafeSlow(Math.min(doubled, most));
+      const grown = takeBuffer(Math.min(doubled, most));
       this.#gathered?.copy(grown, 0, 0, this.#gatheredLength);
       this.#gathered = grown;
     }

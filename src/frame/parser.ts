@@ -18,11 +18,13 @@ export interface FrameSink {
   onPayload(chunk: Buffer, start: number, end: number, last: boolean): void;
 }
 
+// What only a call uses serves all parsers, so that an idle connection holds none of it.
+const header = emptyHeader();
+const masker = new Masker();
+
 export class FrameParser {
   readonly #side: Side;
   readonly #sink: FrameSink;
-  readonly #header = emptyHeader();
-  readonly #masker = new Masker();
   /** The beginning of a header that a chunk's end cut in two. Made when first needed: most peers never cut one. */
   #partial: Buffer | null = null;
   #partialLength = 0;
@@ -65,7 +67,7 @@ export class FrameParser {
         }
       }
     } finally {
-      this.#masker.release();
+      masker.release();
     }
   }
 
@@ -75,7 +77,7 @@ export class FrameParser {
     const last = this.#remaining === 0;
     if (last) this.#inPayload = false;
     if (this.#side === 'server') {
-      this.#maskingKey = this.#masker.apply(chunk, start, end, this.#maskingKey);
+      this.#maskingKey = masker.apply(chunk, start, end, this.#maskingKey);
     }
     this.#sink.onPayload(chunk, start, end, last);
     return end;
@@ -85,7 +87,7 @@ export class FrameParser {
     if (this.#partialLength === 0 && start + 2 <= chunk.length) {
       const end = start + headerLengthOf(chunk[start + 1] as number);
       if (end <= chunk.length) {
-        decodeHeader(chunk, start, this.#header);
+        decodeHeader(chunk, start, header);
         this.#accept();
         return end;
       }
@@ -103,19 +105,18 @@ export class FrameParser {
       partial[this.#partialLength++] = chunk[at++] as number;
     }
     this.#partialLength = 0;
-    decodeHeader(partial, 0, this.#header);
+    decodeHeader(partial, 0, header);
     this.#accept();
     return at;
   }
 
   #accept(): void {
-    const header = this.#header;
     // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values" (5.2): none is, here.
     if (header.rsv !== 0) throw new ProtocolError(CloseCode.PROTOCOL_ERROR, 'reserved bit is set');
     checkHeader(header, this.#side);
-    this.#sink.onHeader(header);
     this.#inPayload = true;
     this.#remaining = header.payloadLength;
     this.#maskingKey = header.maskingKey;
+    this.#sink.onHeader(header);
   }
 }

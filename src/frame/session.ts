@@ -11,7 +11,7 @@
  * close.
  */
 import type { Close } from './close.ts';
-import { encodeCloseFrame, encodeFrame, encodeText } from './encode.ts';
+import { type Allocator, encodeCloseFrame, encodeFrame, encodeText } from './encode.ts';
 import { type DataOpcode, MessageAssembler, type MessageLimits, type MessageSink } from './message.ts';
 import { FrameParser } from './parser.ts';
 import { CloseCode, Opcode, ProtocolError, type Side } from './vocabulary.ts';
@@ -41,11 +41,14 @@ export class Session implements MessageSink {
   readonly #sink: SessionSink;
   readonly #assembler: MessageAssembler;
   readonly #parser: FrameParser;
+  readonly #allocator: Allocator | undefined;
   #state: SessionState = SessionState.OPEN;
 
-  constructor(side: Side, limits: MessageLimits, sink: SessionSink) {
+  /** @param allocator where frames are put together that the sink is then given; left out, each is a Buffer of its own */
+  constructor(side: Side, limits: MessageLimits, sink: SessionSink, allocator?: Allocator) {
     this.side = side;
     this.#sink = sink;
+    this.#allocator = allocator;
     this.#assembler = new MessageAssembler(limits, this);
     this.#parser = new FrameParser(side, this.#assembler);
   }
@@ -86,22 +89,23 @@ export class Session implements MessageSink {
   // dropped.
 
   sendText(text: string): void {
-    if (this.#state === SessionState.OPEN) this.#sink.write(encodeText(this.side, text));
+    if (this.#state === SessionState.OPEN) this.#sink.write(encodeText(this.side, text, this.#allocator));
   }
 
-  sendBinary(payload: Buffer): void {
-    if (this.#state === SessionState.OPEN) this.#sink.write(encodeFrame(this.side, Opcode.BINARY, payload));
+  /** @param payload is copied; UTF-8 where the opcode is TEXT */
+  sendMessage(payload: Buffer, opcode: DataOpcode): void {
+    if (this.#state === SessionState.OPEN) this.#sendFrame(opcode, payload);
   }
 
   /** @throws RangeError for a payload over 125 bytes */
   sendPing(payload: Buffer): void {
-    if (this.#state === SessionState.OPEN) this.#sink.write(encodeFrame(this.side, Opcode.PING, payload));
+    if (this.#state === SessionState.OPEN) this.#sendFrame(Opcode.PING, payload);
   }
 
   /** Begins the closing handshake. @throws RangeError for a code that may not be sent or a reason over 123 bytes */
   sendClose(closeCode: number, closeReason = ''): void {
     if (this.#state !== SessionState.OPEN) return;
-    const frame = encodeCloseFrame(this.side, closeCode, closeReason);
+    const frame = encodeCloseFrame(this.side, closeCode, closeReason, this.#allocator);
     // Before the write, for the sink may learn in it that the connection is gone and end the session.
     this.#state = SessionState.CLOSING;
     this.#sink.write(frame);
@@ -123,7 +127,7 @@ export class Session implements MessageSink {
     // "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it already received a Close
     // frame." (5.5.2) We also stay silent once we have sent one, for nothing may follow it.
     if (this.#state !== SessionState.OPEN) return;
-    this.#sink.write(encodeFrame(this.side, Opcode.PONG, payload));
+    this.#sendFrame(Opcode.PONG, payload);
     this.#sink.onPing?.(payload);
   }
 
@@ -136,6 +140,10 @@ export class Session implements MessageSink {
     // frame in response. … it typically echos the status code it received." (5.5.1)
     this.sendClose(close.closeCode);
     this.#finish(close);
+  }
+
+  #sendFrame(opcode: Opcode, payload: Buffer): void {
+    this.#sink.write(encodeFrame(this.side, opcode, payload, true, this.#allocator));
   }
 
   #finish(close: Close): void {

@@ -12,10 +12,11 @@ const LIMITS = { maxMessageBytes: 64 * 1024, maxFragments: 64 };
 /** Takes over a connection whose 101 is written, with the bytes that came behind its request. */
 export class Refusal implements ConnectionHandler, SessionSink {
   readonly #connection: Connection;
-  readonly #session = new Session('server', LIMITS, this);
+  readonly #session: Session;
 
   constructor(connection: Connection, rest: Buffer, sentence: string, closingTimeoutMs: number) {
     this.#connection = connection;
+    this.#session = new Session('server', LIMITS, this, connection);
     connection.handler = this;
     this.#session.sendText(JSON.stringify({ error: sentence }));
     this.#session.sendClose(CloseCode.NORMAL);

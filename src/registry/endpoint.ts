@@ -90,7 +90,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
   constructor(connection: Connection, context: EndpointContext, fromBrowser: boolean, rest: Buffer) {
     this.#connection = connection;
     this.#context = context;
-    this.#session = new Session('server', context.limits, this);
+    this.#session = new Session('server', context.limits, this, connection);
     this.#registeredFrom = connection.remoteAddress;
     this.#pingAllowance = 2 * context.limits.maxPingsPerSecond;
     connection.handler = this;

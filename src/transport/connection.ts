@@ -39,16 +39,16 @@ export const SOCKET_OPTIONS = { allowHalfOpen: true, highWaterMark: HIGH_WATER_M
 /** The most that is written at once, so that a slow peer that takes a large roster is seen to take it. */
 const MAX_WRITE_BYTES = 256 * 1024;
 
-/** Answers caused by one chunk are joined up to this size; larger batches are written as they are, in one go. */
-const MAX_JOINED_BYTES = 64 * 1024;
-
 /**
- * The connection whose chunk is in hand, and the answers it has caused so far. One chunk is handled at a time, so these
- * belong to the process and cost an idle connection nothing.
+ * What one chunk causes to be written to its own connection is put together here and leaves in one write: the most telling
+ * economy of all on small messages. One chunk is handled at a time, so there is one outbox for the process, and an idle
+ * connection holds none of it. It is used again as soon as the kernel has taken what was in it, which mostly is at once.
  */
+const OUTBOX_BYTES = 128 * 1024;
+let outbox = Buffer.allocUnsafeSlow(OUTBOX_BYTES);
+let outboxLength = 0;
+/** The connection whose chunk is in hand. */
 let answering: Connection | null = null;
-let answersBytes = 0;
-const answers: Buffer[] = [];
 
 const OWNER = Symbol('connection');
 type OwnedSocket = net.Socket & { [OWNER]: Connection };
@@ -137,7 +137,7 @@ export class Connection implements Expiring, Member {
 
   /** What was written and the kernel has not taken, in bytes. */
   get unsentBytes(): number {
-    return this.#socket.writableLength + this.#unwrittenBytes + (answering === this ? answersBytes : 0);
+    return this.#socket.writableLength + this.#unwrittenBytes + (answering === this ? outboxLength : 0);
   }
 
   get paused(): boolean {
@@ -149,19 +149,33 @@ export class Connection implements Expiring, Member {
     return this.#gone;
   }
 
+  /** Room for what is to be written next, in the outbox where it can be. It must be filled and written at once. */
+  allocate(length: number): Buffer {
+    const isFree = answering === this || answering === null;
+    if (!isFree || length > OUTBOX_BYTES) return Buffer.allocUnsafe(length);
+    if (outboxLength + length > OUTBOX_BYTES) this.#emptyOutbox();
+    return outbox.subarray(outboxLength, outboxLength + length);
+  }
+
   /** The Buffer must not be changed until it is out. Writes on a connection that is ended or gone are dropped. */
   write(bytes: Buffer): void {
-    if (answering !== this) {
+    if (bytes.buffer === outbox.buffer) {
+      outboxLength += bytes.length;
+      if (answering !== this) this.#emptyOutbox();
+    } else if (answering !== this) {
       this.#write(bytes);
-      return;
+    } else if (outboxLength + bytes.length <= OUTBOX_BYTES) {
+      outbox.set(bytes, outboxLength);
+      outboxLength += bytes.length;
+    } else {
+      this.#emptyOutbox();
+      this.#write(bytes);
     }
-    answers.push(bytes);
-    answersBytes += bytes.length;
   }
 
   /** Ends our side once all that was written is out. */
   end(): void {
-    if (answering === this) this.#flushAnswers();
+    if (answering === this) this.#sendAnswers();
     this.#ending = true;
     if (this.#unwritten === null && this.#socket.writable) this.#socket.end();
   }
@@ -217,7 +231,7 @@ export class Connection implements Expiring, Member {
     } catch (error) {
       this.#fault(error);
     } finally {
-      if (answering === this) this.#flushAnswers();
+      if (answering === this) this.#sendAnswers();
     }
   }
 
@@ -249,7 +263,7 @@ export class Connection implements Expiring, Member {
 
   #fault(error: unknown): void {
     // What the peer was told of it, a close with 1011 say, goes first.
-    if (answering === this) this.#flushAnswers();
+    if (answering === this) this.#sendAnswers();
     this.#all.onFault(error);
     if (!this.#socket.destroyed) this.handler.onFault?.();
     this.destroy();
@@ -289,22 +303,22 @@ export class Connection implements Expiring, Member {
     this.blockedSince = this.now;
   }
 
-  /** One write for all the answers that one chunk caused: the most telling economy of all on small messages. */
-  #flushAnswers(): void {
+  #sendAnswers(): void {
     answering = null;
-    if (answers.length === 0) return;
-    if (answers.length === 1) {
-      this.#write(answers[0] as Buffer);
-    } else {
-      if (answersBytes <= MAX_JOINED_BYTES) {
-        this.#write(Buffer.concat(answers, answersBytes));
-      } else {
-        this.#socket.cork();
-        for (const bytes of answers) this.#write(bytes);
-        this.#socket.uncork();
-      }
+    this.#emptyOutbox();
+  }
+
+  #emptyOutbox(): void {
+    if (outboxLength === 0) return;
+    const bytes = outbox.subarray(0, outboxLength);
+    outboxLength = 0;
+    if (this.#blocked) {
+      // It waits for who knows how long, and is to hold no more than itself.
+      this.#write(Buffer.from(bytes));
+      return;
     }
-    answers.length = 0;
-    answersBytes = 0;
+    this.#write(bytes);
+    // The kernel has not taken all of it: it must stay as it is until it has.
+    if (this.#blocked) outbox = Buffer.allocUnsafeSlow(OUTBOX_BYTES);
   }
 }

@@ -66,7 +66,7 @@ export class Echo {
       write: (bytes) => this.#sent.push(bytes),
       onMessage: (payload, opcode) => {
         if (opcode === Opcode.TEXT) this.session.sendText(payload.toString());
-        else this.session.sendBinary(payload);
+        else this.session.sendMessage(payload, Opcode.BINARY);
       },
       onClosed() {},
     });

@@ -375,16 +375,52 @@ describe('memory and copies', () => {
     assert.equal(events.length, 1);
     const sizes = allocate.mock.calls.map((call) => call.arguments[0]);
     allocate.mock.restore();
-    assert.deepEqual(sizes, [1024, 1500]);
+    assert.deepEqual(sizes, [1400, 1500]);
   });
 
-  it('keeps no buffer from one message to the next, for most connections are idle most of the time', (t) => {
-    const frames = [
-      { opcode: 2, payload: Buffer.alloc(700), fin: false },
+  /** Two frames of one message: 700 bytes, and what ends it. */
+  const halves = [
+    { opcode: 2, payload: Buffer.alloc(700), fin: false },
+    { opcode: 0, payload: Buffer.alloc(100) },
+  ] as const;
+
+  it('gathers one message after another in one buffer, whichever connection they come on', (t) => {
+    const allocate = t.mock.method(Buffer, 'allocUnsafeSlow');
+    for (let i = 0; i < 10; i++) assert.equal(assemble([stream([...halves, ...halves])]).length, 2);
+    assert.ok(allocate.mock.callCount() <= 1);
+    allocate.mock.restore();
+  });
+
+  it('gathers messages that come at the same time in buffers of their own, and one within the other', () => {
+    const seen: string[] = [];
+    const make = (name: string, onMessage: () => void) => {
+      const sink = {
+        onMessage: (payload: Buffer) => {
+          onMessage();
+          seen.push(`${name} ${payload}`);
+        },
+        onPing() {},
+        onPong() {},
+        onClose() {},
+      };
+      return new FrameParser('server', new MessageAssembler(LIMITS, sink));
+    };
+    const inner = make('inner', () => {});
+    const outer = make('outer', () => inner.push(stream([{ opcode: 0, payload: 'd' }])));
+    inner.push(stream([{ opcode: 2, payload: 'c', fin: false }]));
+    outer.push(stream([{ opcode: 2, payload: 'a', fin: false }]));
+    outer.push(stream([{ opcode: 0, payload: 'b' }]));
+    assert.deepEqual(seen, ['inner cd', 'outer ab']);
+  });
+
+  it('keeps no buffer of a large message', (t) => {
+    const large = [
+      { opcode: 2, payload: Buffer.alloc(200_000), fin: false },
       { opcode: 0, payload: Buffer.alloc(100) },
     ];
+    const limits = { maxMessageBytes: 2 ** 20, maxFragments: 10 };
     const allocate = t.mock.method(Buffer, 'allocUnsafeSlow');
-    assert.equal(assemble([stream([...frames, ...frames])]).length, 2);
+    assert.equal(assemble([stream([...large, ...large])], limits).length, 2);
     assert.equal(allocate.mock.callCount(), 2);
     allocate.mock.restore();
   });

@@ -100,7 +100,7 @@ for (const side of SIDES) {
     it('sends text, binary and pings, one write each', () => {
       const opened = open(side);
       opened.session.sendText('Grüße');
-      opened.session.sendBinary(Buffer.from([0, 0xff]));
+      opened.session.sendMessage(Buffer.from([0, 0xff]), Opcode.BINARY);
       opened.session.sendPing(Buffer.from('p'));
       opened.session.sendPing(Buffer.alloc(125));
       assert.equal(opened.sink.written.length, 4);
@@ -220,7 +220,7 @@ for (const side of SIDES) {
       const opened = open(side);
       sendClose(opened);
       opened.session.sendText('late');
-      opened.session.sendBinary(Buffer.from('late'));
+      opened.session.sendMessage(Buffer.from('late'), Opcode.BINARY);
       opened.session.sendPing(Buffer.from('late'));
       opened.session.sendClose(1000);
       assert.deepEqual(written(opened), [OURS]);
@@ -286,7 +286,7 @@ for (const side of SIDES) {
       );
       session.receiveEof();
       session.sendText('late');
-      session.sendBinary(Buffer.from('late'));
+      session.sendMessage(Buffer.from('late'), Opcode.BINARY);
       session.sendPing(Buffer.from('late'));
       session.sendClose(1000);
       session.fail(1008, 'again');
@@ -393,7 +393,7 @@ describe('Two sessions, back to back', () => {
       };
       for (const side of SIDES) {
         sessions[side].sendText(`from the ${side}`);
-        sessions[side].sendBinary(Buffer.alloc(500, side));
+        sessions[side].sendMessage(Buffer.alloc(500, side), Opcode.BINARY);
         sessions[side].sendPing(Buffer.from(side));
       }
       carry();

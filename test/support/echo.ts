@@ -2,7 +2,6 @@
 import type { Socket } from 'node:net';
 import type { DataOpcode } from '../../src/frame/message.ts';
 import { Session, type SessionSink } from '../../src/frame/session.ts';
-import { Opcode } from '../../src/frame/vocabulary.ts';
 import { HttpError } from '../../src/http/error.ts';
 import { encodeUpgradeResponse, readUpgradeRequest } from '../../src/http/handshake.ts';
 import type { RequestHead } from '../../src/http/message.ts';
@@ -40,10 +39,11 @@ connections.max = await maxConnectionsOfProcess();
 
 class Echo implements ConnectionHandler, SessionSink {
   readonly #connection: Connection;
-  readonly #session = new Session('server', { maxMessageBytes, maxFragments }, this);
+  readonly #session: Session;
 
   constructor(socket: Socket) {
     this.#connection = new Connection(socket, connections, this);
+    this.#session = new Session('server', { maxMessageBytes, maxFragments }, this, this.#connection);
     this.#connection.handler = new Reception(this.#connection, DEFAULT_LIMITS, {
       onRequest: (head, rest) => this.#open(head, rest),
       onRefused: (error) => this.#refuse(error),
@@ -52,8 +52,7 @@ class Echo implements ConnectionHandler, SessionSink {
   }
 
   onMessage(payload: Buffer, opcode: DataOpcode): void {
-    if (opcode === Opcode.TEXT) this.#session.sendText(payload.toString());
-    else this.#session.sendBinary(payload);
+    this.#session.sendMessage(payload, opcode);
   }
 
   write(bytes: Buffer): void {
