@@ -1,6 +1,7 @@
 /** npm run limits: see USAGE. */
 import { describeMachine } from '../machine.ts';
 import { descriptors } from './descriptors.ts';
+import { faults } from './faults.ts';
 import type { Figure, Part, Say } from './figure.ts';
 import { fragments } from './fragments.ts';
 import { heads } from './heads.ts';
@@ -11,12 +12,22 @@ import { roster } from './roster.ts';
 import { silent } from './silent.ts';
 import { timeouts } from './timeouts.ts';
 
-const PARTS: Record<string, Part> = { heads, fragments, relays, roster, descriptors, silent, laggards, timeouts };
+const PARTS: Record<string, Part> = {
+  heads,
+  fragments,
+  relays,
+  roster,
+  descriptors,
+  silent,
+  laggards,
+  timeouts,
+  faults,
+};
 
 const USAGE = `Usage: npm run limits -- [--peers] [<part> ...]
 
 Measures the bounds of the built daemon, a process of its own with its defaults, and prints each beside what it came to.
-Without a part's name it measures all of them, in about five minutes. Ends with 1 where a bound is not met. Linux only.
+Without a part's name it measures all of them, in about seven minutes. Ends with 1 where a bound is not met. Linux only.
 
 Parts: ${Object.keys(PARTS).join(', ')}
 
