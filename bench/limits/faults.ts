@@ -108,12 +108,12 @@ async function resets(say: Say): Promise<Figure[]> {
     const tookMs = performance.now() - began;
     const after = await eventually(async () => {
       const now = await footprint(daemon.pid);
-      if (now.descriptors !== before.descriptors) throw new Error('descriptors are not back');
+      if (now.descriptors > before.descriptors) throw new Error('descriptors are not back');
       return now;
     }).catch(() => footprint(daemon.pid));
     return [
       figure(`${RESETS} resets, at every stage of relays and registry connections, took`, inSeconds(tookMs)),
-      exactly('… descriptors before and after', after.descriptors, before.descriptors),
+      atMost('… descriptors afterwards, and before', after.descriptors, before.descriptors, String),
       exactly('… the daemon lives', String(daemon.process.exitCode === null), 'true'),
       exactly('… faults it logged', daemon.stderr.split('"level":"error"').length - 1, 0),
     ];

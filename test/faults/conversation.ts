@@ -32,6 +32,9 @@ interface Speech {
 
 const NORMAL = closePayload(1000);
 
+/** What is said of a head at first, where half of one is said. */
+const HALF_BYTES = 40;
+
 /** An agent that gives the connections to it one by one. */
 export class WaitingAgent {
   readonly #server: RawAgent;
@@ -116,7 +119,10 @@ export class Conversation {
     try {
       if (leg === 'client' && !this.upgraded) {
         const status = Number((await peer.head()).slice(9, 12));
-        if (status !== 101) told.push(status);
+        if (status !== 101) {
+          told.push(status);
+          await peer.rest();
+        }
       }
       for (;;) told.push(...(await this.#hear(leg, peer)));
     } catch (error) {
@@ -167,8 +173,8 @@ export class Conversation {
 
   sayHalf(leg: Leg): void {
     const speech = this.#speech[leg];
-    (this[leg] as RawPeer).socket.write(speech.unsent.slice(0, 40));
-    speech.unsent = speech.unsent.slice(40);
+    (this[leg] as RawPeer).socket.write(speech.unsent.slice(0, HALF_BYTES));
+    speech.unsent = speech.unsent.slice(HALF_BYTES);
   }
 
   async accept(): Promise<void> {

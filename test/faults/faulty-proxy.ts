@@ -3,6 +3,7 @@
  *
  *   reset      both connections are reset
  *   end        the peer's side has ended: the daemon sees EOF, what it still says is passed on
+ *   mute       the peer says nothing more, its end neither; what it is told still reaches it
  *   blackhole  whatever comes is accepted and swallowed, an end too
  *   stall      nothing is read any more, so that in time the sender is stopped
  *   split      each byte is a write of its own
@@ -11,7 +12,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-export const FAULTS = ['reset', 'end', 'blackhole', 'stall', 'split'] as const;
+export const FAULTS = ['reset', 'end', 'mute', 'blackhole', 'stall', 'split'] as const;
 export type Fault = (typeof FAULTS)[number];
 
 /** Who speaks: the peer or the daemon. */
@@ -52,10 +53,17 @@ export class FaultyProxy {
     return proxy;
   }
 
-  /** Injects a fault into the one connection through it, once it is there. */
-  async inject(fault: Fault): Promise<void> {
+  /**
+   * Injects a fault into the one connection through it, once it is there.
+   *
+   * @param saidBytes what the peer has said, which is still to pass
+   */
+  async inject(fault: Fault, saidBytes = 0): Promise<void> {
     await this.#opened;
-    for (const link of this.#links) link.inject(fault);
+    for (const link of this.#links) {
+      await link.passed(saidBytes);
+      link.inject(fault);
+    }
   }
 
   async stop(): Promise<void> {
@@ -78,6 +86,11 @@ class Link {
     else this.#flows[plan.speaker].after(plan.afterBytes, () => this.inject(plan.fault));
   }
 
+  /** So many bytes of the peer's have passed. */
+  passed(bytes: number): Promise<void> {
+    return this.#flows.peer.passed(bytes);
+  }
+
   inject(fault: Fault): void {
     const { peer, daemon } = this.#flows;
     switch (fault) {
@@ -88,6 +101,9 @@ class Link {
       case 'end':
         peer.swallow();
         this.#daemon.end();
+        break;
+      case 'mute':
+        peer.swallow();
         break;
       case 'blackhole':
         peer.swallow();
@@ -114,8 +130,10 @@ class Flow {
   readonly #from: net.Socket;
   readonly #to: net.Socket;
   #mode: 'pass' | 'split' | 'swallow' = 'pass';
-  /** What passes now is done once this is. */
-  #passed: Promise<void> = Promise.resolve();
+  /** What passes now byte by byte is through once this is. */
+  #through: Promise<void> = Promise.resolve();
+  #heardBytes = 0;
+  readonly #waiting: { bytes: number; resolve: () => void }[] = [];
   #bytesToFault = Number.POSITIVE_INFINITY;
   #fail = () => {};
 
@@ -136,6 +154,10 @@ class Flow {
     this.#fail = fail;
   }
 
+  async passed(bytes: number): Promise<void> {
+    if (this.#heardBytes < bytes) await new Promise<void>((resolve) => this.#waiting.push({ bytes, resolve }));
+  }
+
   swallow(): void {
     this.#mode = 'swallow';
     this.#from.resume();
@@ -150,6 +172,12 @@ class Flow {
   }
 
   #onData(chunk: Buffer): void {
+    this.#heardBytes += chunk.length;
+    this.#passOn(chunk);
+    for (const { bytes, resolve } of this.#waiting) if (bytes <= this.#heardBytes) resolve();
+  }
+
+  #passOn(chunk: Buffer): void {
     if (chunk.length < this.#bytesToFault) {
       this.#bytesToFault -= chunk.length;
       this.#pass(chunk);
@@ -167,7 +195,7 @@ class Flow {
 
   #pass(chunk: Buffer): void {
     if (this.#mode === 'pass') this.#to.write(chunk);
-    else if (this.#mode === 'split') this.#passed = this.#passed.then(() => this.#byteByByte(chunk));
+    else if (this.#mode === 'split') this.#through = this.#through.then(() => this.#byteByByte(chunk));
   }
 
   async #byteByByte(chunk: Buffer): Promise<void> {
@@ -178,7 +206,7 @@ class Flow {
   }
 
   #onEnd(): void {
-    this.#passed = this.#passed.then(() => {
+    this.#through = this.#through.then(() => {
       if (this.#mode !== 'swallow') this.#to.end();
     });
   }

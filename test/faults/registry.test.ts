@@ -1,75 +1,27 @@
-/** An agent's connection to the registry fails in each way at each stage: the dashboards are told, and nothing stays. */
+/**
+ * A registry connection fails in each way at each stage, an agent's or a dashboard's: who watches is told of the agent, and
+ * notices nothing of the dashboard; the one that failed is told why where it still reads; and nothing stays.
+ */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { Client, type Json } from '../support/client.ts';
-import { CLOSE, clientFrame, closePayload, RawPeer, TEXT, upgradeRequest } from '../support/raw-peer.ts';
+import { CLOSE, clientFrame, closePayload, RawPeer, TEXT } from '../support/raw-peer.ts';
 import { type Fault, FaultyProxy } from './faulty-proxy.ts';
+import { AGENT_STAGES, DASHBOARD_STAGES, registerAgent, type Stage, toldOf } from './registration.ts';
 import { describeBuilt, describeEmbedded, type Subject } from './subject.ts';
 
 const LIMITS = {
   headTimeoutMs: 1500,
   frameTimeoutMs: 1500,
   closingTimeoutMs: 500,
-  pingIntervalMs: 500,
+  // Dead after three times as long: later than any frame that took too long.
+  pingIntervalMs: 700,
   lingerTimeoutMs: 500,
 };
 
-interface Stage {
-  name: string;
-  reach: (peer: RawPeer, register: Buffer) => Promise<unknown>;
-  /** It is in the roster. */
-  registered: boolean;
-}
-
-const request = upgradeRequest('/ws');
-
-async function openRegistry(peer: RawPeer): Promise<void> {
-  peer.socket.write(request);
-  await peer.head();
-  assert.equal((await peer.json()).event, 'init');
-}
-
-/** Registered, and nothing else under way. */
-async function registerAgent(peer: RawPeer, register: Buffer): Promise<void> {
-  await openRegistry(peer);
-  peer.socket.write(register);
-  for (let message: Json = {}; message.id !== 'register'; ) message = await peer.json();
-}
-
-const STAGES: Stage[] = [
-  { name: 'before the head', reach: async () => {}, registered: false },
-  { name: 'in the head', reach: async (peer) => peer.socket.write(request.slice(0, 40)), registered: false },
-  { name: 'before it registers', reach: openRegistry, registered: false },
-  {
-    name: 'in its first frame',
-    async reach(peer, register) {
-      await openRegistry(peer);
-      peer.socket.write(register.subarray(0, 20));
-    },
-    registered: false,
-  },
-  { name: 'registered', reach: registerAgent, registered: true },
-  {
-    name: 'in a later frame',
-    async reach(peer, register) {
-      await registerAgent(peer, register);
-      peer.socket.write(clientFrame(TEXT, '{"method":"ping"}').subarray(0, 9));
-    },
-    registered: true,
-  },
-  {
-    name: 'in the closing handshake',
-    async reach(peer, register) {
-      await registerAgent(peer, register);
-      peer.socket.write(clientFrame(CLOSE, closePayload(1000)));
-      assert.equal((await peer.frame()).payload.readUInt16BE(0), 1000);
-    },
-    registered: true,
-  },
-];
-
 let lastId = 0;
 
+/** A peer behind a proxy, and a dashboard beside it. */
 async function converse(t: TestContext, { port }: Subject) {
   const proxy = await FaultyProxy.open(port, 'daemon');
   const dashboard = await Client.open(`ws://127.0.0.1:${port}/ws`);
@@ -79,45 +31,98 @@ async function converse(t: TestContext, { port }: Subject) {
     peer.socket.destroy();
     await proxy.stop();
   });
-  const id = `faulty-${++lastId}`;
-  const params = { id, machine: '127.0.0.1', cwd: '/', port: 20_000 + lastId, status: 'active' };
-  const register = clientFrame(TEXT, JSON.stringify({ id: 'register', method: 'register', params }));
-  return { proxy, dashboard, peer, id, register };
+  const info = { id: `faulty-${++lastId}`, machine: '127.0.0.1', cwd: '/', port: 20_000 + lastId, status: 'active' };
+  const register = clientFrame(TEXT, JSON.stringify({ id: 'register', method: 'register', params: info }));
+  return { proxy, dashboard, peer, info, register };
 }
 
-function testTable(subject: Subject, faults: readonly Fault[]): void {
-  for (const { name, reach, registered } of STAGES) {
+/** What the peer that failed is told, where it is told anything. */
+async function assertTold(peer: RawPeer, stage: Stage, fault: Fault): Promise<void> {
+  // "It ended before its head was complete: nothing, cut", "It ended without one [a close frame]: FIN"
+  if (fault === 'end') assert.deepEqual(await toldOf(peer, stage), ['end']);
+  if (fault === 'mute') assert.deepEqual(await toldOf(peer, stage), stage.silence);
+}
+
+function testAgents(subject: Subject, faults: readonly Fault[]): void {
+  for (const stage of AGENT_STAGES) {
     for (const fault of faults) {
-      test(`${name}, ${fault}`, async (t) => {
-        const { proxy, dashboard, peer, id, register } = await converse(t, subject);
-        await reach(peer, register);
-        await proxy.inject(fault);
+      test(`an agent ${stage.name}, ${fault}`, async (t) => {
+        const { proxy, dashboard, peer, info, register } = await converse(t, subject);
+        await stage.reach(peer, register);
+        await proxy.inject(fault, peer.socket.bytesWritten);
         // "the node that the connection owns is offline at once, and every watcher gets node_offline"
-        if (registered) await dashboard.until((message) => message.event === 'node_offline' && message.id === id);
-        // Who ends its side alone sees the daemon end the other; through a hole nothing is seen.
-        if (fault === 'end') await peer.rest();
+        const { registered } = stage;
+        if (registered) await dashboard.until(({ event, id }) => event === 'node_offline' && id === info.id);
+        await assertTold(peer, stage, fault);
         const { result } = await dashboard.call('list_nodes');
-        const node = result.find((each: Json) => each.id === id);
+        const node = result.find(({ id }: Json) => id === info.id);
         assert.equal(node?.status, registered ? 'offline' : undefined);
       });
     }
   }
 
-  test('split from the first byte: it registers and closes as if nothing were', async (t) => {
-    const { proxy, dashboard, peer, id, register } = await converse(t, subject);
+  test('an agent split from the first byte: it registers and closes as if nothing were', async (t) => {
+    const { proxy, dashboard, peer, info, register } = await converse(t, subject);
     await proxy.inject('split');
     await registerAgent(peer, register);
     peer.socket.write(clientFrame(CLOSE, closePayload(4000)));
     assert.equal((await peer.frame()).payload.readUInt16BE(0), 4000);
-    await dashboard.until((message) => message.event === 'node_joined' && message.node.id === id);
-    await dashboard.until((message) => message.event === 'node_offline' && message.id === id);
+    await dashboard.until(({ event, node }) => event === 'node_joined' && node.id === info.id);
+    await dashboard.until(({ event, id }) => event === 'node_offline' && id === info.id);
     assert.equal((await peer.rest()).length, 0);
     peer.socket.end();
   });
 }
 
+function testDashboards(subject: Subject, faults: readonly Fault[]): void {
+  for (const stage of DASHBOARD_STAGES) {
+    for (const fault of faults) {
+      test(`a dashboard ${stage.name}, ${fault}: the one beside it sees all`, async (t) => {
+        const { proxy, dashboard, peer, info, register } = await converse(t, subject);
+        await stage.reach(peer, register);
+        await proxy.inject(fault, peer.socket.bytesWritten);
+        assert.deepEqual(await seenOfAgent(dashboard, subject, info), ['node_joined', 'node_offline']);
+        await assertTold(peer, stage, fault);
+        // After it is gone too.
+        const later = { ...info, id: `${info.id}-later` };
+        assert.deepEqual(await seenOfAgent(dashboard, subject, later), ['node_joined', 'node_offline']);
+      });
+    }
+  }
+
+  test('a dashboard split from the first byte: it sees all', async (t) => {
+    const { proxy, peer, info } = await converse(t, subject);
+    await proxy.inject('split');
+    const dashboard = await Client.open(`ws://127.0.0.1:${proxy.port}/ws`);
+    t.after(() => dashboard.terminate());
+    assert.deepEqual(await seenOfAgent(dashboard, subject, info), ['node_joined', 'node_offline']);
+    peer.socket.destroy();
+  });
+}
+
+/** An agent comes and goes. @returns the events about it that the dashboard gets, up to an answer to a later request */
+async function seenOfAgent(dashboard: Client, { port }: Subject, info: Json): Promise<string[]> {
+  const agent = await Client.open(`ws://127.0.0.1:${port}/ws`);
+  assert.deepEqual((await agent.call('register', info)).result, { status: 'registered' });
+  await agent.close();
+  const seen: string[] = [];
+  dashboard.send({ id: 'then', method: 'ping' });
+  let answered = false;
+  await dashboard.until(({ event, id, node }) => {
+    if ((event !== undefined && id === info.id) || node?.id === info.id) seen.push(event);
+    answered ||= event === undefined && id === 'then';
+    return answered && seen.includes('node_offline');
+  });
+  return seen;
+}
+
 describeEmbedded('the registry in this process', LIMITS, (subject) => {
-  testTable(subject, ['reset', 'end', 'blackhole', 'stall']);
+  const faults: Fault[] = ['reset', 'end', 'mute', 'blackhole', 'stall'];
+  describe('its agents', () => testAgents(subject, faults));
+  describe('its dashboards', () => testDashboards(subject, faults));
 });
 
-describeBuilt('the registry of the daemon', (subject) => testTable(subject, ['reset', 'end']));
+describeBuilt('the registry of the daemon', (subject) => {
+  describe('its agents', () => testAgents(subject, ['reset', 'end']));
+  describe('its dashboards', () => testDashboards(subject, ['reset', 'end']));
+});

@@ -21,21 +21,30 @@ interface Outcome {
   reset: Told;
   /** After an EOF: to the other leg, and to the one that ended its side and still reads. */
   end: { other: Told; own: Told };
-  /** After a blackhole or a stall, within the limits: to the other leg. */
-  silence: Told;
+  /** Once it says nothing more, within the limits: to the other leg, and to the one that is silent and still reads. */
+  silence: { other: Told; own: Told };
 }
 
 const END: Told = ['end'];
 const REFUSED: Told = ['error', 1000, 'end'];
 const LOST: Told = [1014, 'end'];
 
-const same = (told: Told, own: Told = END): Outcome => ({ reset: told, end: { other: told, own }, silence: told });
+/**
+ * @param other is told the same whatever the fault
+ * @param ownEnd what the leg that ended its side is told
+ * @param ownSilence what the leg that says nothing more is told
+ */
+const same = (other: Told, ownEnd: Told = END, ownSilence: Told = END): Outcome => ({
+  reset: other,
+  end: { other, own: ownEnd },
+  silence: { other, own: ownSilence },
+});
 
 /** The tables of ARCHITECTURE.md, "Every way a connection ends", row by row. */
 const TABLE: [stage: Stage, leg: Leg, outcome: Outcome][] = [
   // There is no agent yet to be told anything.
   ['before the head', 'client', same([])],
-  ['in the head', 'client', same([])],
+  ['in the head', 'client', same([], END, [408, 'end'])],
   ['between the handshakes', 'client', same(END)],
   ['in the agent’s answer', 'client', same(END)],
   ['at the dial', 'agent', same(REFUSED)],
@@ -44,17 +53,17 @@ const TABLE: [stage: Stage, leg: Leg, outcome: Outcome][] = [
   // "The client ended or reset without a close frame: what the agent still sends; then 1014, FIN | FIN"
   ['open', 'client', same(END, LOST)],
   ['in the client’s frame', 'client', same(END, LOST)],
-  ['in the agent’s frame', 'client', same(END, ['second', ...LOST])],
+  ['in the agent’s frame', 'client', same(END, ['second', ...LOST], ['second', 'end'])],
   // "The agent ended or reset without a close frame: 1014, FIN; inside a frame FIN only | what the client still sends"
   ['open', 'agent', same(LOST, LOST)],
-  ['in the client’s frame', 'agent', same(LOST, ['second', ...LOST])],
+  ['in the client’s frame', 'agent', same(LOST, ['second', ...LOST], ['second', 'end'])],
   ['in the agent’s frame', 'agent', same(END, END)],
   // "The client sent a close frame: the agent's answer, then its FIN | the very frame"
-  ['closing, the client first', 'client', same(END, [1000, 'end'])],
+  ['closing, the client first', 'client', same(END, [1000, 'end'], [1000, 'end'])],
   // "… and the agent never answers: 1014, FIN | cut after closingTimeoutMs"
   ['closing, the client first', 'agent', same(LOST)],
   // "The agent sent a close frame: the very frame, then its FIN | the client's answer"
-  ['closing, the agent first', 'agent', same(END, [1000, 'end'])],
+  ['closing, the agent first', 'agent', same(END, [1000, 'end'], [1000, 'end'])],
   // "… and the client never answers: cut after closingTimeoutMs | FIN"
   ['closing, the agent first', 'client', same(END)],
 ];
@@ -87,14 +96,14 @@ let lastId = 0;
 
 async function fail(t: TestContext, subject: Subject, stage: Stage, leg: Leg, fault: Fault): Promise<Conversation> {
   const { conversation, proxies } = await converse(t, subject, `faulty-${++lastId}`);
-  if (stage === 'at the dial') proxies.agent.plan = { fault, speaker: 'daemon', afterBytes: 0 };
-  // At the dial no byte of the agent's may come: what is reached is the stage before it.
   if (stage === 'at the dial') {
+    // No byte of the agent's may come: what is reached is the stage before it.
+    proxies.agent.plan = { fault, speaker: 'daemon', afterBytes: 0 };
     await conversation.reach('in the head');
     conversation.say('client');
   } else {
     await conversation.reach(stage);
-    await proxies[leg].inject(fault);
+    await proxies[leg].inject(fault, conversation[leg]?.socket.bytesWritten);
   }
   return conversation;
 }
@@ -105,15 +114,16 @@ function testTable(subject: Subject, faults: readonly Fault[]): void {
       test(`${stage}, ${leg}, ${fault}`, async (t) => {
         const conversation = await fail(t, subject, stage, leg, fault);
         const other = otherThan(leg);
-        if (fault === 'end') {
+        if (fault === 'end' || fault === 'mute') {
+          const expected = fault === 'end' ? outcome.end : outcome.silence;
           // Once it is open each waits for the other. Before, an agent that answered now could still be in time.
           const telling = conversation.told(leg);
-          if (!conversation.upgraded && leg === 'client') await telling;
+          if (fault === 'end' && !conversation.upgraded && leg === 'client') await telling;
           const [told, toldOwn] = await Promise.all([conversation.told(other), telling]);
-          assert.deepEqual(told, outcome.end.other, `told to the ${other}`);
-          if (conversation[leg] !== null) assert.deepEqual(toldOwn, outcome.end.own, `told to the ${leg}`);
+          assert.deepEqual(told, expected.other, `told to the ${other}`);
+          if (conversation[leg] !== null) assert.deepEqual(toldOwn, expected.own, `told to the ${leg}`);
         } else {
-          const told = fault === 'reset' ? outcome.reset : outcome.silence;
+          const told = fault === 'reset' ? outcome.reset : outcome.silence.other;
           assert.deepEqual(await conversation.told(other), told, `told to the ${other}`);
         }
         if (!outcome.reset.includes('error')) return;
@@ -146,7 +156,7 @@ const CLOSED_BY_CLIENT = { client: [1000, 'end'], agent: ['end'] };
 const CLOSED_BY_AGENT = { client: ['end'], agent: [1000, 'end'] };
 
 describeEmbedded('a relay in this process', LIMITS, (subject) => {
-  describe('tells the other leg', () => testTable(subject, ['reset', 'end', 'blackhole', 'stall']));
+  describe('tells the other leg', () => testTable(subject, ['reset', 'end', 'mute', 'blackhole', 'stall']));
   describe('in pieces', () => testSplit(subject));
 });
 

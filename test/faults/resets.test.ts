@@ -25,7 +25,11 @@ test('10,000 resets: no death, no fault, no descriptor left, and it answers all 
   const before = await footprint(daemon.pid);
   const run = async (count: number) => {
     await resets.run(count, (done) => progress.show(done));
-    await eventually(async () => assert.equal((await footprint(daemon.pid)).descriptors, before.descriptors));
+    await eventually(async () => {
+      const { descriptors } = await footprint(daemon.pid);
+      // It may have been reading a file when it was looked at first.
+      assert.ok(descriptors <= before.descriptors, `${descriptors} descriptors, ${before.descriptors} before`);
+    });
   };
   let slowestMs = 0;
   const asking = setInterval(async () => {

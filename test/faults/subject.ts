@@ -61,7 +61,11 @@ export function describeBuilt(name: string, declare: (subject: Subject) => void)
     describe('while it runs', TOGETHER, () => declare(subject));
 
     test('afterwards it lives, holds no descriptor and has had no fault', async () => {
-      await eventually(async () => assert.equal((await footprint(daemon.pid)).descriptors, descriptors));
+      await eventually(async () => {
+        const now = (await footprint(daemon.pid)).descriptors;
+        // It may have been reading a file when it was looked at first.
+        assert.ok(now <= descriptors, `${now} descriptors, ${descriptors} before`);
+      });
       assert.equal(daemon.process.exitCode, null);
       assert.doesNotMatch(daemon.stderr, /"level":"error"|Warning/);
       assert.equal(await daemon.stop('SIGTERM'), 0);
