@@ -11,7 +11,7 @@ import { toJson } from './report/json.ts';
 import type { Circumstances, ScenarioResult } from './report/results.ts';
 import { preamble, table } from './report/table.ts';
 import { measurementsOf, type Pace, runScenario } from './run.ts';
-import type { Scenario } from './scenario.ts';
+import type { Scenario, Workload } from './scenario.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 
 const FULL: Pace = { rounds: 5, warmUpMs: 1000, windowMs: 2000 };
@@ -87,14 +87,19 @@ function isNamed({ name }: Scenario, asked: string): boolean {
 
 /** The scenarios asked for, with the workloads asked for. */
 function chosenOf({ names, quick, only }: Flags): Scenario[] {
+  const choose = (workloads: readonly Workload[]) => {
+    if (only !== undefined) return workloads.filter(({ name }) => name.includes(only));
+    return quick ? workloads.flatMap(quickened) : workloads;
+  };
   return SCENARIOS.filter((scenario) => names.length === 0 || names.some((name) => isNamed(scenario, name)))
-    .map((scenario) => ({
-      ...scenario,
-      workloads: scenario.workloads.filter((workload) =>
-        only === undefined ? !quick || workload.quick === true : workload.name.includes(only),
-      ),
-    }))
+    .map((scenario) => ({ ...scenario, workloads: choose(scenario.workloads) }))
     .filter(({ workloads }) => workloads.length > 0);
+}
+
+function quickened(workload: Workload): Workload[] {
+  const { quick = false, subjects } = workload;
+  if (typeof quick === 'boolean') return quick ? [workload] : [];
+  return [{ ...workload, subjects: subjects.filter(({ name }) => quick.includes(name)) }];
 }
 
 async function versionsOf(scenarios: readonly Scenario[]): Promise<Map<string, string | null>> {

@@ -49,8 +49,8 @@ export interface Workload<S extends Subject = Subject> {
   /** The one that the targets are for first. */
   readonly subjects: readonly S[];
   readonly targets: readonly Target[];
-  /** Part of a quick run, which has a minute for all of a scenario's name. */
-  readonly quick?: boolean;
+  /** Part of a quick run, which has a minute for all of a scenario's name; with these subjects alone, where some are named. */
+  readonly quick?: boolean | readonly string[];
   measure(subject: S, window: Window): Promise<Measurement>;
 }
 

@@ -2,6 +2,7 @@
 import type { FrameHeader } from '../../src/frame/header.ts';
 import type { FrameSink } from '../../src/frame/parser.ts';
 import type { Cycle } from './pattern.ts';
+import { readDigits, STAMP_BYTES } from './stamp.ts';
 
 /** The subject answered, and what it said is not right. */
 export class WrongAnswer extends Error {
@@ -10,11 +11,15 @@ export class WrongAnswer extends Error {
 
 export class CycleChecker implements FrameSink {
   readonly #cycle: Cycle;
-  readonly #onMessage: (payloadBytes: number) => void;
+  readonly #onMessage: (payloadBytes: number, stampUs: number) => void;
+  readonly #stampBytes: number;
   #message = 0;
   #offset = 0;
+  #stampUs = 0;
 
-  constructor(cycle: Cycle, onMessage: (payloadBytes: number) => void) {
+  /** @param onMessage is told when the message was written, where the cycle is stamped; 0 where it is not */
+  constructor(cycle: Cycle, onMessage: (payloadBytes: number, stampUs: number) => void) {
+    this.#stampBytes = cycle.stamped ? STAMP_BYTES : 0;
     this.#cycle = cycle;
     this.#onMessage = onMessage;
   }
@@ -29,18 +34,22 @@ export class CycleChecker implements FrameSink {
       );
     }
     this.#offset = 0;
+    this.#stampUs = 0;
   }
 
   onPayload(chunk: Buffer, start: number, end: number, last: boolean): void {
     const expected = this.#expected;
     const offset = this.#offset;
     this.#offset += end - start;
-    if (expected.compare(chunk, start, end, offset, this.#offset) !== 0) {
+    const inStamp = Math.min(Math.max(0, this.#stampBytes - offset), end - start);
+    if (inStamp > 0) this.#stampUs = readDigits(this.#stampUs, chunk, start, start + inStamp);
+    const isWrong = expected.compare(chunk, start + inStamp, end, offset + inStamp, this.#offset) !== 0;
+    if (isWrong || Number.isNaN(this.#stampUs)) {
       throw new WrongAnswer(`message ${this.#message}: not the content that was sent`);
     }
     if (!last) return;
     this.#message = (this.#message + 1) % this.#cycle.payloads.length;
-    this.#onMessage(expected.length);
+    this.#onMessage(expected.length, this.#stampUs);
   }
 
   get #expected(): Buffer {

@@ -1,17 +1,19 @@
 /**
  * What the process of a load can be told. It holds either clients (`connect`) or agents (`serve`), and each of them
- * writes one pattern and expects another; then it is told what to do with them, and what to count. It may also hold
- * agents' connections to a registry (`register`) and dashboards (`watch`).
+ * writes one pattern and expects another; then it is told what to do with them, and what to count. What is told of
+ * registries is in registry-commands.ts.
  */
 import type net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { NodeStatus } from '../../src/protocol/registry.ts';
 import { inLanes } from '../../test/support/measure.ts';
-import { CycleChecker, WrongAnswer } from './checker.ts';
+import { CycleChecker } from './checker.ts';
 import { Endpoint } from './endpoint.ts';
 import { type Cycle, cycleOf, encodeWrites, type WritePattern } from './pattern.ts';
-import { type AgentNode, Dashboard, LANES, Uplink } from './registry.ts';
-import { type Counted, type Counting, countWindow, Tally } from './window.ts';
+import { LANES } from './registry.ts';
+import { registryCommands } from './registry-commands.ts';
+import { clockUs, stamped } from './stamp.ts';
+import { fail, failed, tally } from './state.ts';
+import { type Counted, type Counting, countWindow } from './window.ts';
 
 interface Patterns {
   /** What is written. */
@@ -37,26 +39,15 @@ export interface ServeOptions extends Patterns {
 const PATIENCE_MS = 10_000;
 const TICK_MS = 1;
 
-const tally = new Tally();
 const endpoints = new Set<Actor>();
 const servers: net.Server[] = [];
-const uplinks: Uplink[] = [];
-const dashboards: Dashboard[] = [];
 let cycle: Cycle;
 let expected: Cycle;
 let writes: readonly Buffer[] = [];
 
-let fail: (error: Error) => void;
-/** Rejects where an answer was wrong or a connection was lost. */
-const failed = new Promise<never>((_, reject) => {
-  fail = reject;
-});
-// It is looked at by whichever command runs next.
-failed.catch(() => {});
-
 /** An end that writes the pattern's writes in turn. */
 class Actor {
-  readonly sink = new CycleChecker(expected, (payloadBytes) => this.#onMessage(payloadBytes));
+  readonly sink = new CycleChecker(expected, (payloadBytes, stampUs) => this.#onMessage(payloadBytes, stampUs));
   readonly #endpoint: Endpoint;
   #nextWrite = 0;
   #due = 0;
@@ -75,10 +66,6 @@ class Actor {
     return this.#due;
   }
 
-  get endpoint(): Endpoint {
-    return this.#endpoint;
-  }
-
   onFault(error: Error): void {
     endpoints.delete(this);
     fail(error);
@@ -92,14 +79,17 @@ class Actor {
     this.write();
   }
 
-  write(): boolean {
-    const bytes = writes[this.#nextWrite] as Buffer;
-    this.#nextWrite = (this.#nextWrite + 1) % writes.length;
-    return this.#endpoint.write(bytes);
+  write(onTaken?: () => void): void {
+    const index = this.#nextWrite;
+    const bytes = writes[index] as Buffer;
+    this.#nextWrite = (index + 1) % writes.length;
+    const offset = cycle.stamped ? bytes.length - (cycle.payloads[index] as Buffer).length : null;
+    this.#endpoint.write(offset === null ? bytes : stamped(bytes, offset), onTaken);
   }
 
-  #onMessage(payloadBytes: number): void {
+  #onMessage(payloadBytes: number, stampUs: number): void {
     tally.onMessage(payloadBytes);
+    if (stampUs > 0) tally.onLatency((clockUs() - stampUs) / 1000);
     if (--this.#due > 0) return;
     this.#due = expected.messagesPerWrite;
     if (this.#wroteAt > 0) tally.onLatency(performance.now() - this.#wroteAt);
@@ -114,6 +104,8 @@ function prepare(side: 'client' | 'server', { pattern, expect = pattern }: Patte
 }
 
 export const commands = {
+  ...registryCommands,
+
   /** Opens clients; all are open when it is done. */
   async connect(options: ConnectOptions): Promise<void> {
     prepare('client', options);
@@ -135,6 +127,22 @@ export const commands = {
       servers.push(await Endpoint.serve((endpoint) => new Actor(endpoint, onAll)));
     }
     return servers.map((server) => (server.address() as net.AddressInfo).port);
+  },
+
+  /** Waits until so many have come to the agents: a relay may take a client before it has an agent. */
+  async accepted({ connections }: { connections: number }): Promise<void> {
+    const endsAt = performance.now() + PATIENCE_MS;
+    while (endpoints.size < connections) {
+      if (performance.now() > endsAt) throw new Error(`${endpoints.size} of ${connections} came to the agents`);
+      await Promise.race([failed, delay(10)]);
+    }
+  },
+
+  /** Each end writes once and waits for all of the answer, so many ends at a time; then all are idle. Not counted. */
+  async exchange(): Promise<void> {
+    const actors = [...endpoints];
+    const exchange = (i: number) => new Promise<void>((resolve) => actors[i]?.ask(resolve));
+    await Promise.race([failed, inLanes(actors.length, LANES, exchange)]);
   },
 
   /** Each end writes, and writes again once all of the answer has come. Counts messages that came back. */
@@ -159,49 +167,12 @@ export const commands = {
   },
 
   /**
-   * Each end writes on and on: as fast as it is taken, or so many writes a second, spread evenly over the ends. It goes on
-   * until the process ends.
+   * Each end writes on and on: as fast as it is taken, or so many writes a second, spread evenly over the ends. Nothing but
+   * what is in the pattern shares a write. It goes on until the process ends.
    */
   async pour({ writesPerSecond }: { writesPerSecond?: number }): Promise<void> {
-    if (writesPerSecond === undefined) {
-      for (const actor of endpoints) pourInto(actor);
-    } else {
-      paced([...endpoints], writesPerSecond);
-    }
-  },
-
-  /** Registers agents, each over an uplink of its own that stays open. Not counted. */
-  async register({ port, nodes }: { port: number; nodes: readonly AgentNode[] }): Promise<void> {
-    const register = async (i: number) => {
-      uplinks.push(await Uplink.register(port, nodes[i] as AgentNode, fail));
-    };
-    await Promise.race([failed, inLanes(nodes.length, LANES, register)]);
-  },
-
-  /** Opens dashboards, and waits until each has its roster. From then on `count` counts the pushes they get. */
-  async watch({ port, connections }: { port: number; connections: number }): Promise<void> {
-    const open = async (i: number) => {
-      // One of them reads what all of them are given.
-      dashboards.push(await Dashboard.open(port, i === 0, tally, fail));
-    };
-    await Promise.race([failed, inLanes(connections, LANES, open)]);
-  },
-
-  /** Waits until all dashboards have got as much, and the one that reads has as many active nodes. */
-  async settle({ activeNodes }: { activeNodes: number }): Promise<void> {
-    const endsAt = performance.now() + PATIENCE_MS;
-    for (;;) {
-      const roster = dashboards.find(({ roster }) => roster !== null)?.roster;
-      const active = [...(roster?.values() ?? [])].filter(({ status }) => status === NodeStatus.ACTIVE).length;
-      const got = new Set(dashboards.map(({ events }) => events));
-      if (active === activeNodes && got.size === 1) return;
-      if (performance.now() > endsAt) {
-        throw new WrongAnswer(
-          `${active} active nodes, not ${activeNodes}; dashboards got ${[...got].join(' or ')} events`,
-        );
-      }
-      await Promise.race([failed, delay(10)]);
-    }
+    if (writesPerSecond === undefined) pourInto(endpoints);
+    else paced([...endpoints], writesPerSecond);
   },
 
   /** Counts what arrives, whoever causes it. */
@@ -212,12 +183,19 @@ export const commands = {
 
 export type Commands = typeof commands;
 
-function pourInto(actor: Actor): void {
-  const more = () => {
-    while (actor.write());
+/** In turns: whose last write the kernel has taken makes one more. (A stream puts together what is written before that.) */
+function pourInto(actors: Iterable<Actor>): void {
+  let ready = [...actors];
+  const turn = () => {
+    const writing = ready;
+    ready = [];
+    for (const actor of writing) {
+      actor.write(() => {
+        if (ready.push(actor) === 1) setImmediate(turn);
+      });
+    }
   };
-  actor.endpoint.socket.on('drain', more);
-  more();
+  turn();
 }
 
 /** One of them after the other, so that all writes of one end are as far apart as can be. */

@@ -116,9 +116,9 @@ export class Endpoint implements FrameSink {
     return server;
   }
 
-  /** Bytes of whole frames, as `encodeWrites` makes them. @returns false where the kernel did not take them all */
-  write(bytes: Buffer): boolean {
-    return this.socket.write(bytes);
+  /** Bytes of whole frames, as `encodeWrites` makes them. @param onTaken called once the kernel has taken them all */
+  write(bytes: Buffer, onTaken?: () => void): void {
+    this.socket.write(bytes, onTaken);
   }
 
   /** Ends the connection without a word. */

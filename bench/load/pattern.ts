@@ -10,6 +10,8 @@ export interface WritePattern {
   messagesPerWrite: number;
   /** Binary, unless said otherwise. */
   text?: boolean;
+  /** Each message says when it was written (stamp.ts). For agents, whose frames are not masked, one message a write. */
+  stamped?: boolean;
 }
 
 /** The messages of a pattern, in turn and over again. Both ends make the same one of the same pattern. */
@@ -17,12 +19,13 @@ export interface Cycle {
   readonly opcode: DataOpcode;
   readonly payloads: readonly Buffer[];
   readonly messagesPerWrite: number;
+  readonly stamped: boolean;
 }
 
 /** At least so many messages differ from each other, so that one lost or said twice is seen. */
 const MIN_CYCLE = 4;
 
-export function cycleOf({ payloadBytes, messagesPerWrite, text = false }: WritePattern): Cycle {
+export function cycleOf({ payloadBytes, messagesPerWrite, text = false, stamped = false }: WritePattern): Cycle {
   const messages = leastCommonMultiple(payloadBytes.length, messagesPerWrite);
   const length = messages * Math.ceil(MIN_CYCLE / messages);
   const random = printable(Math.max(...payloadBytes) + length);
@@ -30,7 +33,7 @@ export function cycleOf({ payloadBytes, messagesPerWrite, text = false }: WriteP
   const payloads = Array.from({ length }, (_, i) => {
     return random.subarray(i, i + (payloadBytes[i % payloadBytes.length] as number));
   });
-  return { opcode: text ? Opcode.TEXT : Opcode.BINARY, payloads, messagesPerWrite };
+  return { opcode: text ? Opcode.TEXT : Opcode.BINARY, payloads, messagesPerWrite, stamped };
 }
 
 /** The writes of a cycle, in turn and over again, as `side` sends them. */
