@@ -4,6 +4,9 @@ import type { FrameSink } from '../../src/frame/parser.ts';
 import type { Cycle } from './pattern.ts';
 import { readDigits, STAMP_BYTES } from './stamp.ts';
 
+/** So much of a message is looked at by who only tells kinds apart. */
+const BEGINNING_BYTES = 64;
+
 /** The subject answered, and what it said is not right. */
 export class WrongAnswer extends Error {
   override readonly name = 'WrongAnswer';
@@ -87,13 +90,19 @@ export class TextReader implements FrameSink {
   }
 }
 
-/** Counts messages without looking into them. */
-export class MessageCounter implements FrameSink {
-  readonly #onMessage: (payloadBytes: number) => void;
+/**
+ * Hands on how each message begins, and how long it was: enough to tell one kind from another at little cost. The
+ * beginning is all of a short message, and good during the call only.
+ */
+export class BeginningReader implements FrameSink {
+  readonly #onMessage: (beginning: Buffer, payloadBytes: number) => void;
+  /** Where the beginning of a message comes in pieces. */
+  #beginning: Buffer | null = null;
+  #beginningBytes = 0;
   #payloadBytes = 0;
   #fin = false;
 
-  constructor(onMessage: (payloadBytes: number) => void) {
+  constructor(onMessage: (beginning: Buffer, payloadBytes: number) => void) {
     this.#onMessage = onMessage;
   }
 
@@ -102,10 +111,22 @@ export class MessageCounter implements FrameSink {
     this.#payloadBytes += payloadLength;
   }
 
-  onPayload(_chunk: Buffer, _start: number, _end: number, last: boolean): void {
-    if (!last || !this.#fin) return;
+  onPayload(chunk: Buffer, start: number, end: number, last: boolean): void {
+    const ends = last && this.#fin;
+    if (ends && this.#beginning === null) {
+      this.#hand(chunk.subarray(start, Math.min(end, start + BEGINNING_BYTES)));
+      return;
+    }
+    this.#beginning ??= Buffer.allocUnsafe(BEGINNING_BYTES);
+    this.#beginningBytes += chunk.copy(this.#beginning, this.#beginningBytes, start, end);
+    if (ends) this.#hand(this.#beginning.subarray(0, this.#beginningBytes));
+  }
+
+  #hand(beginning: Buffer): void {
     const payloadBytes = this.#payloadBytes;
+    this.#beginning = null;
+    this.#beginningBytes = 0;
     this.#payloadBytes = 0;
-    this.#onMessage(payloadBytes);
+    this.#onMessage(beginning, payloadBytes);
   }
 }

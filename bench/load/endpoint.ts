@@ -19,6 +19,7 @@ import { parseRequestHead, parseResponseHead } from '../../src/http/message.ts';
 const HOST = '127.0.0.1';
 const MAX_HEAD_BYTES = 16 * 1024;
 const MAX_HEAD_FIELDS = 100;
+const EMPTY_LINE = '\r\n';
 
 /** All clients of the process read into it: what a chunk holds is looked at during the call only. */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
@@ -49,8 +50,13 @@ export class Endpoint implements FrameSink {
     this.#receiver = receive(this);
   }
 
-  /** Opens a connection. @throws where the answer is not a right 101 */
-  static open(port: number, path: string, receive: Receive): Promise<Endpoint> {
+  /**
+   * Opens a connection.
+   *
+   * @param fromBrowser it says where its page came from, as browsers do
+   * @throws where the answer is not a right 101
+   */
+  static open(port: number, path: string, receive: Receive, fromBrowser = false): Promise<Endpoint> {
     return new Promise((resolve, reject) => {
       const offer = { key: createKey(), subprotocols: [], extensions: null };
       const head = new HeadAccumulator(MAX_HEAD_BYTES);
@@ -81,7 +87,8 @@ export class Endpoint implements FrameSink {
         },
       };
       const socket: net.Socket = net.connect({ host: HOST, port, noDelay: true, onread });
-      socket.write(encodeUpgradeRequest(HOST, port, offer, null, path));
+      const request = encodeUpgradeRequest(HOST, port, offer, null, path);
+      socket.write(fromBrowser ? withOrigin(request, `http://${HOST}:${port}`) : request);
       whenGone(socket, (error) => {
         reject(error);
         if (endpoint !== null) endpoint.#fault(error);
@@ -167,4 +174,8 @@ function whenGone(socket: net.Socket, onGone: (error: Error) => void): void {
     reason = error;
   });
   socket.on('close', () => onGone(reason));
+}
+
+function withOrigin(request: Buffer, origin: string): Buffer {
+  return Buffer.concat([request.subarray(0, -EMPTY_LINE.length), Buffer.from(`Origin: ${origin}\r\n${EMPTY_LINE}`)]);
 }

@@ -1,11 +1,11 @@
 /** The two kinds that come to a registry: agents' uplinks, and dashboards. */
 import { encodeText } from '../../src/frame/encode.ts';
-import { type Node, NodeStatus, type Push, REGISTRY_PATH } from '../../src/protocol/registry.ts';
-import { MessageCounter, TextReader, WrongAnswer } from './checker.ts';
+import { type Node, NodeStatus, type Push, REGISTRY_PATH, type Request } from '../../src/protocol/registry.ts';
+import { BeginningReader, TextReader, WrongAnswer } from './checker.ts';
 import { Endpoint } from './endpoint.ts';
 import type { Tally } from './window.ts';
 
-/** How many connections are opened at a time. */
+/** How many connections are opened at a time, unless said otherwise. */
 export const LANES = 64;
 
 /** An agent to be, which is found on this machine. */
@@ -16,31 +16,51 @@ export interface AgentNode {
 
 type OnFault = (error: Error) => void;
 
-/** An agent's connection to the registry. */
-export class Uplink {
-  readonly endpoint: Endpoint;
+const REQUEST_ID = 1;
+const ANSWER_BEGINNING = Buffer.from('{"id"');
+const INIT_BEGINNING = Buffer.from('{"event":"init"');
 
-  private constructor(endpoint: Endpoint) {
-    this.endpoint = endpoint;
+/** An agent's connection to the registry. It looks for the answers, and lets pushes pass. */
+export class Uplink {
+  readonly #endpoint: Endpoint;
+  readonly #id: string;
+  #answer: (answer: string) => void = () => {};
+
+  private constructor(endpoint: Endpoint, id: string) {
+    this.#endpoint = endpoint;
+    this.#id = id;
   }
 
   /** @returns once the registry has said that the agent is registered */
   static async register(port: number, { id, port: agentPort }: AgentNode, onFault: OnFault): Promise<Uplink> {
-    let registered = () => {};
-    const done = new Promise<void>((resolve) => {
-      registered = resolve;
+    const sink = new BeginningReader((beginning) => {
+      if (beginsWith(beginning, ANSWER_BEGINNING)) uplink.#answer(beginning.toString());
     });
-    const sink = new TextReader((text) => {
-      const { id: requestId, result, error } = JSON.parse(text);
-      if (requestId !== 1) return;
-      if (result?.status === 'registered') registered();
-      else onFault(new WrongAnswer(`not registered: ${error}`));
-    });
-    const endpoint = await Endpoint.open(port, REGISTRY_PATH, () => ({ sink, onFault }));
+    const uplink = new Uplink(await Endpoint.open(port, REGISTRY_PATH, () => ({ sink, onFault })), id);
     const params = { id, machine: '127.0.0.1', cwd: '/home/user/project', port: agentPort, status: NodeStatus.ACTIVE };
-    endpoint.write(encodeText('client', JSON.stringify({ id: 1, method: 'register', params })));
-    await done;
-    return new Uplink(endpoint);
+    await uplink.#ask({ method: 'register', params }, 'registered');
+    return uplink;
+  }
+
+  /** Heads, frames and payloads that came from the registry. */
+  get bytesReceived(): number {
+    return this.#endpoint.socket.bytesRead;
+  }
+
+  /** Deregisters and ends the connection. */
+  async leave(): Promise<void> {
+    await this.#ask({ method: 'deregister', params: { id: this.#id } }, 'deregistered');
+    this.#endpoint.leave();
+  }
+
+  /** @throws {WrongAnswer} where the answer is not that status */
+  async #ask(request: Request, status: string): Promise<void> {
+    const answer = await new Promise<string>((resolve) => {
+      this.#answer = resolve;
+      this.#endpoint.write(encodeText('client', JSON.stringify({ id: REQUEST_ID, ...request })));
+    });
+    const expected = `{"id":${REQUEST_ID},"result":{"status":"${status}"}}`;
+    if (answer !== expected) throw new WrongAnswer(`${expected} expected, ${answer} came`);
   }
 }
 
@@ -50,39 +70,53 @@ export class Dashboard {
   readonly roster: Map<string, Node> | null;
   /** Pushes since the first roster. */
   events = 0;
+  /** Rosters. Each beyond the first stands for events that it was not told. */
+  inits = 0;
+  readonly #onEvent: (payloadBytes: number) => void;
+  #endpoint: Endpoint | null = null;
+  #opened = () => {};
 
-  private constructor(reads: boolean) {
+  private constructor(reads: boolean, onEvent: (payloadBytes: number) => void) {
     this.roster = reads ? new Map() : null;
+    this.#onEvent = onEvent;
   }
 
   /** @returns once it has its roster */
   static async open(port: number, reads: boolean, tally: Tally, onFault: OnFault): Promise<Dashboard> {
-    const dashboard = new Dashboard(reads);
-    let isOpen = false;
-    let opened = () => {};
+    const dashboard = new Dashboard(reads, tally.onMessage);
     const done = new Promise<void>((resolve) => {
-      opened = resolve;
+      dashboard.#opened = resolve;
     });
-    const onPush = (payloadBytes: number) => {
-      if (isOpen) {
-        dashboard.events++;
-        tally.onMessage(payloadBytes);
-      }
-      isOpen = true;
-      opened();
-    };
     const sink = reads
-      ? new TextReader((text) => {
-          dashboard.#apply(JSON.parse(text));
-          onPush(text.length);
-        })
-      : new MessageCounter(onPush);
-    await Endpoint.open(port, REGISTRY_PATH, () => ({ sink, onFault }));
+      ? new TextReader((text) => dashboard.#apply(JSON.parse(text), text.length))
+      : new BeginningReader((beginning, payloadBytes) => {
+          dashboard.#onPush(beginsWith(beginning, INIT_BEGINNING), payloadBytes);
+        });
+    dashboard.#endpoint = await Endpoint.open(port, REGISTRY_PATH, () => ({ sink, onFault }), true);
     await done;
     return dashboard;
   }
 
-  #apply(push: Push): void {
+  /** Heads, frames and payloads that came from the registry. */
+  get bytesReceived(): number {
+    return this.#endpoint?.socket.bytesRead ?? 0;
+  }
+
+  leave(): void {
+    this.#endpoint?.leave();
+  }
+
+  #onPush(isInit: boolean, payloadBytes: number): void {
+    if (isInit) {
+      this.inits++;
+      this.#opened();
+    } else {
+      this.events++;
+      this.#onEvent(payloadBytes);
+    }
+  }
+
+  #apply(push: Push, payloadBytes: number): void {
     const roster = this.roster as Map<string, Node>;
     switch (push.event) {
       case 'init':
@@ -100,5 +134,10 @@ export class Dashboard {
       case 'node_removed':
         roster.delete(push.id);
     }
+    this.#onPush(push.event === 'init', payloadBytes);
   }
+}
+
+function beginsWith(message: Buffer, beginning: Buffer): boolean {
+  return message.compare(beginning, 0, beginning.length, 0, Math.min(message.length, beginning.length)) === 0;
 }
