@@ -1,15 +1,11 @@
 /** What ws, nginx and HAProxy do in the same places, with their defaults; each where it is installed. */
-import { type ChildProcess, execFile, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import net from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { eventually } from '../../test/support/measure.ts';
 import { clientFrame, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
+import { haproxy, nginx, type ProxyProgram, proxyVersion, startProxy } from '../subjects/proxies.ts';
 import { type Figure, figure, inKibibytes, inMebibytes, inSeconds, type Part, type Say } from './figure.ts';
 import { unfinished } from './fragments.ts';
 import { heldByEach, type Pouring, type Relaying } from './relays.ts';
@@ -21,69 +17,20 @@ const PATIENCE_MS = 90_000;
 const EVENTS = 60_000;
 const EVENTS_A_BATCH = 300;
 
-/** As Debian ships it, but for where it listens, one worker, and room for as many relays as are measured. */
-const NGINX = (port: number, agentPort: number, folder: string) => `
-daemon off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log;
-events { worker_connections 768; }
-http {
-  access_log off;
-  client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/fastcgi;
-  uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://127.0.0.1:${agentPort};
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection "Upgrade";
-    }
-  }
-}`;
-
-/** The timeouts of Debian's haproxy.cfg; HAProxy itself has none. One thread, as the others. */
-const HAPROXY = (port: number, agentPort: number) => `
-global
-  nbthread 1
-defaults
-  mode http
-  timeout connect 5000
-  timeout client 50000
-  timeout server 50000
-listen all
-  bind 127.0.0.1:${port}
-  server agent 127.0.0.1:${agentPort}
-`;
-
-interface Proxy {
-  name: string;
-  versionFlag: string;
-  start(agentPort: number): Promise<Relaying>;
-}
-
-const PROXIES: Proxy[] = [
-  {
-    name: 'nginx',
-    versionFlag: '-v',
-    start: (agentPort) => startProxy('nginx', (port, folder) => NGINX(port, agentPort, folder), ['-c']),
-  },
-  {
-    name: 'haproxy',
-    versionFlag: '-v',
-    start: (agentPort) => startProxy('haproxy', (port) => HAPROXY(port, agentPort), ['-db', '-f']),
-  },
-];
+const PROXIES = { nginx, haproxy };
 
 export const peers: Part = {
   title: 'Peers, with their defaults',
   async run(say) {
     const figures: Figure[] = [];
-    const installed: Proxy[] = [];
-    for (const proxy of PROXIES) {
-      const version = await versionOf(proxy);
-      figures.push(figureOf(proxy.name, 'version', version ?? 'not installed'));
-      if (version !== null) installed.push(proxy);
+    const installed: [string, ProxyProgram][] = [];
+    for (const [name, proxy] of Object.entries(PROXIES)) {
+      const version = await proxyVersion(proxy);
+      figures.push(figureOf(name, 'version', version ?? 'not installed'));
+      if (version !== null) installed.push([name, proxy]);
     }
-    for (const { name, start } of installed) {
+    for (const [name, proxy] of installed) {
+      const start = (agentPort: number) => startBefore(proxy, agentPort);
       for (const pouring of ['client to agent', 'agent to client'] as Pouring[]) {
         const { resident } = await heldByEach(pouring, (text) => say(`${name}: ${text}`), start);
         figures.push(figureOf(name, `memory for each blocked relay, ${pouring}`, inKibibytes(resident)));
@@ -100,7 +47,7 @@ function figureOf(name: string, what: string, measured: string): Figure {
 }
 
 /** How long each waits for whom; all at once. */
-async function patience(proxies: Proxy[], say: Say): Promise<Figure[]> {
+async function patience(proxies: readonly [string, ProxyProgram][], say: Say): Promise<Figure[]> {
   const agent = await serveAgents();
   const running: Relaying[] = [];
   const waiting: Promise<Figure>[] = [];
@@ -115,10 +62,10 @@ async function patience(proxies: Proxy[], say: Say): Promise<Figure[]> {
     if (!isProxy) waiting.push(told(name, 'half a frame', sufferedFrame(target, PATIENCE_MS, false)));
   };
   try {
-    for (const { name, start } of proxies) {
-      const proxy = await start(agent.port);
-      running.push(proxy);
-      ask(name, proxy, true);
+    for (const [name, proxy] of proxies) {
+      const relaying = await startBefore(proxy, agent.port);
+      running.push(relaying);
+      ask(name, relaying, true);
     }
     const ws = await startWs();
     running.push(ws);
@@ -183,19 +130,8 @@ async function startWs(): Promise<Relaying> {
   return { port, path: '/', pids: async () => [child.pid as number], stop: () => end(child) };
 }
 
-async function startProxy(
-  name: string,
-  configure: (port: number, folder: string) => string,
-  args: string[],
-): Promise<Relaying> {
-  const folder = await mkdtemp(join(tmpdir(), 'hypivisor-limits-'));
-  const port = await freePort();
-  const file = join(folder, 'configuration');
-  await writeFile(file, configure(port, folder));
-  const child = spawn(name, [...args, file], { stdio: 'ignore' });
-  await eventually(async () => {
-    (await RawPeer.connect(port)).socket.destroy();
-  });
+async function startBefore(proxy: ProxyProgram, agentPort: number): Promise<Relaying> {
+  const { child, port, folder } = await startProxy(proxy, agentPort);
   return {
     port,
     path: '/',
@@ -211,21 +147,4 @@ async function end(child: ChildProcess): Promise<void> {
   const exited = once(child, 'exit');
   child.kill('SIGTERM');
   await exited;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  return port;
-}
-
-async function versionOf({ name, versionFlag }: Proxy): Promise<string | null> {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(name, [versionFlag]);
-    return /\d+\.\d+\.\d+/.exec(stdout + stderr)?.[0] ?? 'unknown';
-  } catch {
-    return null;
-  }
 }

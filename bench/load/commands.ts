@@ -139,10 +139,10 @@ export const commands = {
   },
 
   /** Each end writes once and waits for all of the answer, so many ends at a time; then all are idle. Not counted. */
-  async exchange(): Promise<void> {
+  async exchange({ lanes }: { lanes: number }): Promise<void> {
     const actors = [...endpoints];
     const exchange = (i: number) => new Promise<void>((resolve) => actors[i]?.ask(resolve));
-    await Promise.race([failed, inLanes(actors.length, LANES, exchange)]);
+    await Promise.race([failed, inLanes(actors.length, lanes, exchange)]);
   },
 
   /** Each end writes, and writes again once all of the answer has come. Counts messages that came back. */

@@ -1,48 +1,263 @@
 /** What the process of a load can be told to do with a registry: agents' uplinks, dashboards, and what they wait for. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { NodeStatus } from '../../src/protocol/registry.ts';
+import { encodeText } from '../../src/frame/encode.ts';
+import { NodeStatus, REGISTRY_PATH } from '../../src/protocol/registry.ts';
 import { inLanes } from '../../test/support/measure.ts';
-import { WrongAnswer } from './checker.ts';
+import { cpuSeconds } from '../cpu.ts';
+import { BeginningReader, WrongAnswer } from './checker.ts';
+import { DRIVER_ID, Driver, type DriverForm, EVENT_BYTES } from './driver.ts';
+import { Endpoint } from './endpoint.ts';
 import { type AgentNode, Dashboard, LANES, Uplink } from './registry.ts';
 import { fail, failed, tally } from './state.ts';
+import { type Counted, type Counting, countWhile, countWindow, Tally } from './window.ts';
 
 const PATIENCE_MS = 10_000;
+const THOUSAND = 1000;
 
-const uplinks: Uplink[] = [];
-const dashboards: Dashboard[] = [];
+/** Where agents that come and go are said to listen, apart from those that stay. */
+const VISITOR_PORTS = { first: 40_000, count: 20_000 };
+
+let uplinks: Uplink[] = [];
+let dashboards: Dashboard[] = [];
+/** One more for each server that was let end. */
+let generation = 0;
+
+export interface Crowd {
+  port: number;
+  /** So many are under way at any moment; the next comes once one of them is there. */
+  atATime: number;
+}
+
+export interface Storm extends Counted {
+  /** Microseconds of the server's processor time for a register, thousand after thousand. */
+  costs: number[];
+  /** To the agents among the first and among the last thousand, the median: all that came until the storm was over. */
+  bytesToFirst: number;
+  bytesToLast: number;
+  /** Rosters that dashboards got beyond their first: in each, events were skipped. */
+  secondInits: number;
+}
+
+export interface DriveOptions extends Counting {
+  port: number;
+  path: string;
+  form: DriverForm;
+  /** One write of the driver causes so many. */
+  eventsPerWrite: number;
+}
 
 export const registryCommands = {
   /** Registers agents, each over an uplink of its own that stays open. Not counted. */
   async register({ port, nodes }: { port: number; nodes: readonly AgentNode[] }): Promise<void> {
     const register = async (i: number) => {
-      uplinks.push(await Uplink.register(port, nodes[i] as AgentNode, fail));
+      uplinks.push(await Uplink.register(port, nodes[i] as AgentNode, faultHandler()));
     };
     await Promise.race([failed, inLanes(nodes.length, LANES, register)]);
   },
 
-  /** Opens dashboards, and waits until each has its roster. From then on `count` counts the pushes they get. */
-  async watch({ port, connections }: { port: number; connections: number }): Promise<void> {
-    const open = async (i: number) => {
-      // One of them reads what all of them are given.
-      dashboards.push(await Dashboard.open(port, i === 0, tally, fail));
-    };
-    await Promise.race([failed, inLanes(connections, LANES, open)]);
+  /**
+   * Brings a peer to where `register` would, without its cost, which grows with the square of their number: as many
+   * connections, and then a roster that nobody was told of. Not counted.
+   */
+  async registerUntold({ port, nodes }: { port: number; nodes: readonly AgentNode[] }): Promise<void> {
+    const onFault = faultHandler();
+    const connect = async () => Uplink.open(port, node, onFault);
   },
 
-  /** Waits until all dashboards have got as much, and the one that reads has as many active nodes. */
+  /** Agents that register, deregister and go. Not counted: it warms the server up. */
+  async comeAndGo({ port, agents }: { port: number; agents: number }): Promise<void> {
+    await Promise.race([failed, inLanes(agents, LANES, (i) => comeAndGo(port, i))]);
+  },
+
+  /** The same for a window. Counts agents; the latency is that from the first byte to the last. */
+  async churn({ port, atATime, ...counting }: Crowd & Counting): Promise<Counted> {
+    return countTurns(counting, atATime, (i) => comeAndGo(port, i));
+  },
+
+  /** Opens dashboards, and waits until each has its roster. From then on `count` counts the pushes they get. */
+  async watch({ port, connections }: { port: number; connections: number }): Promise<void> {
+    // One of them reads what all of them are given.
+    await Promise.race([failed, inLanes(connections, LANES, async (i) => void (await openDashboard(port, i === 0)))]);
+  },
+
+  /** Dashboards come all at once. Counts them; the latency is that from the first byte to the last of the roster. */
+  async arrive({ port, connections, pids }: { port: number; connections: number; pids: number[] }): Promise<Counted> {
+    const arrivals = new Tally();
+    const arrive = async (i: number) => {
+      const beganAt = performance.now();
+      const dashboard = await openDashboard(port, i === 0);
+      arrivals.onLatency(performance.now() - beganAt);
+      arrivals.onMessage(dashboard.bytesReceived);
+    };
+    const arriveAll = () => Promise.race([failed, inLanes(connections, connections, arrive)]);
+    return countWhile(pids, arrivals, arriveAll);
+  },
+
+  /** Dashboards come, get the roster and go, for a window. Counts them. */
+  async visit({ port, atATime, ...counting }: Crowd & Counting): Promise<Counted> {
+    return countTurns(counting, atATime, async () => {
+      const dashboard = await Dashboard.open(port, false, () => {}, faultHandler());
+      dashboard.leave();
+    });
+  },
+
+  /**
+   * Agents arrive and stay; with `dashboards`, so many come among them. It lasts until everyone has been told of
+   * everyone. Counts registers; the latency is that from the first byte of a connection to the answer.
+   */
+  async storm(options: Crowd & { nodes: AgentNode[]; dashboards?: number; pids: number[] }): Promise<Storm> {
+    const { port, atATime, nodes, pids, dashboards: newDashboards = 0 } = options;
+    const registers = new Tally();
+    const cpu = [cpuSeconds(pids)];
+    const register = async (node: AgentNode) => {
+      const beganAt = performance.now();
+      uplinks.push(await Uplink.register(port, node, faultHandler()));
+      registers.onLatency(performance.now() - beganAt);
+      registers.onMessage(0);
+      if (uplinks.length % THOUSAND === 0) cpu.push(cpuSeconds(pids));
+    };
+    const all = nodes.length + newDashboards;
+    const dashboardEvery = newDashboards === 0 ? Number.POSITIVE_INFINITY : Math.floor(all / newDashboards);
+    const come = async (i: number) => {
+      const dashboardsBefore = Math.min(newDashboards, Math.ceil(i / dashboardEvery));
+      if (i % dashboardEvery === 0 && dashboardsBefore < newDashboards) await openDashboard(port, true);
+      else await register(nodes[i - dashboardsBefore] as AgentNode);
+    };
+    const counted = await countWhile(pids, registers, async () => {
+      await Promise.race([failed, inLanes(all, atATime, come)]);
+      await settled(nodes.length);
+    });
+    const bytes = uplinks.map(({ bytesReceived }) => bytesReceived);
+    return {
+      ...counted,
+      bytes: sum(bytes) + sum(dashboards.map(({ bytesReceived }) => bytesReceived)),
+      costs: cpu.slice(1).map((seconds, i) => ((seconds - (cpu[i] as number)) * 1e6) / THOUSAND),
+      bytesToFirst: medianOf(bytes.slice(0, THOUSAND)),
+      bytesToLast: medianOf(bytes.slice(-THOUSAND)),
+      secondInits: sum(dashboards.map(({ inits }) => inits - 1)),
+    };
+  },
+
+  /** From now on the server may end: who was there is forgotten. */
+  async letEnd(): Promise<void> {
+    generation++;
+    uplinks = [];
+    dashboards = [];
+  },
+
+  /** Waits until all dashboards have got as much, and those that read have as many active nodes. */
   async settle({ activeNodes }: { activeNodes: number }): Promise<void> {
-    const endsAt = performance.now() + PATIENCE_MS;
-    for (;;) {
-      const roster = dashboards.find(({ roster }) => roster !== null)?.roster;
-      const active = [...(roster?.values() ?? [])].filter(({ status }) => status === NodeStatus.ACTIVE).length;
-      const got = new Set(dashboards.map(({ events }) => events));
-      if (active === activeNodes && got.size === 1) return;
-      if (performance.now() > endsAt) {
-        throw new WrongAnswer(
-          `${active} active nodes, not ${activeNodes}; dashboards got ${[...got].join(' or ')} events`,
-        );
-      }
-      await Promise.race([failed, delay(10)]);
-    }
+    await settled(activeNodes);
+  },
+
+  /**
+   * Causes events, so many in a write, and more once all dashboards have got all of them. Counts the pushes that they
+   * get; the latency is that until the last has the last.
+   */
+  async drive({ port, path, form, eventsPerWrite, ...counting }: DriveOptions): Promise<Counted> {
+    const driver = await Driver.open(port, path, form, faultHandler());
+    const perWrite = eventsPerWrite * dashboards.length;
+    let due = 0;
+    let wroteAt = 0;
+    let onAll = () => {};
+    const write = () => {
+      due = perWrite;
+      wroteAt = performance.now();
+      driver.cause(eventsPerWrite);
+    };
+    onEvent = (payloadBytes) => {
+      tally.onMessage(payloadBytes);
+      if (payloadBytes !== EVENT_BYTES) fail(new WrongAnswer(`an event of ${payloadBytes} bytes, not ${EVENT_BYTES}`));
+      if (--due > 0) return;
+      tally.onLatency(performance.now() - wroteAt);
+      const { pid } = dashboards[0]?.roster?.get(DRIVER_ID) ?? {};
+      if (pid !== driver.lastPid) fail(new WrongAnswer(`the last event was ${pid}, not ${driver.lastPid}`));
+      onAll();
+    };
+    onAll = write;
+    write();
+    const counted = await Promise.race([failed, countWindow(counting, tally)]);
+    const allCame = new Promise<void>((resolve) => {
+      onAll = resolve;
+    });
+    const late = delay(PATIENCE_MS).then(() => Promise.reject(new Error(`${due} events did not come`)));
+    await Promise.race([failed, allCame, late]);
+    return counted;
   },
 };
+
+let onEvent: (payloadBytes: number) => void = tally.onMessage;
+
+/** For a connection to the server of this moment: once that was let end, nobody minds. */
+function faultHandler(): (error: Error) => void {
+  const mine = generation;
+  return (error) => {
+    if (mine === generation) fail(error);
+  };
+}
+
+async function openDashboard(port: number, reads: boolean): Promise<Dashboard> {
+  const dashboard = await Dashboard.open(port, reads, (payloadBytes) => onEvent(payloadBytes), faultHandler());
+  dashboards.push(dashboard);
+  return dashboard;
+}
+
+async function comeAndGo(port: number, i: number): Promise<void> {
+  const node = { id: `visitor-${i}`, port: VISITOR_PORTS.first + (i % VISITOR_PORTS.count) };
+  const uplink = await Uplink.register(port, node, faultHandler());
+  await uplink.leave();
+}
+
+/** So many at a time take turns, until the window is over. */
+async function countTurns(counting: Counting, atATime: number, turn: (i: number) => Promise<void>): Promise<Counted> {
+  const turns = new Tally();
+  let open = true;
+  let next = 0;
+  const lane = async () => {
+    while (open) {
+      const beganAt = performance.now();
+      await turn(next++);
+      turns.onLatency(performance.now() - beganAt);
+      turns.onMessage(0);
+    }
+  };
+  const lanes = Promise.all(Array.from({ length: atATime }, lane));
+  // Nothing but a fault ends it before the window does.
+  const counted = await Promise.race([failed, countWindow(counting, turns), lanes.then(() => failed)]);
+  open = false;
+  await Promise.race([failed, lanes]);
+  return counted;
+}
+
+async function settled(activeNodes: number): Promise<void> {
+  const endsAt = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const wrong = notYet(activeNodes);
+    if (wrong === null) return;
+    if (performance.now() > endsAt) throw new WrongAnswer(wrong);
+    await Promise.race([failed, delay(10)]);
+  }
+}
+
+function notYet(activeNodes: number): string | null {
+  const got = new Set<number>();
+  for (const { roster, events } of dashboards) {
+    if (roster === null) {
+      got.add(events);
+      continue;
+    }
+    let active = 0;
+    for (const { status } of roster.values()) if (status === NodeStatus.ACTIVE) active++;
+    if (active !== activeNodes) return `a dashboard knows ${active} active nodes, not ${activeNodes}`;
+  }
+  return got.size > 1 ? `dashboards got ${[...got].join(' or ')} events` : null;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function medianOf(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}

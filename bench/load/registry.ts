@@ -3,7 +3,6 @@ import { encodeText } from '../../src/frame/encode.ts';
 import { type Node, NodeStatus, type Push, REGISTRY_PATH, type Request } from '../../src/protocol/registry.ts';
 import { BeginningReader, TextReader, WrongAnswer } from './checker.ts';
 import { Endpoint } from './endpoint.ts';
-import type { Tally } from './window.ts';
 
 /** How many connections are opened at a time, unless said otherwise. */
 export const LANES = 64;
@@ -15,6 +14,7 @@ export interface AgentNode {
 }
 
 type OnFault = (error: Error) => void;
+type OnEvent = (payloadBytes: number) => void;
 
 const REQUEST_ID = 1;
 const ANSWER_BEGINNING = Buffer.from('{"id"');
@@ -72,18 +72,18 @@ export class Dashboard {
   events = 0;
   /** Rosters. Each beyond the first stands for events that it was not told. */
   inits = 0;
-  readonly #onEvent: (payloadBytes: number) => void;
+  readonly #onEvent: OnEvent;
   #endpoint: Endpoint | null = null;
   #opened = () => {};
 
-  private constructor(reads: boolean, onEvent: (payloadBytes: number) => void) {
+  private constructor(reads: boolean, onEvent: OnEvent) {
     this.roster = reads ? new Map() : null;
     this.#onEvent = onEvent;
   }
 
   /** @returns once it has its roster */
-  static async open(port: number, reads: boolean, tally: Tally, onFault: OnFault): Promise<Dashboard> {
-    const dashboard = new Dashboard(reads, tally.onMessage);
+  static async open(port: number, reads: boolean, onEvent: OnEvent, onFault: OnFault): Promise<Dashboard> {
+    const dashboard = new Dashboard(reads, onEvent);
     const done = new Promise<void>((resolve) => {
       dashboard.#opened = resolve;
     });

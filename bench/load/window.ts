@@ -45,12 +45,17 @@ export class Tally {
 
 export async function countWindow({ warmUpMs, windowMs, pids }: Counting, tally: Tally): Promise<Counted> {
   await delay(warmUpMs);
-  tally.latency.reset();
+  return countWhile(pids, tally, () => delay(windowMs));
+}
+
+/** The same for what ends by itself. */
+export async function countWhile(pids: readonly number[], tally: Tally, act: () => Promise<unknown>): Promise<Counted> {
+  const { latency } = tally;
+  latency.reset();
   const look = () => ({ messages: tally.messages, bytes: tally.bytes, at: performance.now(), cpu: cpuSeconds(pids) });
   const before = look();
-  await delay(windowMs);
+  await act();
   const after = look();
-  const { latency } = tally;
   return {
     work: after.messages - before.messages,
     bytes: after.bytes - before.bytes,

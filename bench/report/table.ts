@@ -7,7 +7,7 @@ import type { Circumstances, ScenarioResult, WorkloadResult } from './results.ts
 
 /** Machine, versions and method: what stands above all tables. */
 export function preamble({ machine, versions, rounds, warmUpMs, windowMs }: Circumstances): string {
-  const here = [...versions].flatMap(([name, version]) => (version === null ? [] : [`${name} ${version}`]));
+  const here = [...versions].flatMap(([name, version]) => (version === null ? [] : [`${name} ${version}`.trim()]));
   const missing = [...versions].flatMap(([name, version]) => (version === null ? [name] : []));
   return [
     machine,

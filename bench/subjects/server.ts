@@ -37,6 +37,6 @@ export async function startServer(
 }
 
 /** A program for Node. */
-export function startNode(path: string, env?: NodeJS.ProcessEnv): Promise<Server> {
-  return startServer(process.execPath, [programAt(path)], env);
+export function startNode(path: string, env?: NodeJS.ProcessEnv, args: readonly string[] = []): Promise<Server> {
+  return startServer(process.execPath, [programAt(path), ...args], env);
 }

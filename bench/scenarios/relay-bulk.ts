@@ -1,0 +1,81 @@
+/** Large messages one way: a long history, a file that is attached. */
+import type { Load } from '../load/process.ts';
+import { measurementOf } from '../measuring.ts';
+import type { Measurement, Scenario, Target, Window, Workload } from '../scenario.ts';
+import {
+  haproxyRelay,
+  httpProxyRelay,
+  nginx128KiBRelay,
+  nginxRelay,
+  ourRelay,
+  RELAYS,
+  type RelaySubject,
+} from '../subjects/relay.ts';
+import { KIBIBYTE, MEBIBYTE, type OpenRelays, openRelays, SILENT, texts } from './relays.ts';
+
+const CLIENTS = 8;
+
+type Direction = 'down' | 'up';
+
+const TARGETS: Readonly<Record<Direction, readonly Target[]>> = {
+  down: [
+    { peer: nginxRelay.name, atLeast: 1.9 },
+    { peer: nginx128KiBRelay.name, atLeast: 0.95 },
+    { peer: haproxyRelay.name, atLeast: 1.15 },
+    { peer: httpProxyRelay.name, atLeast: 1.05 },
+  ],
+  up: [
+    { peer: nginxRelay.name, atLeast: 1.75 },
+    { peer: nginx128KiBRelay.name, atLeast: 0.8 },
+    { peer: haproxyRelay.name, atLeast: 1.15 },
+    { peer: httpProxyRelay.name, atLeast: 1.05 },
+  ],
+};
+
+function workload(size: string, payloadBytes: number, direction: Direction, quick = false): Workload<RelaySubject> {
+  return {
+    name: `${size}, ${direction}`,
+    subjects: RELAYS,
+    targets: TARGETS[direction],
+    quick: quick && [ourRelay.name, nginxRelay.name],
+    measure: (subject, window) => measureBulk(subject, window, CLIENTS, payloadBytes, direction),
+  };
+}
+
+export async function measureBulk(
+  subject: RelaySubject,
+  window: Window,
+  relays: number,
+  payloadBytes: number,
+  direction: Direction,
+): Promise<Measurement> {
+  const message = texts(payloadBytes);
+  const isDown = direction === 'down';
+  const open = await openRelays(subject, {
+    relays,
+    client: isDown ? SILENT : message,
+    agent: isDown ? message : SILENT,
+  });
+  const [from, to] = fromTo(open, isDown);
+  await from.tell('pour', {});
+  const counted = await to.tell('count', { ...window, pids: open.pids });
+  return measurementOf(open.server, { ...counted, work: counted.bytes / MEBIBYTE });
+}
+
+function fromTo({ agent, clients }: OpenRelays, isDown: boolean): [Load, Load] {
+  return isDown ? [agent, clients] : [clients, agent];
+}
+
+export const relayBulk: Scenario = {
+  name: 'relay-bulk',
+  title: 'Relay: bulk',
+  description: `Text messages, each a frame and a write of its own, one way over ${CLIENTS} relays: down, from the agent to its clients, or up, where they are masked. Each end writes the next as soon as the kernel has taken the last.`,
+  unit: 'MiB',
+  baseline: nginxRelay.name,
+  workloads: [
+    workload('64 KiB', 64 * KIBIBYTE, 'down', true),
+    workload('64 KiB', 64 * KIBIBYTE, 'up'),
+    workload('1 MiB', MEBIBYTE, 'down'),
+    workload('1 MiB', MEBIBYTE, 'up'),
+  ],
+};

@@ -1,0 +1,51 @@
+/** Agents that write as fast as they are read. */
+import { measurementOf } from '../measuring.ts';
+import type { Measurement, Scenario, Target, Window, Workload } from '../scenario.ts';
+import { nginxRelay, ourRelay, RELAYS, type RelaySubject, wsRelay } from '../subjects/relay.ts';
+import { openRelays, SILENT, texts } from './relays.ts';
+
+const AGENTS = 64;
+
+function workload(messagesPerWrite: number, targets: readonly Target[], quick = false): Workload<RelaySubject> {
+  return {
+    name: `100 B, ${messagesPerWrite === 1 ? 'one frame' : `${messagesPerWrite} frames`} a write`,
+    subjects: RELAYS,
+    targets,
+    quick: quick && [ourRelay.name, nginxRelay.name],
+    measure: (subject, window) => measureFlood(subject, window, AGENTS, messagesPerWrite),
+  };
+}
+
+export async function measureFlood(
+  subject: RelaySubject,
+  window: Window,
+  relays: number,
+  messagesPerWrite: number,
+): Promise<Measurement> {
+  const { server, pids, agent, clients } = await openRelays(subject, {
+    relays,
+    client: SILENT,
+    agent: texts(100, messagesPerWrite),
+  });
+  await agent.tell('pour', {});
+  return measurementOf(server, await clients.tell('count', { ...window, pids }));
+}
+
+export const relayFlood: Scenario = {
+  name: 'relay-flood',
+  title: 'Relay: flood',
+  description: `${AGENTS} agents write text messages to their clients in turns, each as soon as the kernel has taken its last write. What is in a write leaves in one system call, and nothing else shares it.`,
+  unit: 'messages',
+  baseline: nginxRelay.name,
+  workloads: [
+    workload(1, [{ peer: nginxRelay.name, atLeast: 1 }]),
+    workload(
+      20,
+      [
+        { peer: nginxRelay.name, atLeast: 1.9 },
+        { peer: wsRelay.name, atLeast: 20 },
+      ],
+      true,
+    ),
+  ],
+};

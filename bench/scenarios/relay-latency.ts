@@ -1,0 +1,35 @@
+/** What a relay adds to the way there and back, where nothing else goes on. */
+import { measurementOf } from '../measuring.ts';
+import type { Scenario, Workload } from '../scenario.ts';
+import { direct, nginxRelay, RELAYS, type RelaySubject } from '../subjects/relay.ts';
+import { openRelays, texts } from './relays.ts';
+
+const MICROSECONDS = 1000;
+
+const workload: Workload<RelaySubject> = {
+  name: '100 B, one relay',
+  subjects: [...RELAYS, direct],
+  targets: [{ peer: nginxRelay.name, figure: 'p50Us', atMostMore: 5 }],
+  async measure(subject, window) {
+    const message = texts(100);
+    const { server, pids, clients } = await openRelays(subject, {
+      relays: 1,
+      client: message,
+      agent: message,
+      answers: true,
+    });
+    const counted = await clients.tell('roundTrips', { ...window, pids });
+    return measurementOf(server, counted, { p50Us: (counted.p50Ms ?? Number.NaN) * MICROSECONDS });
+  },
+};
+
+export const relayLatency: Scenario = {
+  name: 'relay-latency',
+  title: 'Relay: what it adds to a round trip',
+  description:
+    'One connection, one message of 100 B at a time: the client writes, the agent answers, and only then the client writes again. What a relay adds is its p50 less that of the direct connection.',
+  unit: 'round trips',
+  baseline: nginxRelay.name,
+  headline: { figure: 'p50Us', title: 'p50, µs' },
+  workloads: [workload],
+};

@@ -1,0 +1,47 @@
+/** What relays hold that have carried something and are idle now. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { maxConnectionsOfProcess } from '../../src/transport/descriptors.ts';
+import { residentBytes } from '../limits/resident.ts';
+import type { Scenario, Workload } from '../scenario.ts';
+import { nginxRelay, ourRelay, RELAYS, type RelaySubject } from '../subjects/relay.ts';
+import { KIBIBYTE, openRelays, texts } from './relays.ts';
+
+/** For what a server has open beside its relays. */
+const RESERVED = 100;
+/** A relay is two connections. */
+const MOST_RELAYS = Math.floor(((await maxConnectionsOfProcess()) - RESERVED) / 2);
+
+const AT_A_TIME = 64;
+const SETTLE_MS = 1000;
+
+function workload(wished: number, atMost: number | null, quick: boolean): Workload<RelaySubject> {
+  const relays = Math.min(wished, MOST_RELAYS);
+  return {
+    name: `${relays.toLocaleString('en-US')} relays`,
+    subjects: RELAYS,
+    targets: atMost === null ? [] : [{ peer: nginxRelay.name, figure: 'kibibytesPerRelay', atMost }],
+    quick: quick && [ourRelay.name, nginxRelay.name],
+    async measure(subject) {
+      let before = 0;
+      const ends = { relays, client: texts(20), agent: texts(64 * KIBIBYTE, 16), answers: true };
+      const { pids, clients } = await openRelays(subject, ends, async (server) => {
+        before = await residentBytes(await server.pids());
+      });
+      await clients.tell('exchange', { lanes: AT_A_TIME });
+      await delay(SETTLE_MS);
+      const after = await residentBytes(pids);
+      const kibibytesPerRelay = (after - before) / KIBIBYTE / relays;
+      return { work: relays, cpuSeconds: 0, seconds: 0, residentBytes: after, extra: { kibibytesPerRelay } };
+    },
+  };
+}
+
+export const relayMemory: Scenario = {
+  name: 'relay-memory',
+  title: 'Relay: memory of idle relays',
+  description: `All relays are opened; then each carries 1 MiB from the agent to its client, 16 messages of 64 KiB in one write, ${AT_A_TIME} relays at a time. ${SETTLE_MS / 1000} s later, with no collection forced: by how much the server's resident memory has grown since before the first, for each relay. As many as the descriptor limit allows, up to 10,000.`,
+  unit: 'KiB',
+  baseline: nginxRelay.name,
+  headline: { figure: 'kibibytesPerRelay', title: 'KiB per relay' },
+  workloads: [workload(1000, null, true), workload(10_000, 0.9, false)],
+};

@@ -1,0 +1,52 @@
+/** Agents at work: their clients watch answers grow. */
+import type { WritePattern } from '../load/pattern.ts';
+import { measurementOf } from '../measuring.ts';
+import type { Scenario, Target, Workload } from '../scenario.ts';
+import { nginxRelay, ourRelay, RELAYS, type RelaySubject } from '../subjects/relay.ts';
+import { KIBIBYTE, openRelays, SILENT } from './relays.ts';
+
+const AGENTS = 64;
+
+function workload(
+  name: string,
+  payloadBytes: readonly number[],
+  perSecond: number,
+  targets: readonly Target[] = [],
+  quick = false,
+): Workload<RelaySubject> {
+  return {
+    name: `${name}, ${AGENTS} × ${perSecond}/s`,
+    subjects: RELAYS,
+    targets,
+    quick: quick && [ourRelay.name, nginxRelay.name],
+    async measure(subject, window) {
+      const pattern: WritePattern = { payloadBytes, messagesPerWrite: 1, text: true, stamped: true };
+      const { server, pids, agent, clients } = await openRelays(subject, {
+        relays: AGENTS,
+        client: SILENT,
+        agent: pattern,
+      });
+      await agent.tell('pour', { writesPerSecond: perSecond });
+      return measurementOf(server, await clients.tell('count', { ...window, pids }));
+    },
+  };
+}
+
+/** Every update of a message repeats the whole of what there is so far. */
+function growing(from: number, to: number): number[] {
+  const steps = 64;
+  return Array.from({ length: steps }, (_, i) => Math.round(from + ((to - from) * i) / (steps - 1)));
+}
+
+export const relayStream: Scenario = {
+  name: 'relay-stream',
+  title: 'Relay: streams',
+  description: `${AGENTS} agents write text messages at a steady pace, evenly spread, each a frame and a write of its own. Those of a real pi grow from message to message, 0.3 to 1.7 KiB or 0.8 to 23.2 KiB, and begin anew. The latency is from the agent's write to the client's having read the message whole; the moment of the write stands in the message.`,
+  unit: 'messages',
+  baseline: nginxRelay.name,
+  workloads: [
+    workload('deltas of 100 B', [100], 200, [{ peer: nginxRelay.name, atLeast: 0.95 }], true),
+    workload('pi, median 1 KiB', growing(0.3 * KIBIBYTE, 1.7 * KIBIBYTE), 100),
+    workload('pi, median 12 KiB', growing(0.8 * KIBIBYTE, 23.2 * KIBIBYTE), 50),
+  ],
+};

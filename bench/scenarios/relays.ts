@@ -1,0 +1,51 @@
+/** What the relay scenarios share: clients, a relay under test, and the agent behind it. */
+
+import type { WritePattern } from '../load/pattern.ts';
+import { Load } from '../load/process.ts';
+import type { Relaying } from '../subjects/hypivisor.ts';
+import type { RelaySubject } from '../subjects/relay.ts';
+
+export const KIBIBYTE = 1024;
+export const MEBIBYTE = 1024 * 1024;
+
+export interface Ends {
+  /** Each is a client's connection, and the relay's own to the agent. */
+  relays: number;
+  /** What clients write. */
+  client: WritePattern;
+  /** What the agent writes, on each of its connections. */
+  agent: WritePattern;
+  /** The agent writes once a client's write has come. */
+  answers?: boolean;
+}
+
+export interface OpenRelays {
+  readonly server: Relaying;
+  readonly pids: readonly number[];
+  readonly agent: Load;
+  readonly clients: Load;
+}
+
+/** What an end writes of which nothing is written. */
+export const SILENT: WritePattern = { payloadBytes: [1], messagesPerWrite: 1 };
+
+/** Text, as agents write it. */
+export function texts(payloadBytes: number, messagesPerWrite = 1): WritePattern {
+  return { payloadBytes: [payloadBytes], messagesPerWrite, text: true };
+}
+
+/** @param onServer is told of the server before the first client comes */
+export async function openRelays(
+  subject: RelaySubject,
+  { relays, client, agent: ofAgent, answers = false }: Ends,
+  onServer: (server: Relaying) => Promise<void> = async () => {},
+): Promise<OpenRelays> {
+  const [agent, clients] = [new Load(), new Load()];
+  const [agentPort] = await agent.tell('serve', { agents: 1, answers, pattern: ofAgent, expect: client });
+  const server = await subject.start(agentPort as number);
+  await onServer(server);
+  const { port, paths } = server;
+  await clients.tell('connect', { port, paths, connections: relays, pattern: client, expect: ofAgent });
+  await agent.tell('accepted', { connections: relays });
+  return { server, pids: await server.pids(), agent, clients };
+}

@@ -1,0 +1,106 @@
+/** nginx and HAProxy before an agent: their configurations, and how they are started. */
+import { type ChildProcess, execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { eventually } from '../../test/support/measure.ts';
+import { RawPeer } from '../../test/support/raw-peer.ts';
+import { spawnProcess } from '../processes.ts';
+
+export interface ProxyProgram {
+  readonly command: string;
+  /** Before the configuration's path. */
+  readonly args: readonly string[];
+  /** @param folder its own, for what it writes */
+  configure(port: number, agentPort: number, folder: string): string;
+}
+
+/** As Debian ships it, but for where it listens, one worker, and room for all relays. */
+function nginxWith(directives: string): ProxyProgram {
+  return {
+    command: 'nginx',
+    args: ['-c'],
+    configure: (port, agentPort, folder) => `
+daemon off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log;
+events { worker_connections 20000; }
+http {
+  access_log off;
+  client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/fastcgi;
+  uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
+  ${directives}
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    location / {
+      proxy_pass http://127.0.0.1:${agentPort};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection "Upgrade";
+    }
+  }
+}`,
+  };
+}
+
+export const nginx = nginxWith('');
+
+/** After an upgrade each direction has one buffer of `proxy_buffer_size`; the others must be no smaller. */
+export const nginx128KiB = nginxWith('proxy_buffer_size 128k; proxy_buffers 8 128k;');
+
+/** The timeouts of Debian's haproxy.cfg; HAProxy itself has none. One thread, as the others. */
+export const haproxy: ProxyProgram = {
+  command: 'haproxy',
+  args: ['-db', '-f'],
+  configure: (port, agentPort) => `
+global
+  nbthread 1
+defaults
+  mode http
+  timeout connect 5000
+  timeout client 50000
+  timeout server 50000
+listen all
+  bind 127.0.0.1:${port} backlog 4096
+  server agent 127.0.0.1:${agentPort}
+`,
+};
+
+export interface RunningProxy {
+  readonly child: ChildProcess;
+  readonly port: number;
+  /** To be removed when it has ended. */
+  readonly folder: string;
+}
+
+/** @returns once it accepts connections */
+export async function startProxy({ command, args, configure }: ProxyProgram, agentPort: number): Promise<RunningProxy> {
+  const folder = await mkdtemp(join(tmpdir(), 'hypivisor-proxy-'));
+  const port = await freePort();
+  const file = join(folder, 'configuration');
+  await writeFile(file, configure(port, agentPort, folder));
+  const child = spawnProcess(command, [...args, file], { stdio: 'ignore' });
+  await eventually(async () => {
+    (await RawPeer.connect(port)).socket.destroy();
+  });
+  return { child, port, folder };
+}
+
+/** @returns null where it is not installed */
+export async function proxyVersion({ command }: ProxyProgram): Promise<string | null> {
+  try {
+    const { stdout, stderr } = await promisify(execFile)(command, ['-v']);
+    return /\d+\.\d+\.\d+/.exec(stdout + stderr)?.[0] ?? 'unknown';
+  } catch {
+    return null;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  return port;
+}

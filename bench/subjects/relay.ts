@@ -1,0 +1,73 @@
+/** Servers that clients reach an agent through. */
+import { rm } from 'node:fs/promises';
+import { withChildren } from '../limits/resident.ts';
+import { afterwards } from '../processes.ts';
+import type { Subject } from '../scenario.ts';
+import { type Relaying, startHypivisorBefore } from './hypivisor.ts';
+import { haproxy, nginx, nginx128KiB, type ProxyProgram, proxyVersion, startProxy } from './proxies.ts';
+import { startNode } from './server.ts';
+import { ownVersion, peerVersion } from './versions.ts';
+
+export interface RelaySubject extends Subject {
+  start(agentPort: number): Promise<Relaying>;
+}
+
+export const ourRelay: RelaySubject = {
+  name: 'hypivisor',
+  version: ownVersion,
+  start: (agentPort) => startHypivisorBefore([agentPort]),
+};
+
+export const nginxRelay = proxyRelay('nginx', nginx);
+export const nginx128KiBRelay = proxyRelay('nginx, 128 KiB', nginx128KiB);
+export const haproxyRelay = proxyRelay('HAProxy', haproxy);
+export const httpProxyRelay = nodeRelay('http-proxy', 'http-proxy-relay.mjs', () => peerVersion('http-proxy'));
+export const wsRelay = nodeRelay('ws relay', 'ws-relay.mjs', () => peerVersion('ws'), { WS_NO_BUFFER_UTIL: '1' });
+export const pipeRelay = nodeRelay('socket.pipe', 'pipe-relay.mjs', async () => process.versions.node);
+
+/** None at all: what two ends cost by themselves. */
+export const direct: RelaySubject = {
+  name: 'direct',
+  version: async () => '',
+  start: async (agentPort) => ({ port: agentPort, paths: ['/'], pids: async () => [] }),
+};
+
+/** All that relay, ours first. */
+export const RELAYS: readonly RelaySubject[] = [
+  ourRelay,
+  nginxRelay,
+  nginx128KiBRelay,
+  haproxyRelay,
+  httpProxyRelay,
+  wsRelay,
+  pipeRelay,
+];
+
+function proxyRelay(name: string, proxy: ProxyProgram): RelaySubject {
+  return {
+    name,
+    version: () => proxyVersion(proxy),
+    async start(agentPort) {
+      const { child, port, folder } = await startProxy(proxy, agentPort);
+      afterwards(() => rm(folder, { recursive: true, force: true }));
+      return { port, paths: ['/'], pids: () => withChildren(child.pid as number) };
+    },
+  };
+}
+
+/** @param program in peers/; it is told the agent's port */
+function nodeRelay(
+  name: string,
+  program: string,
+  version: () => Promise<string | null>,
+  env?: NodeJS.ProcessEnv,
+): RelaySubject {
+  return {
+    name,
+    version,
+    async start(agentPort) {
+      const { port, pids } = await startNode(`../peers/${program}`, env, [String(agentPort)]);
+      return { port, pids, paths: ['/'] };
+    },
+  };
+}
