@@ -123,6 +123,42 @@ describe('header injection', () => {
     assert.equal(heads.length, 4);
   });
 
+  test('no machine can: with control characters it is refused, and with others no request is made of it', async (t) => {
+    let dials = 0;
+    const agent = await RawAgent.serve(() => dials++);
+    const uplink = await Client.open(`${daemon.registryUrl}?token=${TOKEN}`);
+    t.after(async () => {
+      uplink.terminate();
+      await agent.stop();
+    });
+    const register = (machine: string) =>
+      uplink.call('register', { id: 'evil', machine, cwd: '', port: agent.port, status: 'active' });
+    for (const machine of [
+      'localhost\r\nX: 1',
+      'localhost\n',
+      '\0localhost',
+      'localhost\t',
+      '127.0.0.1\x7f',
+      'a\x85b',
+    ]) {
+      assert.equal((await register(machine)).error, 'Invalid node info', JSON.stringify(machine));
+    }
+    for (const machine of [
+      'localhost X: 1',
+      '"localhost"',
+      '127.0.0.1:80',
+      'a@127.0.0.1',
+      '127.0.0.1/x',
+      '127.0.0.1%0d%0a',
+    ]) {
+      assert.deepEqual((await register(machine)).result, { status: 'registered' });
+      const client = await Client.open(`${daemon.relayUrl('evil')}?token=${TOKEN}`);
+      assert.match((await client.nextJson()).error, /^Cannot resolve agent: /, machine);
+      client.terminate();
+    }
+    assert.equal(dials, 0);
+  });
+
   test('a relay to an id with line ends is one to an unknown agent, and repeats nothing', async () => {
     for (const id of ['%0d%0aSet-Cookie:a', '%00', '%0a', 'x%0d%0a%0d%0a<script>']) {
       const peer = await RawPeer.upgrade(daemon.port, `/ws/agent/${id}?token=${TOKEN}`);

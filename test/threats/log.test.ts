@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Agent } from '../support/agent.ts';
 import { Client } from '../support/client.ts';
 import { Daemon } from '../support/daemon.ts';
-import { eventually } from '../support/measure.ts';
+import { eventually, inLanes } from '../support/measure.ts';
 import { RawPeer, upgradeRequest } from '../support/raw-peer.ts';
 
 /** What would end a line, move a cursor or turn the direction of writing. */
@@ -70,6 +70,27 @@ for (const format of ['json', 'text']) {
     }
   });
 }
+
+test('a flood of refused requests is a few lines, and all are counted', async (t) => {
+  const REFUSED = 1500;
+  const daemon = await Daemon.start({ args: ['--log-format', 'json'] });
+  t.after(() => daemon.stop());
+  const startedAt = performance.now();
+  await inLanes(REFUSED, 50, async () => {
+    const peer = await RawPeer.connect(daemon.port);
+    peer.socket.write(upgradeRequest('/ws', ['Origin: https://evil.example']));
+    await peer.rest();
+    peer.socket.destroy();
+  });
+  const seconds = Math.ceil((performance.now() - startedAt) / 1000) + 1;
+  await daemon.stop();
+  const lines = daemon.stderr.trimEnd().split('\n');
+  const refused = lines.map((line) => JSON.parse(line)).filter(({ msg, kind }) => /refused/.test(kind ?? msg));
+  assert.ok(refused.length <= 100 * seconds + 1, `${refused.length} lines`);
+  const told = refused.filter(({ msg }) => msg === 'request refused').length;
+  const counted = refused.reduce((sum, { suppressed = 0 }) => sum + suppressed, 0);
+  assert.equal(told + counted, REFUSED);
+});
 
 test('no token, right or wrong, and no dialKey is in any line, however it was presented', async (t) => {
   const daemon = await Daemon.start({ env: { HYPI_TOKEN: 'the secret+%' } });

@@ -139,6 +139,13 @@ describe('floods', { timeout: 60_000 }, () => {
     }
   }
 
+  for (const opcode of [3, 7, 11, 15]) {
+    test(`opcode ${opcode}, with a gibibyte to come: 1002 at its header`, async (t) => {
+      const header = rawFrame({ opcode, announcedLength: 2n ** 30n, maskingKey: MASKING_KEY });
+      assert.equal(await closeCodeAfter(t, header), 1002);
+    });
+  }
+
   const fragments = (count: number, payload: string, opcode = TEXT) =>
     Buffer.concat(
       Array.from({ length: count }, (_, i) =>
@@ -174,6 +181,52 @@ describe('floods', { timeout: 60_000 }, () => {
     const grown = (await footprint(daemon.pid)).residentBytes - before.residentBytes;
     assert.ok(grown < 48 * MEBIBYTE, `${grown} bytes`);
     assert.equal((await bystander.call('ping')).result.status, 'healthy');
+  });
+
+  test('eight hundred clients with half a head or half a frame each pin no buffer', async (t) => {
+    const open = async () => {
+      const peer = await RawPeer.connect(daemon.port);
+      t.after(() => peer.socket.destroy());
+      return peer;
+    };
+    const bystander = await connect(t);
+    const heads = await Promise.all(Array.from({ length: 400 }, open));
+    const frames = await Promise.all(Array.from({ length: 400 }, open));
+    for (const peer of frames) {
+      peer.socket.write(upgradeRequest('/ws'));
+      await peer.head();
+    }
+    const before = await footprint(daemon.pid);
+    for (const [i, head] of heads.entries()) {
+      head.socket.write('GET /ws HTTP/1.1\r\nHost: ');
+      frames[i]?.socket.write(clientFrame(TEXT, '{"method":"ping"}').subarray(0, 12));
+      // Each is read by itself.
+      await bystander.call('ping');
+    }
+    const grown = (await footprint(daemon.pid)).residentBytes - before.residentBytes;
+    // A chunk is read into 64 KiB: all of them, held for what little is in them, would be 50 MiB.
+    assert.ok(grown < 32 * MEBIBYTE, `${grown} bytes`);
+  });
+
+  test('ten clients that ask for a large roster and never read: bounded memory, and the others are served', async (t) => {
+    const bystander = await connect(t);
+    const cwd = 'c'.repeat(4096);
+    const uplinks = await Promise.all(Array.from({ length: 100 }, () => connect(t)));
+    for (const [i, uplink] of uplinks.entries())
+      await uplink.call('register', info(`large-${i}`, { cwd, port: i + 1 }));
+    const before = await footprint(daemon.pid);
+    const requests = Buffer.concat(Array(1000).fill(clientFrame(TEXT, '{"method":"list_nodes"}')));
+    for (let i = 0; i < 10; i++) {
+      const peer = await RawPeer.upgrade(daemon.port, '/ws');
+      t.after(() => peer.socket.destroy());
+      peer.socket.pause();
+      peer.socket.write(requests);
+    }
+    for (let i = 0; i < 50; i++) assert.equal((await bystander.call('ping')).result.status, 'healthy');
+    const grown = (await footprint(daemon.pid)).residentBytes - before.residentBytes;
+    // What they asked for is 4 GiB.
+    assert.ok(grown < 96 * MEBIBYTE, `${grown} bytes`);
+    for (const [i, uplink] of uplinks.entries()) await uplink.call('deregister', { id: `large-${i}` });
   });
 
   test('twenty dashboards that never read: bounded memory, and one that reads gets every change', async (t) => {
