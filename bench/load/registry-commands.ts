@@ -1,12 +1,10 @@
 /** What the process of a load can be told to do with a registry: agents' uplinks, dashboards, and what they wait for. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { encodeText } from '../../src/frame/encode.ts';
-import { NodeStatus, REGISTRY_PATH } from '../../src/protocol/registry.ts';
+import { NodeStatus } from '../../src/protocol/registry.ts';
 import { inLanes } from '../../test/support/measure.ts';
 import { cpuSeconds } from '../cpu.ts';
-import { BeginningReader, WrongAnswer } from './checker.ts';
+import { WrongAnswer } from './checker.ts';
 import { DRIVER_ID, Driver, type DriverForm, EVENT_BYTES } from './driver.ts';
-import { Endpoint } from './endpoint.ts';
 import { type AgentNode, Dashboard, LANES, Uplink } from './registry.ts';
 import { fail, failed, tally } from './state.ts';
 import { type Counted, type Counting, countWhile, countWindow, Tally } from './window.ts';
@@ -60,8 +58,12 @@ export const registryCommands = {
    * connections, and then a roster that nobody was told of. Not counted.
    */
   async registerUntold({ port, nodes }: { port: number; nodes: readonly AgentNode[] }): Promise<void> {
-    const onFault = faultHandler();
-    const connect = async () => Uplink.open(port, node, onFault);
+    await Promise.race([
+      failed,
+      inLanes(nodes.length, LANES, async () => void (await Uplink.open(port, faultHandler()))),
+    ]);
+    const teller = await Uplink.open(port, faultHandler());
+    await Promise.race([failed, teller.ask({ method: 'take_nodes', params: { nodes } }, 'taken')]);
   },
 
   /** Agents that register, deregister and go. Not counted: it warms the server up. */

@@ -23,22 +23,28 @@ const INIT_BEGINNING = Buffer.from('{"event":"init"');
 /** An agent's connection to the registry. It looks for the answers, and lets pushes pass. */
 export class Uplink {
   readonly #endpoint: Endpoint;
-  readonly #id: string;
-  #answer: (answer: string) => void = () => {};
+  #id = '';
+  #onAnswer: (answer: string) => void = () => {};
 
-  private constructor(endpoint: Endpoint, id: string) {
+  private constructor(endpoint: Endpoint) {
     this.#endpoint = endpoint;
-    this.#id = id;
+  }
+
+  /** @returns one that has not registered */
+  static async open(port: number, onFault: OnFault): Promise<Uplink> {
+    const sink = new BeginningReader((beginning) => {
+      if (beginsWith(beginning, ANSWER_BEGINNING)) uplink.#onAnswer(beginning.toString());
+    });
+    const uplink = new Uplink(await Endpoint.open(port, REGISTRY_PATH, () => ({ sink, onFault })));
+    return uplink;
   }
 
   /** @returns once the registry has said that the agent is registered */
   static async register(port: number, { id, port: agentPort }: AgentNode, onFault: OnFault): Promise<Uplink> {
-    const sink = new BeginningReader((beginning) => {
-      if (beginsWith(beginning, ANSWER_BEGINNING)) uplink.#answer(beginning.toString());
-    });
-    const uplink = new Uplink(await Endpoint.open(port, REGISTRY_PATH, () => ({ sink, onFault })), id);
+    const uplink = await Uplink.open(port, onFault);
+    uplink.#id = id;
     const params = { id, machine: '127.0.0.1', cwd: '/home/user/project', port: agentPort, status: NodeStatus.ACTIVE };
-    await uplink.#ask({ method: 'register', params }, 'registered');
+    await uplink.ask({ method: 'register', params }, 'registered');
     return uplink;
   }
 
@@ -49,14 +55,14 @@ export class Uplink {
 
   /** Deregisters and ends the connection. */
   async leave(): Promise<void> {
-    await this.#ask({ method: 'deregister', params: { id: this.#id } }, 'deregistered');
+    await this.ask({ method: 'deregister', params: { id: this.#id } }, 'deregistered');
     this.#endpoint.leave();
   }
 
   /** @throws {WrongAnswer} where the answer is not that status */
-  async #ask(request: Request, status: string): Promise<void> {
+  async ask(request: Request, status: string): Promise<void> {
     const answer = await new Promise<string>((resolve) => {
-      this.#answer = resolve;
+      this.#onAnswer = resolve;
       this.#endpoint.write(encodeText('client', JSON.stringify({ id: REQUEST_ID, ...request })));
     });
     const expected = `{"id":${REQUEST_ID},"result":{"status":"${status}"}}`;

@@ -1,0 +1,37 @@
+/** Servers that tell all of their clients what one of them has said. */
+
+import { REGISTRY_PATH } from '../../src/protocol/registry.ts';
+import type { DriverForm } from '../load/driver.ts';
+import type { Server, Subject } from '../scenario.ts';
+import { startHypivisor } from './hypivisor.ts';
+import { programAt, startNode, startServer } from './server.ts';
+import { ownVersion, peerVersion } from './versions.ts';
+
+export interface BroadcastSubject extends Subject {
+  /** Where the driver connects, and what it says for one event. */
+  readonly driver: { path: string; form: DriverForm };
+  start(): Promise<Server>;
+}
+
+const PUBLISHER = { path: '/publish', form: 'push' } as const;
+
+export const ourBroadcast: BroadcastSubject = {
+  name: 'hypivisor',
+  version: ownVersion,
+  driver: { path: REGISTRY_PATH, form: 'register' },
+  start: startHypivisor,
+};
+
+export const wsBroadcast: BroadcastSubject = {
+  name: 'ws',
+  version: () => peerVersion('ws'),
+  driver: PUBLISHER,
+  start: () => startNode('../peers/ws-broadcast.mjs', { WS_NO_BUFFER_UTIL: '1' }),
+};
+
+export const bunBroadcast: BroadcastSubject = {
+  name: 'Bun',
+  version: () => peerVersion('bun'),
+  driver: PUBLISHER,
+  start: () => startServer(programAt('../peers/node_modules/.bin/bun'), [programAt('../peers/bun-broadcast.mjs')]),
+};
