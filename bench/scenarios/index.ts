@@ -1,5 +1,6 @@
 import type { Scenario } from '../scenario.ts';
 import { echo } from './echo.ts';
+import { registryBroadcast } from './registry-broadcast.ts';
 import { relayBulk } from './relay-bulk.ts';
 import { relayCount } from './relay-count.ts';
 import { relayFlood } from './relay-flood.ts';
@@ -18,4 +19,5 @@ export const SCENARIOS: readonly Scenario[] = [
   relayBulk,
   relayCount,
   relayMemory,
+  registryBroadcast,
 ];
