@@ -19,7 +19,7 @@ export const ourRelay: RelaySubject = {
 };
 
 export const nginxRelay = proxyRelay('nginx', nginx);
-export const nginx128KiBRelay = proxyRelay('nginx, 128 KiB', nginx128KiB);
+export const nginx128KiBRelay = proxyRelay('nginx 128 KiB', nginx128KiB);
 export const haproxyRelay = proxyRelay('HAProxy', haproxy);
 export const httpProxyRelay = nodeRelay('http-proxy', 'http-proxy-relay.mjs', () => peerVersion('http-proxy'));
 export const wsRelay = nodeRelay('ws relay', 'ws-relay.mjs', () => peerVersion('ws'), { WS_NO_BUFFER_UTIL: '1' });
