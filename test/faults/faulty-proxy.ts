@@ -66,8 +66,13 @@ export class FaultyProxy {
     }
   }
 
+  /** Drops the connections that went through it up to now. */
+  drop(): void {
+    for (const link of this.#links.splice(0)) link.destroy();
+  }
+
   async stop(): Promise<void> {
-    for (const link of this.#links) link.destroy();
+    this.drop();
     await new Promise((resolve) => this.#server.close(resolve));
   }
 }
@@ -129,7 +134,7 @@ class Link {
 class Flow {
   readonly #from: net.Socket;
   readonly #to: net.Socket;
-  #mode: 'pass' | 'split' | 'swallow' = 'pass';
+  #mode: 'pass' | 'split' | 'stall' | 'swallow' = 'pass';
   /** What passes now byte by byte is through once this is. */
   #through: Promise<void> = Promise.resolve();
   #heardBytes = 0;
@@ -164,6 +169,7 @@ class Flow {
   }
 
   stall(): void {
+    this.#mode = 'stall';
     this.#from.pause();
   }
 
