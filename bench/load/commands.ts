@@ -1,12 +1,13 @@
 /**
  * What the process of a load can be told. It holds either clients (`connect`) or agents (`serve`), and each of them
  * writes one pattern and expects another; then it is told what to do with them, and what to count. What is told of
- * registries is in registry-commands.ts.
+ * registries is in registry-commands.ts, and of connections as such in connection-commands.ts.
  */
 import type net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inLanes } from '../../test/support/measure.ts';
 import { CycleChecker } from './checker.ts';
+import { connectionCommands } from './connection-commands.ts';
 import { Endpoint } from './endpoint.ts';
 import { type Cycle, cycleOf, encodeWrites, type WritePattern } from './pattern.ts';
 import { LANES } from './registry.ts';
@@ -105,6 +106,7 @@ function prepare(side: 'client' | 'server', { pattern, expect = pattern }: Patte
 
 export const commands = {
   ...registryCommands,
+  ...connectionCommands,
 
   /** Opens clients; all are open when it is done. */
   async connect(options: ConnectOptions): Promise<void> {

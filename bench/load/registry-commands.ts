@@ -7,6 +7,7 @@ import { WrongAnswer } from './checker.ts';
 import { DRIVER_ID, Driver, type DriverForm, EVENT_BYTES } from './driver.ts';
 import { type AgentNode, Dashboard, LANES, Uplink } from './registry.ts';
 import { fail, failed, tally } from './state.ts';
+import { countTurns } from './turns.ts';
 import { type Counted, type Counting, countWhile, countWindow, Tally } from './window.ts';
 
 const PATIENCE_MS = 10_000;
@@ -208,27 +209,6 @@ async function comeAndGo(port: number, i: number): Promise<void> {
   const node = { id: `visitor-${i}`, port: VISITOR_PORTS.first + (i % VISITOR_PORTS.count) };
   const uplink = await Uplink.register(port, node, faultHandler());
   await uplink.leave();
-}
-
-/** So many at a time take turns, until the window is over. */
-async function countTurns(counting: Counting, atATime: number, turn: (i: number) => Promise<void>): Promise<Counted> {
-  const turns = new Tally();
-  let open = true;
-  let next = 0;
-  const lane = async () => {
-    while (open) {
-      const beganAt = performance.now();
-      await turn(next++);
-      turns.onLatency(performance.now() - beganAt);
-      turns.onMessage(0);
-    }
-  };
-  const lanes = Promise.all(Array.from({ length: atATime }, lane));
-  // Nothing but a fault ends it before the window does.
-  const counted = await Promise.race([failed, countWindow(counting, turns), lanes.then(() => failed)]);
-  open = false;
-  await Promise.race([failed, lanes]);
-  return counted;
 }
 
 async function settled(activeNodes: number): Promise<void> {
