@@ -60,18 +60,6 @@ function testAgents(subject: Subject, faults: readonly Fault[]): void {
       });
     }
   }
-
-  test('an agent split from the first byte: it registers and closes as if nothing were', async (t) => {
-    const { proxy, dashboard, peer, info, register } = await converse(t, subject);
-    await proxy.inject('split');
-    await registerAgent(peer, register);
-    peer.socket.write(clientFrame(CLOSE, closePayload(4000)));
-    assert.equal((await peer.frame()).payload.readUInt16BE(0), 4000);
-    await dashboard.until(({ event, node }) => event === 'node_joined' && node.id === info.id);
-    await dashboard.until(({ event, id }) => event === 'node_offline' && id === info.id);
-    assert.equal((await peer.rest()).length, 0);
-    peer.socket.end();
-  });
 }
 
 function testDashboards(subject: Subject, faults: readonly Fault[]): void {
@@ -89,6 +77,25 @@ function testDashboards(subject: Subject, faults: readonly Fault[]): void {
       });
     }
   }
+}
+
+function testTables(subject: Subject, faults: readonly Fault[]): void {
+  describe('its agents', () => testAgents(subject, faults));
+  describe('its dashboards', () => testDashboards(subject, faults));
+}
+
+function testSplit(subject: Subject): void {
+  test('an agent split from the first byte: it registers and closes as if nothing were', async (t) => {
+    const { proxy, dashboard, peer, info, register } = await converse(t, subject);
+    await proxy.inject('split');
+    await registerAgent(peer, register);
+    peer.socket.write(clientFrame(CLOSE, closePayload(4000)));
+    assert.equal((await peer.frame()).payload.readUInt16BE(0), 4000);
+    await dashboard.until(({ event, node }) => event === 'node_joined' && node.id === info.id);
+    await dashboard.until(({ event, id }) => event === 'node_offline' && id === info.id);
+    assert.equal((await peer.rest()).length, 0);
+    peer.socket.end();
+  });
 
   test('a dashboard split from the first byte: it sees all', async (t) => {
     const { proxy, peer, info } = await converse(t, subject);
@@ -116,13 +123,19 @@ async function seenOfAgent(dashboard: Client, { port }: Subject, info: Json): Pr
   return seen;
 }
 
-describeEmbedded('the registry in this process', LIMITS, (subject) => {
-  const faults: Fault[] = ['reset', 'end', 'mute', 'blackhole', 'stall'];
-  describe('its agents', () => testAgents(subject, faults));
-  describe('its dashboards', () => testDashboards(subject, faults));
+const AT_ONCE: Fault[] = ['reset', 'end'];
+const IN_TIME: Fault[] = ['mute', 'blackhole', 'stall'];
+
+describeEmbedded('the registry in this process', {}, (subject) => {
+  testTables(subject, AT_ONCE);
+  testSplit(subject);
 });
 
+describeEmbedded('the registry in this process, where only time tells', LIMITS, (subject) =>
+  testTables(subject, IN_TIME),
+);
+
 describeBuilt('the registry of the daemon', (subject) => {
-  describe('its agents', () => testAgents(subject, ['reset', 'end']));
-  describe('its dashboards', () => testDashboards(subject, ['reset', 'end']));
+  testTables(subject, AT_ONCE);
+  testSplit(subject);
 });
