@@ -11,7 +11,7 @@ export const DEFAULT_LIMITS = {
   // Before anything is proved
   /** A head's size. nginx takes 32 KiB in four buffers, Node 16 KiB; a token and a cookie fit well. */
   maxHeadBytes: 16 * 1024,
-  /** Fields in a head. nginx and Envoy take 100 by default or by advice; browsers send fewer than 20. */
+  /** Fields in a head. HAProxy, Envoy and uWebSockets take about 100; browsers send fewer than 20. */
   maxHeadFields: 100,
   /** A head, from the accept to its last byte, dripped or not. The slowest phone needs less; nginx waits 60 s. */
   headTimeoutMs: 10_000,

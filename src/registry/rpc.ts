@@ -69,8 +69,8 @@ function asWritten(text: string, id: string | number): RequestId {
   for (const [token, digits] of text.matchAll(/"id"\s*:\s*(-?\d+)(?![\d.eE])|"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
     if (token === '{' || token === '[') depth++;
     else if (token === '}' || token === ']') depth--;
-    // Of two the last counts, as it does for JSON.parse.
-    else if (depth === 1 && digits !== undefined) exact = BigInt(digits);
+    // Of two the last counts, as it does for JSON.parse; where that one's name is escaped, what is found is another number.
+    else if (depth === 1 && digits !== undefined && Number(digits) === id) exact = BigInt(digits);
   }
   return exact;
 }

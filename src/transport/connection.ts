@@ -8,6 +8,7 @@
 import type net from 'node:net';
 import type { Connections, Member } from './connections.ts';
 import { Deadline, type Expiring } from './deadlines.ts';
+import { OUTBOX_BYTES, Outbox } from './outbox.ts';
 import type { ReadBuffer } from './read-buffer.ts';
 
 export interface ConnectionHandler {
@@ -40,13 +41,10 @@ export const SOCKET_OPTIONS = { allowHalfOpen: true, highWaterMark: HIGH_WATER_M
 const MAX_WRITE_BYTES = 256 * 1024;
 
 /**
- * What one chunk causes to be written to its own connection is put together here and leaves in one write: the most telling
- * economy of all on small messages. One chunk is handled at a time, so there is one outbox for the process, and an idle
- * connection holds none of it. It is used again as soon as the kernel has taken what was in it, which mostly is at once.
+ * Holds what the chunk in hand causes to be written to its own connection. One chunk is handled at a time, so one outbox
+ * serves the process, and an idle connection holds none of it.
  */
-const OUTBOX_BYTES = 128 * 1024;
-let outbox = Buffer.allocUnsafeSlow(OUTBOX_BYTES);
-let outboxLength = 0;
+const outbox = new Outbox();
 /** The connection whose chunk is in hand. */
 let answering: Connection | null = null;
 
@@ -137,7 +135,7 @@ export class Connection implements Expiring, Member {
 
   /** What was written and the kernel has not taken, in bytes. */
   get unsentBytes(): number {
-    return this.#socket.writableLength + this.#unwrittenBytes + (answering === this ? outboxLength : 0);
+    return this.#socket.writableLength + this.#unwrittenBytes + (answering === this ? outbox.length : 0);
   }
 
   get paused(): boolean {
@@ -149,26 +147,21 @@ export class Connection implements Expiring, Member {
     return this.#gone;
   }
 
-  /** Room for what is to be written next, in the outbox where it can be. It must be filled and written at once. */
+  /** Room for what is written next, with anything in it; in the outbox where it can be. */
   allocate(length: number): Buffer {
-    const isFree = answering === this || answering === null;
-    if (!isFree || length > OUTBOX_BYTES) return Buffer.allocUnsafe(length);
-    if (outboxLength + length > OUTBOX_BYTES) this.#emptyOutbox();
-    return outbox.subarray(outboxLength, outboxLength + length);
+    if (length > OUTBOX_BYTES || (answering !== this && answering !== null)) return Buffer.allocUnsafe(length);
+    if (!outbox.hasRoom(length)) this.#emptyOutbox();
+    return outbox.allocate(length);
   }
 
   /** The Buffer must not be changed until it is out. Writes on a connection that is ended or gone are dropped. */
   write(bytes: Buffer): void {
-    if (bytes.buffer === outbox.buffer) {
-      outboxLength += bytes.length;
+    if (outbox.holds(bytes) || (answering === this && outbox.hasRoom(bytes.length))) {
+      outbox.add(bytes);
       if (answering !== this) this.#emptyOutbox();
-    } else if (answering !== this) {
-      this.#write(bytes);
-    } else if (outboxLength + bytes.length <= OUTBOX_BYTES) {
-      outbox.set(bytes, outboxLength);
-      outboxLength += bytes.length;
     } else {
-      this.#emptyOutbox();
+      // Too large, perhaps, and not before what was answered already.
+      if (answering === this) this.#emptyOutbox();
       this.#write(bytes);
     }
   }
@@ -309,16 +302,14 @@ export class Connection implements Expiring, Member {
   }
 
   #emptyOutbox(): void {
-    if (outboxLength === 0) return;
-    const bytes = outbox.subarray(0, outboxLength);
-    outboxLength = 0;
+    if (outbox.length === 0) return;
+    const bytes = outbox.take();
     if (this.#blocked) {
       // It waits for who knows how long, and is to hold no more than itself.
       this.#write(Buffer.from(bytes));
       return;
     }
     this.#write(bytes);
-    // The kernel has not taken all of it: it must stay as it is until it has.
-    if (this.#blocked) outbox = Buffer.allocUnsafeSlow(OUTBOX_BYTES);
+    if (this.#blocked) outbox.keep();
   }
 }

@@ -18,7 +18,10 @@ export class Listener {
   readonly #onError: (error: Error) => void;
   #servers: net.Server[] = [];
 
-  /** @param onError what goes wrong after listening has begun, such as an accept that found no free descriptor */
+  /**
+   * @param onError what goes wrong after listening has begun. That no descriptor is free is not told: who waits then is
+   *   accepted and closed by libuv, which keeps one in reserve for it.
+   */
   constructor(onSocket: (socket: net.Socket) => void, onError: (error: Error) => void) {
     this.#onSocket = onSocket;
     this.#onError = onError;

@@ -129,4 +129,6 @@ it('an integer beyond what a number holds goes back as it came', () => {
     }
   }
   assert.equal(encodeResult(parseRequest('{"id":1e21,"method":"ping"}').id, '{}'), '{"id":1e+21,"result":{}}');
+  // Of two ids the last counts, also where its name is escaped and its digits are not looked for.
+  assert.equal(parseRequest('{"id":0,"\\u0069d":9007199254740993,"method":"m"}').id, 9007199254740992);
 });

@@ -248,6 +248,61 @@ test('more answers than are worth joining keep their order', async (t) => {
   await eventually(() => assert.equal(connection.blocked, false));
 });
 
+test('what is allocated is written in its place among the answers, whoever else allocates meanwhile', async (t) => {
+  const loopback = await Loopback.open(t);
+  const [other, otherPeer] = await loopback.accept();
+  const say = (to: Connection, text: string) => {
+    const room = to.allocate(text.length);
+    room.write(text);
+    to.write(room);
+  };
+  const handler = new RecordingHandler({
+    onData: () => {
+      say(connection, 'one ');
+      connection.write(Buffer.from('two '));
+      say(other, 'yours');
+      say(connection, 'three ');
+      // More than an outbox holds.
+      say(connection, 'x'.repeat(200_000));
+      say(connection, ' four');
+    },
+  });
+  const [connection, peer] = await loopback.accept(handler);
+  peer.read();
+  otherPeer.read();
+  await peer.send('go');
+  await eventually(() => assert.equal(peer.text, `one two three ${'x'.repeat(200_000)} four`));
+  assert.equal(otherPeer.text, 'yours');
+  say(connection, ', five');
+  await eventually(() => assert.ok(peer.text.endsWith(' four, five')));
+});
+
+test('answers that the kernel has not taken stay as they are while others are answered', async (t) => {
+  const loopback = await Loopback.open(t);
+  const open = async (byte: string) => {
+    let answeredBytes = 0;
+    const handler = new RecordingHandler({
+      onData: () => {
+        while (!connection.blocked) {
+          const room = connection.allocate(30_000).fill(byte);
+          connection.write(room);
+          answeredBytes += room.length;
+        }
+      },
+    });
+    const [connection, peer] = await loopback.accept(handler);
+    await peer.send('go');
+    await eventually(() => assert.equal(connection.blocked, true));
+    return { peer, expected: Buffer.alloc(answeredBytes, byte) };
+  };
+  const all = [await open('a'), await open('b'), await open('c')];
+  for (const { peer } of all) peer.read();
+  for (const { peer, expected } of all) {
+    await eventually(() => assert.equal(peer.receivedBytes, expected.length));
+    assert.ok(peer.bytes.equals(expected));
+  }
+});
+
 test('a chunk of one connection may write to another: that leaves at once, and answers stay apart', async (t) => {
   const loopback = await Loopback.open(t);
   const [other, otherPeer] = await loopback.accept();

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { OUTBOX_BYTES, Outbox } from '../../src/transport/outbox.ts';
+
+test('what was allocated and what was copied, in the order it was added', () => {
+  const outbox = new Outbox();
+  const room = outbox.allocate(5);
+  assert.ok(outbox.holds(room));
+  room.write('first');
+  outbox.add(room);
+  const other = Buffer.from(' second');
+  assert.equal(outbox.holds(other), false);
+  outbox.add(other);
+  assert.equal(outbox.length, 12);
+  assert.equal(outbox.take().toString(), 'first second');
+  assert.equal(outbox.length, 0);
+});
+
+test('room allocated and not added is nobody’s', () => {
+  const outbox = new Outbox();
+  outbox.allocate(5).write('never');
+  assert.equal(outbox.length, 0);
+  outbox.add(Buffer.from('x'));
+  assert.equal(outbox.take().toString(), 'x');
+});
+
+test('both sides of what it holds', () => {
+  const outbox = new Outbox();
+  assert.equal(outbox.hasRoom(OUTBOX_BYTES), true);
+  assert.equal(outbox.hasRoom(OUTBOX_BYTES + 1), false);
+  outbox.add(Buffer.alloc(OUTBOX_BYTES - 1));
+  assert.equal(outbox.hasRoom(1), true);
+  assert.equal(outbox.hasRoom(2), false);
+});
+
+test('what was taken is overwritten by what comes next, unless it is kept', () => {
+  const outbox = new Outbox();
+  outbox.add(Buffer.from('first'));
+  const overwritten = outbox.take();
+  outbox.add(Buffer.from('again'));
+  assert.equal(overwritten.toString(), 'again');
+  const kept = outbox.take();
+  outbox.keep();
+  outbox.add(Buffer.from('other'));
+  assert.equal(kept.toString(), 'again');
+});
