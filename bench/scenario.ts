@@ -51,7 +51,15 @@ export interface Workload<S extends Subject = Subject> {
   readonly targets: readonly Target[];
   /** Part of a quick run, which has a minute for all of a scenario's name; with these subjects alone, where some are named. */
   readonly quick?: boolean | readonly string[];
+  /** Where on a curve of the scenario's chart it is: what is the same in name is one curve. */
+  readonly point?: Point;
   measure(subject: S, window: Window): Promise<Measurement>;
+}
+
+export interface Point {
+  readonly curve: string;
+  /** Nodes, say. */
+  readonly x: number;
 }
 
 /** A kind of server under test. Scenarios add to it how it is started. */

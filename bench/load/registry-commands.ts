@@ -11,12 +11,15 @@ import { countTurns } from './turns.ts';
 import { type Counted, type Counting, countWhile, countWindow, Tally } from './window.ts';
 
 const PATIENCE_MS = 10_000;
+const QUIET_MS = 50;
 const THOUSAND = 1000;
 
 /** Where agents that come and go are said to listen, apart from those that stay. */
 const VISITOR_PORTS = { first: 40_000, count: 20_000 };
 
 let uplinks: Uplink[] = [];
+/** Connections of agents that the roster was given in another way. */
+const untold: Uplink[] = [];
 let dashboards: Dashboard[] = [];
 /** One more for each server that was let end. */
 let generation = 0;
@@ -59,12 +62,8 @@ export const registryCommands = {
    * connections, and then a roster that nobody was told of. Not counted.
    */
   async registerUntold({ port, nodes }: { port: number; nodes: readonly AgentNode[] }): Promise<void> {
-    await Promise.race([
-      failed,
-      inLanes(nodes.length, LANES, async () => void (await Uplink.open(port, faultHandler()))),
-    ]);
     const teller = await Uplink.open(port, faultHandler());
-    await Promise.race([failed, teller.ask({ method: 'take_nodes', params: { nodes } }, 'taken')]);
+    await Promise.race([failed, fillUntold(port, teller, nodes)]);
   },
 
   /** Agents that register, deregister and go. Not counted: it warms the server up. */
@@ -113,10 +112,7 @@ export const registryCommands = {
     const registers = new Tally();
     const cpu = [cpuSeconds(pids)];
     const register = async (node: AgentNode) => {
-      const beganAt = performance.now();
-      uplinks.push(await Uplink.register(port, node, faultHandler()));
-      registers.onLatency(performance.now() - beganAt);
-      registers.onMessage(0);
+      await registerOne(port, node, registers);
       if (uplinks.length % THOUSAND === 0) cpu.push(cpuSeconds(pids));
     };
     const all = nodes.length + newDashboards;
@@ -133,10 +129,44 @@ export const registryCommands = {
     const bytes = uplinks.map(({ bytesReceived }) => bytesReceived);
     return {
       ...counted,
-      bytes: sum(bytes) + sum(dashboards.map(({ bytesReceived }) => bytesReceived)),
+      bytes: bytesReceived(),
       costs: cpu.slice(1).map((seconds, i) => ((seconds - (cpu[i] as number)) * 1e6) / THOUSAND),
       bytesToFirst: medianOf(bytes.slice(0, THOUSAND)),
       bytesToLast: medianOf(bytes.slice(-THOUSAND)),
+      secondInits: sum(dashboards.map(({ inits }) => inits - 1)),
+    };
+  },
+
+  /**
+   * What a storm costs where a whole one takes minutes, from samples: in the middle of each thousand, brought about
+   * untold, a few agents register and everyone is told of them. Each sample stands for its thousand.
+   */
+  async sampledStorm(options: { port: number; nodes: AgentNode[]; samples: number; pids: number[] }): Promise<Storm> {
+    const { port, nodes, samples, pids } = options;
+    const share = THOUSAND / samples;
+    const teller = await Uplink.open(port, faultHandler());
+    const thousands: Counted[] = [];
+    for (let middle = THOUSAND / 2; middle < nodes.length; middle += THOUSAND) {
+      const from = middle - samples / 2;
+      await Promise.race([failed, fillUntold(port, teller, nodes.slice(0, from))]);
+      const registers = new Tally();
+      const bytesBefore = bytesReceived();
+      const counted = await countWhile(pids, registers, async () => {
+        const register = (i: number) => registerOne(port, nodes[from + i] as AgentNode, registers);
+        await Promise.race([failed, inLanes(samples, samples, register)]);
+        await quiet();
+      });
+      thousands.push({ ...counted, bytes: bytesReceived() - bytesBefore });
+    }
+    const bytes = uplinks.map(({ bytesReceived }) => bytesReceived);
+    return {
+      work: nodes.length,
+      bytes: sum(thousands.map(({ bytes }) => bytes)) * share,
+      cpuSeconds: sum(thousands.map(({ cpuSeconds }) => cpuSeconds)) * share,
+      seconds: sum(thousands.map(({ seconds }) => seconds)) * share,
+      costs: thousands.map(({ cpuSeconds }) => (cpuSeconds * 1e6) / samples),
+      bytesToFirst: medianOf(bytes.slice(0, samples)),
+      bytesToLast: medianOf(bytes.slice(-samples)),
       secondInits: sum(dashboards.map(({ inits }) => inits - 1)),
     };
   },
@@ -203,6 +233,34 @@ async function openDashboard(port: number, reads: boolean): Promise<Dashboard> {
   const dashboard = await Dashboard.open(port, reads, (payloadBytes) => onEvent(payloadBytes), faultHandler());
   dashboards.push(dashboard);
   return dashboard;
+}
+
+async function registerOne(port: number, node: AgentNode, registers: Tally): Promise<void> {
+  const beganAt = performance.now();
+  uplinks.push(await Uplink.register(port, node, faultHandler()));
+  registers.onLatency(performance.now() - beganAt);
+  registers.onMessage(0);
+}
+
+/** They connect while the roster is empty, for each is told all of it. */
+async function fillUntold(port: number, teller: Uplink, nodes: readonly AgentNode[]): Promise<void> {
+  const take = (taken: readonly AgentNode[]) => teller.ask({ method: 'take_nodes', params: { nodes: taken } }, 'taken');
+  await take([]);
+  await inLanes(nodes.length - untold.length - uplinks.length, LANES, async () => {
+    untold.push(await Uplink.open(port, faultHandler()));
+  });
+  await take(nodes);
+}
+
+function bytesReceived(): number {
+  return sum([...uplinks, ...untold, ...dashboards].map((connection) => connection.bytesReceived));
+}
+
+/** Until nothing has come for a while. */
+async function quiet(): Promise<void> {
+  for (let before = -1; before !== bytesReceived(); await Promise.race([failed, delay(QUIET_MS)])) {
+    before = bytesReceived();
+  }
 }
 
 async function comeAndGo(port: number, i: number): Promise<void> {

@@ -7,6 +7,8 @@ import { WebSocketServer } from 'ws';
 const NODE_TTL_MS = 30_000;
 
 const nodes = new Map();
+/** Who is where: a port belongs to one process. */
+const places = new Map();
 const server = new WebSocketServer({ host: '127.0.0.1', port: Number(process.env.PORT ?? 0), backlog: 4096 });
 
 function broadcast(event) {
@@ -49,16 +51,18 @@ const methods = {
 
   ping: () => ({ status: 'healthy', nodes: nodes.size, version: '0' }),
 
-  /** Of the bench's own: a roster to begin with, of which nobody is told. */
+  /** Of the bench's own: another roster in place of this one, of which nobody is told. */
   take_nodes(_connection, { nodes: taken }) {
     const common = { machine: '127.0.0.1', cwd: '/home/user/project', status: 'active', last_seen: seconds() };
-    for (const { id, port } of taken) nodes.set(id, { id, ...common, port });
+    nodes.clear();
+    places.clear();
+    for (const { id, port } of taken) {
+      nodes.set(id, { id, ...common, port });
+      places.set(`${common.machine}:${port}`, id);
+    }
     return { status: 'taken' };
   },
 };
-
-/** Where which node is: a port belongs to one process. */
-const places = new Map();
 
 server.on('connection', (socket) => {
   const connection = { nodeId: null };

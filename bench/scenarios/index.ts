@@ -1,6 +1,10 @@
 import type { Scenario } from '../scenario.ts';
+import { connectionMemory } from './connection-memory.ts';
 import { echo } from './echo.ts';
+import { handshake } from './handshake.ts';
+import { http } from './http.ts';
 import { registryBroadcast } from './registry-broadcast.ts';
+import { registryStorm } from './registry-storm.ts';
 import { relayBulk } from './relay-bulk.ts';
 import { relayCount } from './relay-count.ts';
 import { relayFlood } from './relay-flood.ts';
@@ -8,10 +12,12 @@ import { relayLatency } from './relay-latency.ts';
 import { relayMemory } from './relay-memory.ts';
 import { relayPingPong } from './relay-ping-pong.ts';
 import { relayStream } from './relay-stream.ts';
+import { startCpu, startFirstByte } from './start.ts';
 
 /** In the order of the report. */
 export const SCENARIOS: readonly Scenario[] = [
   echo,
+  handshake,
   relayPingPong,
   relayLatency,
   relayStream,
@@ -20,4 +26,9 @@ export const SCENARIOS: readonly Scenario[] = [
   relayCount,
   relayMemory,
   registryBroadcast,
+  registryStorm,
+  connectionMemory,
+  startCpu,
+  startFirstByte,
+  http,
 ];

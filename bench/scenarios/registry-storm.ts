@@ -1,0 +1,74 @@
+/** Everyone comes: what a register costs while the roster grows, and what is sent for it. */
+import { Load } from '../load/process.ts';
+import { measurementOf } from '../measuring.ts';
+import { number } from '../report/format.ts';
+import type { Scenario, Target, Workload } from '../scenario.ts';
+import { agentNodes, ourRegistry, type RegistrySubject, wsRegistry } from '../subjects/registry.ts';
+
+const DASHBOARDS = 100;
+/** So many come and go before it is measured. */
+const WARM_UP_AGENTS = 1000;
+const AT_A_TIME = 64;
+/** With the original's behaviour the cost grows with the square. */
+const MAX_UNSAMPLED = 1000;
+const SAMPLES = 20;
+
+const FLATNESS = 'cost, last thousand ÷ first';
+const BYTES_TO_AGENT = 'bytes to an agent, last thousand ÷ first';
+const BYTES = 'bytes';
+const SECOND_INITS = 'second inits';
+
+const NOTHING_SKIPPED: Target = { figure: SECOND_INITS, atMost: 0 };
+const FLAT: Target[] = [
+  { figure: FLATNESS, atMost: 1.2 },
+  { figure: BYTES_TO_AGENT, atMost: 1 },
+];
+const FEW_BYTES: Target = { peer: wsRegistry.name, figure: BYTES, atMost: 1 / 50 };
+
+type Options = Pick<Workload<RegistrySubject>, 'subjects' | 'targets' | 'quick'>;
+
+function workload(agents: number, atATime: number, options: Options): Workload<RegistrySubject> {
+  return {
+    ...options,
+    name: `${number(agents)} agents, ${atATime === agents ? 'all at once' : `${atATime} at a time`}`,
+    async measure(subject) {
+      const load = new Load();
+      const server = await subject.start();
+      const { port } = server;
+      await load.tell('comeAndGo', { port, agents: WARM_UP_AGENTS });
+      await load.tell('watch', { port, connections: DASHBOARDS });
+      const pids = await server.pids();
+      const nodes = agentNodes(agents);
+      const isSampled = subject === wsRegistry && agents > MAX_UNSAMPLED;
+      const storm = isSampled
+        ? await load.tell('sampledStorm', { port, nodes, samples: SAMPLES, pids })
+        : await load.tell('storm', { port, nodes, atATime, pids });
+      const [first, last] = [storm.costs[0] as number, storm.costs.at(-1) as number];
+      return measurementOf(server, storm, {
+        // Where all come at once the first thousand's handshakes are everyone's.
+        ...(atATime < agents && { [FLATNESS]: last / first }),
+        'microseconds, first thousand': first,
+        'microseconds, last thousand': last,
+        [BYTES_TO_AGENT]: storm.bytesToLast / storm.bytesToFirst,
+        [BYTES]: storm.bytes,
+        [SECOND_INITS]: storm.secondInits,
+      });
+    },
+  };
+}
+
+export const registryStorm: Scenario = {
+  name: 'registry-storm',
+  title: 'Register storm',
+  description: `Agents connect, register and stay, while ${DASHBOARDS} dashboards watch: so many agents are under way at any moment, and the next comes once one is registered. It lasts until all dashboards have been told of all agents, and counts all bytes that the server has sent. Before it ${number(WARM_UP_AGENTS)} agents have come and gone. The latency is that from the first byte of a connection to the answer to its register. The ws registry does as the original: all connections, agents' too, get the whole roster and every push; at 10,000 agents a storm of it takes minutes, so in the middle of each thousand ${SAMPLES} registers are measured, and stand for all of them.`,
+  unit: 'registers',
+  baseline: wsRegistry.name,
+  workloads: [
+    workload(1000, AT_A_TIME, { subjects: [ourRegistry, wsRegistry], targets: [NOTHING_SKIPPED], quick: true }),
+    workload(10_000, AT_A_TIME, {
+      subjects: [ourRegistry, wsRegistry],
+      targets: [...FLAT, FEW_BYTES, NOTHING_SKIPPED],
+    }),
+    workload(10_000, 10_000, { subjects: [ourRegistry], targets: [NOTHING_SKIPPED] }),
+  ],
+};
