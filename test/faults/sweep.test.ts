@@ -2,9 +2,8 @@
  * A fault at every byte: of the handshakes and first frames of a relay, on either leg, in either direction. Whatever the
  * byte, the other side gets the whole messages that came before it, never a part of one, and then the end as it is due.
  *
- *   client   request            'ask'            close
- *               └──────▶ 101 ─────┘└──▶ 'answer' ──┘└──▶ close, end
- *   agent
+ *   client   request ─▶          'ask' ─▶             close ─▶
+ *   agent                 ◀─ 101           ◀─ 'answer'         ◀─ close, end
  *
  * Nobody speaks out of turn, so a byte's place tells what everyone has said.
  */
