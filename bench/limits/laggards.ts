@@ -21,7 +21,9 @@ import { growthWhile } from './resident.ts';
 const EVENTS = 60_000;
 const EVENTS_A_BATCH = 300;
 const BATCH_EVERY_MS = 50;
-const WARM_UPS = 2;
+/** Warmed up once a round of events makes it grow by less than this. */
+const STEADY_BYTES = MEBIBYTE;
+const MAX_WARM_UPS = 10;
 /** So much is stuck in the kernel's buffers, some megabytes for each reader, long before the last event. */
 const CWD = `/${'x'.repeat(255)}`;
 const LAGGARD_PATIENCE_MS = 45_000;
@@ -35,12 +37,9 @@ export const laggards: Part = {
     const agent = await RawPeer.upgrade(daemon.port, '/ws');
     const crew = { daemon, dashboard, agent };
     try {
-      // Until the heap has the size that such traffic gives it, whoever reads: that is no part of what readers cost.
-      const heapBytes = await growthWhile([daemon.pid], async () => {
-        for (let round = 1; round <= WARM_UPS; round++) await pour(crew, say, `warming up ${round} of ${WARM_UPS}, `);
-      });
+      const { rounds, grownBytes } = await warmUp(crew, say);
       return [
-        figure(`none, ${WARM_UPS} times as many events, from the start: the daemon grows by`, inMebibytes(heapBytes)),
+        figure(`none, ${rounds} times as many events, from the start: the daemon grows by`, inMebibytes(grownBytes)),
         ...(await among(crew, 1, 8, say)),
         ...(await among(crew, 50, 64, say)),
       ];
@@ -56,6 +55,18 @@ interface Crew {
   daemon: Daemon;
   dashboard: Client;
   agent: RawPeer;
+}
+
+/** Until the heap has the size that such traffic gives it, whoever reads: that is no part of what readers cost. */
+async function warmUp(crew: Crew, say: Say): Promise<{ rounds: number; grownBytes: number }> {
+  let grownBytes = 0;
+  for (let rounds = 1; ; rounds++) {
+    const grown = await growthWhile([crew.daemon.pid], async () => {
+      await pour(crew, say, `warming up, round ${rounds}, `);
+    });
+    grownBytes += grown;
+    if (grown < STEADY_BYTES || rounds === MAX_WARM_UPS) return { rounds, grownBytes };
+  }
 }
 
 async function among(crew: Crew, count: number, boundMebibytes: number, say: Say): Promise<Figure[]> {
