@@ -1,6 +1,6 @@
 const server = Bun.serve({
   hostname: '127.0.0.1',
-  port: 0,
+  port: Number(process.env.PORT ?? 0),
   fetch: (request, server) => (server.upgrade(request) ? undefined : new Response('Upgrade Required', { status: 426 })),
   websocket: {
     // The default, 1 MiB, drops what is sent to a client that has more under way.

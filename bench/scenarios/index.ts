@@ -1,6 +1,9 @@
 import type { Scenario } from '../scenario.ts';
 import { connectionMemory } from './connection-memory.ts';
+import { connectionMemory } from './connection-memory.ts';
 import { echo } from './echo.ts';
+import { handshake } from './handshake.ts';
+import { http } from './http.ts';
 import { handshake } from './handshake.ts';
 import { http } from './http.ts';
 import { registryBroadcast } from './registry-broadcast.ts';
@@ -13,10 +16,12 @@ import { relayMemory } from './relay-memory.ts';
 import { relayPingPong } from './relay-ping-pong.ts';
 import { relayStream } from './relay-stream.ts';
 import { startCpu, startFirstByte } from './start.ts';
+import { startCpu, startFirstByte } from './start.ts';
 
 /** In the order of the report. */
 export const SCENARIOS: readonly Scenario[] = [
   echo,
+  handshake,
   handshake,
   relayPingPong,
   relayLatency,
@@ -27,6 +32,10 @@ export const SCENARIOS: readonly Scenario[] = [
   relayMemory,
   registryBroadcast,
   registryStorm,
+  connectionMemory,
+  startCpu,
+  startFirstByte,
+  http,
   connectionMemory,
   startCpu,
   startFirstByte,

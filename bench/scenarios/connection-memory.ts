@@ -1,0 +1,84 @@
+/** What connections hold that have carried a few messages and are idle now. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { maxConnectionsOfProcess } from '../../src/transport/descriptors.ts';
+import { residentBytes } from '../limits/resident.ts';
+import { Load } from '../load/process.ts';
+import type { Scenario, Server, Subject, Target, Workload } from '../scenario.ts';
+import { bunEcho, ourEcho, wsBufferutilEcho, wsEcho } from '../subjects/echo.ts';
+import { ourRegistry, wsRegistry } from '../subjects/registry.ts';
+
+const KIBIBYTE = 1024;
+/** For what a server has open beside its connections. */
+const RESERVED = 100;
+const MOST_CONNECTIONS = (await maxConnectionsOfProcess()) - RESERVED;
+const MESSAGES = 3;
+const AT_A_TIME = 64;
+const SETTLE_MS = 1000;
+
+const FIGURE = 'kibibytesPerConnection';
+const AT_MOST = 0.65;
+
+interface Startable extends Subject {
+  start(): Promise<Server>;
+}
+
+type Carry = (load: Load, port: number, connections: number) => Promise<void>;
+
+async function echo(load: Load, port: number, connections: number): Promise<void> {
+  await load.tell('connect', {
+    port,
+    paths: ['/'],
+    connections,
+    pattern: { payloadBytes: [125], messagesPerWrite: 1 },
+  });
+  for (let i = 0; i < MESSAGES; i++) await load.tell('exchange', { lanes: AT_A_TIME });
+}
+
+async function callRegistry(load: Load, port: number, connections: number): Promise<void> {
+  await load.tell('callRegistry', { port, connections, times: MESSAGES });
+}
+
+function workload(
+  name: string,
+  wished: number,
+  carry: Carry,
+  subjects: readonly Startable[],
+  targets: readonly Target[],
+  quick = false,
+): Workload<Startable> {
+  const connections = Math.min(wished, MOST_CONNECTIONS);
+  return {
+    name: `${name}, ${connections.toLocaleString('en-US')} connections`,
+    subjects,
+    targets,
+    quick,
+    async measure(subject) {
+      const server = await subject.start();
+      const pids = await server.pids();
+      const before = await residentBytes(pids);
+      await carry(new Load(), server.port, connections);
+      await delay(SETTLE_MS);
+      const after = await residentBytes(pids);
+      const extra = { [FIGURE]: (after - before) / KIBIBYTE / connections };
+      return { work: connections, cpuSeconds: 0, seconds: 0, residentBytes: after, extra };
+    },
+  };
+}
+
+const TARGETS: readonly Target[] = [{ peer: wsEcho.name, figure: FIGURE, atMost: AT_MOST }];
+const ECHOES = [ourEcho, wsEcho, wsBufferutilEcho, bunEcho];
+const REGISTRIES = [ourRegistry, { ...wsRegistry, name: wsEcho.name }];
+
+export const connectionMemory: Scenario = {
+  name: 'connection-memory',
+  title: 'Memory of idle connections',
+  description: `All connections are opened, and each carries ${MESSAGES} messages of 125 bytes and their echoes, or ${MESSAGES} requests to a registry and their answers, ${AT_A_TIME} connections at a time. ${SETTLE_MS / 1000} s later, with no collection forced: by how much the server's resident memory has grown since before the first, for each connection. As many as the descriptor limit allows, up to 10,000.`,
+  unit: 'KiB',
+  baseline: wsEcho.name,
+  headline: { figure: FIGURE, title: 'KiB per connection' },
+  workloads: [
+    workload('echo', 1000, echo, ECHOES, [], true),
+    workload('echo', 10_000, echo, ECHOES, TARGETS),
+    workload('registry', 10_000, callRegistry, REGISTRIES, []),
+  ],
+};

@@ -1,0 +1,54 @@
+/** Connections that come and go: what an opening handshake costs. */
+import { Load } from '../load/process.ts';
+import { measurementOf } from '../measuring.ts';
+import type { Scenario, Server, Subject, Target, Workload } from '../scenario.ts';
+import { bunEcho, ourEcho, wsEcho } from '../subjects/echo.ts';
+import { ourRegistry, wsRegistry } from '../subjects/registry.ts';
+
+const AT_A_TIME = 32;
+/** A few thousand handshakes, before which Node runs much of it uncompiled. */
+const LEAST_WARM_UP_MS = 1000;
+
+/** The baseline's name is that of the library. */
+const wsSendingRoster = { ...wsRegistry, name: wsEcho.name };
+
+interface Startable extends Subject {
+  start(): Promise<Server>;
+}
+
+function workload(
+  name: string,
+  command: 'shakeHands' | 'visit',
+  subjects: readonly Startable[],
+  targets: readonly Target[],
+): Workload<Startable> {
+  return {
+    name,
+    subjects,
+    targets,
+    quick: true,
+    async measure(subject, window) {
+      const server = await subject.start();
+      const options = {
+        ...window,
+        warmUpMs: Math.max(window.warmUpMs, LEAST_WARM_UP_MS),
+        port: server.port,
+        atATime: AT_A_TIME,
+        pids: await server.pids(),
+      };
+      return measurementOf(server, await new Load().tell(command, options));
+    },
+  };
+}
+
+export const handshake: Scenario = {
+  name: 'handshake',
+  title: 'Handshakes',
+  description: `Each counts a whole connection: TCP connect, the upgrade request in one write, the 101 checked, TCP close by the client without a closing handshake; ${AT_A_TIME} at a time. At the registry, in which nobody is, the client waits for the roster behind the 101 too. The latency is that from connect to the 101, or the roster. It is warmed up for ${LEAST_WARM_UP_MS / 1000} s at the least.`,
+  unit: 'handshakes',
+  baseline: wsEcho.name,
+  workloads: [
+    workload('echo', 'shakeHands', [ourEcho, wsEcho, bunEcho], [{ peer: wsEcho.name, atLeast: 1.5 }]),
+    workload('registry', 'visit', [ourRegistry, wsSendingRoster], [{ peer: wsEcho.name, atLeast: 1.5 }]),
+  ],
+};

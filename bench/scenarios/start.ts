@@ -1,0 +1,142 @@
+/** From nothing to the first byte, and what it costs. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { cpuSeconds } from '../cpu.ts';
+import { residentBytes, withChildren } from '../limits/resident.ts';
+import { afterwards, spawnProcess, stopProcesses } from '../processes.ts';
+import type { Measurement, Scenario, Target, Workload } from '../scenario.ts';
+import { bunProgram, emptyProgram, ourProgram, type ProgramSubject, wsProgram } from '../subjects/programs.ts';
+
+const STARTS = 5;
+const REQUEST = 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
+const RETRY_MS = 1;
+/** A process rests that has used next to nothing for so long. */
+const REST_MS = 100;
+const REST_CPU_SECONDS = 0.000_2;
+const PATIENCE_MS = 10_000;
+
+const CPU = 'cpuMs';
+const FIRST_BYTE = 'firstByteMs';
+
+interface Started {
+  cpuMs: number;
+  /** Of a program that serves. */
+  firstByteMs: number | null;
+  residentBytes: number;
+}
+
+async function start({ command, args, env }: ProgramSubject, serves: boolean): Promise<Started> {
+  const port = await freePort();
+  const home = await mkdtemp(join(tmpdir(), 'hypivisor-bench-'));
+  afterwards(() => rm(home, { recursive: true, force: true }));
+  const begunAt = performance.now();
+  const child = spawnProcess(command, args(port), {
+    env: { PATH: process.env.PATH, HOME: home, ...env?.(port) },
+    stdio: 'ignore',
+  });
+  const firstByteMs = serves ? (await firstByteAt(port)) - begunAt : null;
+  const pids = await withChildren(child.pid as number);
+  const cpuMs = (await cpuAtRest(pids)) * 1000;
+  const started = { cpuMs, firstByteMs, residentBytes: await residentBytes(pids) };
+  await stopProcesses();
+  return started;
+}
+
+/** One that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise<unknown>((resolve) => server.close(resolve));
+  return port;
+}
+
+async function firstByteAt(port: number): Promise<number> {
+  const endsAt = performance.now() + PATIENCE_MS;
+  while (performance.now() < endsAt) {
+    const at = await ask(port);
+    if (at !== null) return at;
+    await delay(RETRY_MS);
+  }
+  throw new Error('it did not serve');
+}
+
+/** @returns when the first byte came, or null where nobody listens yet */
+async function ask(port: number): Promise<number | null> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ host: '127.0.0.1', port });
+    socket.on('error', () => resolve(null));
+    socket.once('connect', () => socket.write(REQUEST));
+    socket.once('data', () => {
+      resolve(performance.now());
+      socket.destroy();
+    });
+  });
+}
+
+async function cpuAtRest(pids: readonly number[]): Promise<number> {
+  for (let before = cpuSeconds(pids); ; ) {
+    await delay(REST_MS);
+    const now = cpuSeconds(pids);
+    if (now - before < REST_CPU_SECONDS) return now;
+    before = now;
+  }
+}
+
+function workload(
+  name: string,
+  subjects: readonly ProgramSubject[],
+  targets: readonly Target[],
+): Workload<ProgramSubject> {
+  return {
+    name,
+    subjects,
+    targets,
+    quick: true,
+    async measure(subject): Promise<Measurement> {
+      const starts: Started[] = [];
+      for (let i = 0; i < STARTS; i++) starts.push(await start(subject, subject !== emptyProgram));
+      const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(STARTS / 2)] as number;
+      const firstBytes = starts.flatMap(({ firstByteMs }) => firstByteMs ?? []);
+      const cpuMs = median(starts.map((started) => started.cpuMs));
+      return {
+        work: 1,
+        cpuSeconds: cpuMs / 1000,
+        seconds: 0,
+        residentBytes: median(starts.map((started) => started.residentBytes)),
+        extra: { [CPU]: cpuMs, ...(firstBytes.length > 0 && { [FIRST_BYTE]: median(firstBytes) }) },
+      };
+    },
+  };
+}
+
+const METHOD = `Each figure is the median of ${STARTS} starts of a new process, whose files the system has in memory. It is asked for \`/healthz\` over and over, ${RETRY_MS} ms apart, until it answers.`;
+
+export const startCpu: Scenario = {
+  name: 'start-cpu',
+  title: 'Start: processor time',
+  description: `${METHOD} Counted is the processor time until it rests, having used nothing for ${REST_MS} ms. The empty Node waits for a timer.`,
+  unit: 'starts',
+  baseline: emptyProgram.name,
+  headline: { figure: CPU, title: 'ms of CPU' },
+  workloads: [
+    workload(
+      'until it rests',
+      [ourProgram, emptyProgram, wsProgram, bunProgram],
+      [{ peer: emptyProgram.name, figure: CPU, atMostMore: 15 }],
+    ),
+  ],
+};
+
+export const startFirstByte: Scenario = {
+  name: 'start-first-byte',
+  title: 'Start: time to the first byte',
+  description: `${METHOD} Counted is the time from before the process is made until the first byte of the answer.`,
+  unit: 'starts',
+  baseline: wsProgram.name,
+  headline: { figure: FIRST_BYTE, title: 'ms to the first byte' },
+  workloads: [workload('until it answers', [ourProgram, wsProgram, bunProgram], [])],
+};
