@@ -7,12 +7,13 @@
  *   blackhole  whatever comes is accepted and swallowed, an end too
  *   stall      nothing is read any more, so that in time the sender is stopped
  *   split      each byte is a write of its own
+ *   cut        what follows comes a little later, and is read on its own
  */
 import { once } from 'node:events';
 import net from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-export const FAULTS = ['reset', 'end', 'mute', 'blackhole', 'stall', 'split'] as const;
+export const FAULTS = ['reset', 'end', 'mute', 'blackhole', 'stall', 'split', 'cut'] as const;
 export type Fault = (typeof FAULTS)[number];
 
 /** Who speaks: the peer or the daemon. */
@@ -121,6 +122,10 @@ class Link {
       case 'split':
         peer.split();
         daemon.split();
+        break;
+      case 'cut':
+        peer.cut();
+        daemon.cut();
     }
   }
 
@@ -134,8 +139,8 @@ class Link {
 class Flow {
   readonly #from: net.Socket;
   readonly #to: net.Socket;
-  #mode: 'pass' | 'split' | 'stall' | 'swallow' = 'pass';
-  /** What passes now byte by byte is through once this is. */
+  #mode: 'pass' | 'split' | 'cut' | 'stall' | 'swallow' = 'pass';
+  /** What passes now in pieces is through once this is. */
   #through: Promise<void> = Promise.resolve();
   #heardBytes = 0;
   readonly #waiting: { bytes: number; resolve: () => void }[] = [];
@@ -177,6 +182,11 @@ class Flow {
     this.#mode = 'split';
   }
 
+  cut(): void {
+    this.#through = readByNow();
+    this.#mode = 'cut';
+  }
+
   #onData(chunk: Buffer): void {
     this.#heardBytes += chunk.length;
     this.#passOn(chunk);
@@ -202,6 +212,7 @@ class Flow {
   #pass(chunk: Buffer): void {
     if (this.#mode === 'pass') this.#to.write(chunk);
     else if (this.#mode === 'split') this.#through = this.#through.then(() => this.#byteByByte(chunk));
+    else if (this.#mode === 'cut') this.#through = this.#through.then(() => void this.#to.write(chunk));
   }
 
   async #byteByByte(chunk: Buffer): Promise<void> {
@@ -216,6 +227,12 @@ class Flow {
       if (this.#mode !== 'swallow') this.#to.end();
     });
   }
+}
+
+/** What was written before has been read, where the reader is in this process: it polls between two turns. */
+async function readByNow(): Promise<void> {
+  await nextTurn();
+  await nextTurn();
 }
 
 /** The kernel resets no connection whose end has been asked for, and Node then forgets to close it. */

@@ -168,7 +168,7 @@ class Lane {
     });
     const client = await RawPeer.connect(this.#proxies.client.port, { allowHalfOpen: true });
     const clientEnded = this.#speakAsClient(client);
-    const own = plan === null || plan.fault === 'split' ? null : plan.leg;
+    const own = plan === null || plan.fault === 'cut' ? null : plan.leg;
     if (own === 'client') clientEnded.catch(() => {});
     else await clientEnded;
     if (own !== 'agent' && dialled !== false) await Promise.race([agentEnded, dialled ? NEVER : delay(CHANCE_MS)]);
@@ -249,10 +249,10 @@ async function assertFault(lane: Lane, fault: Fault, place: Place, lengths: Leng
     for (let bytes = 0; bytes < place.afterBytes; bytes++)
       allowed.push(expected({ ...place, afterBytes: bytes }, lengths));
   }
-  const dialled = fault === 'split' || (byChance ? null : allowed[0]?.length !== 0);
+  const dialled = fault === 'cut' || (byChance ? null : allowed[0]?.length !== 0);
   const told = await lane.speak({ ...place, fault }, dialled);
   const what = `${fault} after byte ${place.afterBytes}: told to the ${other}`;
-  if (fault === 'split') assert.deepEqual(told, WHOLE, what);
+  if (fault === 'cut') assert.deepEqual(told, WHOLE, what);
   else if (!allowed.some((each) => isDeepStrictEqual(each, told[other])))
     assert.deepEqual(told[other], allowed[0], what);
 }
@@ -279,7 +279,7 @@ async function sweep(t: TestContext, subject: Subject, fault: Fault, leg: Leg, s
   t.diagnostic(`${bytes} places`);
 }
 
-for (const fault of ['reset', 'end', 'stall', 'split'] as const) {
+for (const fault of ['reset', 'end', 'stall', 'cut'] as const) {
   describeEmbedded(`${fault} at every byte`, fault === 'stall' ? SHORT_LIMITS : {}, (subject) => {
     for (const leg of ['client', 'agent'] as const) {
       for (const speaker of ['peer', 'daemon'] as const) {
