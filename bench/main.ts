@@ -7,6 +7,7 @@ import { describeMachine } from './machine.ts';
 import { installPeers } from './peers/install.ts';
 import { Progress } from './progress.ts';
 import { chart } from './report/chart.ts';
+import { curves } from './report/curves.ts';
 import { toJson } from './report/json.ts';
 import type { Circumstances, ScenarioResult } from './report/results.ts';
 import { preamble, table } from './report/table.ts';
@@ -126,7 +127,8 @@ async function write(folder: string, circumstances: Circumstances, result: Scena
   const { name } = result.scenario;
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, `${name}.json`), toJson(circumstances, result));
-  await writeFile(join(folder, `${name}.svg`), chart(result));
+  const draw = result.scenario.workloads.some(({ point }) => point !== undefined) ? curves : chart;
+  await writeFile(join(folder, `${name}.svg`), draw(result));
 }
 
 async function main(): Promise<void> {

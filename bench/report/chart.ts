@@ -2,6 +2,7 @@
 import { spreadOfRatios } from '../rounds.ts';
 import { number } from './format.ts';
 import type { ScenarioResult } from './results.ts';
+import { escaped, round, text } from './svg.ts';
 
 const WIDTH = 860;
 const LEFT = 230;
@@ -62,16 +63,4 @@ export function chart({ scenario, workloads }: ScenarioResult): string {
     ...key,
     '</svg>\n',
   ].join('\n');
-}
-
-function text(x: number, y: number, anchor: string, words: string, look = ''): string {
-  return `<text class="${look}" x="${round(x)}" y="${round(y)}" text-anchor="${anchor}">${escaped(words)}</text>`;
-}
-
-function escaped(words: string): string {
-  return words.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }

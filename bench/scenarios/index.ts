@@ -1,12 +1,12 @@
 import type { Scenario } from '../scenario.ts';
 import { connectionMemory } from './connection-memory.ts';
-import { connectionMemory } from './connection-memory.ts';
 import { echo } from './echo.ts';
 import { handshake } from './handshake.ts';
 import { http } from './http.ts';
-import { handshake } from './handshake.ts';
-import { http } from './http.ts';
 import { registryBroadcast } from './registry-broadcast.ts';
+import { registryDashboards } from './registry-dashboards.ts';
+import { registryGrowth } from './registry-growth.ts';
+import { registryRestart } from './registry-restart.ts';
 import { registryStorm } from './registry-storm.ts';
 import { relayBulk } from './relay-bulk.ts';
 import { relayCount } from './relay-count.ts';
@@ -16,12 +16,10 @@ import { relayMemory } from './relay-memory.ts';
 import { relayPingPong } from './relay-ping-pong.ts';
 import { relayStream } from './relay-stream.ts';
 import { startCpu, startFirstByte } from './start.ts';
-import { startCpu, startFirstByte } from './start.ts';
 
 /** In the order of the report. */
 export const SCENARIOS: readonly Scenario[] = [
   echo,
-  handshake,
   handshake,
   relayPingPong,
   relayLatency,
@@ -32,10 +30,9 @@ export const SCENARIOS: readonly Scenario[] = [
   relayMemory,
   registryBroadcast,
   registryStorm,
-  connectionMemory,
-  startCpu,
-  startFirstByte,
-  http,
+  registryRestart,
+  registryDashboards,
+  registryGrowth,
   connectionMemory,
   startCpu,
   startFirstByte,

@@ -1,4 +1,6 @@
 /** Panels of lines over time, one below the other, as an SVG that reads on light and on dark ground. */
+
+import { escaped, round, text } from '../report/svg.ts';
 import type { Point } from './statistics.ts';
 
 export interface Line {
@@ -100,16 +102,4 @@ function logarithmicTicks(values: readonly number[]): number[] {
   const low = Math.floor(Math.log10(positive.reduce((least, value) => Math.min(least, value), 1)));
   const high = Math.ceil(Math.log10(positive.reduce((most, value) => Math.max(most, value), 10)));
   return Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
-}
-
-function text(x: number, y: number, anchor: string, words: string, look = ''): string {
-  return `<text class="${look}" x="${x}" y="${y}" text-anchor="${anchor}">${escaped(words)}</text>`;
-}
-
-function escaped(words: string): string {
-  return words.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }

@@ -1,0 +1,116 @@
+/**
+ * What one operation costs as something grows: a panel for each curve of the scenario, a line for each subject, powers of
+ * ten on both axes, so that what is flat is level and what grows in proportion rises as the diagonal does. An SVG that
+ * reads on light and on dark ground.
+ */
+import { spreadOfFigure } from '../rounds.ts';
+import { number } from './format.ts';
+import type { ScenarioResult } from './results.ts';
+import { escaped, round, text } from './svg.ts';
+
+const PANEL_WIDTH = 250;
+const PANEL_HEIGHT = 200;
+const LEFT = 70;
+const TOP = 64;
+const GAP = 60;
+
+const STYLE = `
+  text { font: 12px system-ui, sans-serif; fill: #444 }
+  .title { font-weight: 600; fill: #111 } .grid { stroke: #ddd }
+  .line { fill: none; stroke-width: 2 } .l0 { stroke: #0b62c4 } .l1 { stroke: #c2410c } .l2 { stroke: #15803d }
+  .c0 { fill: #0b62c4 } .c1 { fill: #c2410c } .c2 { fill: #15803d }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #bbb } .title { fill: #eee } .grid { stroke: #3a3a3a }
+    .l0 { stroke: #6cb0ff } .l1 { stroke: #fb923c } .l2 { stroke: #4ade80 }
+    .c0 { fill: #6cb0ff } .c1 { fill: #fb923c } .c2 { fill: #4ade80 }
+  }`;
+
+interface Dot {
+  curve: string;
+  subject: string;
+  x: number;
+  /** Microseconds of processor time for one unit of work. */
+  y: number;
+}
+
+/** From one power of ten to another, and where between them a value is: 0 to 1. */
+interface Axis {
+  ticks: number[];
+  at(value: number): number;
+}
+
+/** @param result of workloads with a `point` */
+export function curves(result: ScenarioResult): string {
+  const dots = dotsOf(result);
+  const names = [...new Set(dots.map(({ curve }) => curve))];
+  const subjects = [...new Set(dots.map(({ subject }) => subject))];
+  const xAxis = axisOf(dots.map(({ x }) => x));
+  const yAxis = axisOf(dots.map(({ y }) => y));
+  const panels = names.map((name, i) => {
+    const ofPanel = dots.filter(({ curve }) => curve === name);
+    return drawPanel(name, ofPanel, subjects, xAxis, yAxis, LEFT + i * (PANEL_WIDTH + GAP));
+  });
+  const key = subjects.map((subject, i) => {
+    const x = LEFT + i * 130;
+    return `<rect class="c${i}" x="${x}" y="32" width="12" height="12"/>\n${text(x + 18, 43, 'start', subject)}`;
+  });
+  const heading = `${result.scenario.title}: processor time of the server for one, in µs`;
+  const width = LEFT + names.length * (PANEL_WIDTH + GAP);
+  const height = TOP + PANEL_HEIGHT + GAP;
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(heading)}">`,
+    `<style>${STYLE}\n</style>`,
+    text(LEFT, 18, 'start', heading, 'title'),
+    ...key,
+    ...panels,
+    '</svg>\n',
+  ].join('\n');
+}
+
+function dotsOf({ scenario, workloads }: ScenarioResult): Dot[] {
+  return workloads.flatMap(({ name, rounds }) => {
+    const point = scenario.workloads.find((workload) => workload.name === name)?.point;
+    if (point === undefined) return [];
+    return [...rounds].flatMap(([subject, measurements]) => {
+      const rate = spreadOfFigure(measurements);
+      return rate === null ? [] : [{ ...point, subject, y: 1e6 / rate.median }];
+    });
+  });
+}
+
+function drawPanel(
+  name: string,
+  dots: readonly Dot[],
+  subjects: readonly string[],
+  xAxis: Axis,
+  yAxis: Axis,
+  left: number,
+): string {
+  const atX = (x: number) => round(left + xAxis.at(x) * PANEL_WIDTH);
+  const atY = (y: number) => round(TOP + 16 + (1 - yAxis.at(y)) * PANEL_HEIGHT);
+  const parts = [text(left, TOP + 4, 'start', name, 'title')];
+  for (const y of yAxis.ticks) {
+    parts.push(`<path class="grid" d="M${left} ${atY(y)}h${PANEL_WIDTH}"/>`);
+    parts.push(text(left - 8, atY(y) + 4, 'end', number(y)));
+  }
+  for (const x of xAxis.ticks) parts.push(text(atX(x), TOP + PANEL_HEIGHT + 36, 'middle', number(x)));
+  for (const [i, subject] of subjects.entries()) {
+    const line = dots.filter((dot) => dot.subject === subject).sort((a, b) => a.x - b.x);
+    if (line.length === 0) continue;
+    parts.push(`<path class="line l${i}" d="M${line.map(({ x, y }) => `${atX(x)} ${atY(y)}`).join('L')}"/>`);
+    for (const { x, y } of line) {
+      parts.push(`<circle class="c${i}" cx="${atX(x)}" cy="${atY(y)}" r="3"/>`);
+      parts.push(text(atX(x), atY(y) - 8, 'middle', number(y)));
+    }
+  }
+  return parts.join('\n');
+}
+
+function axisOf(values: readonly number[]): Axis {
+  const low = Math.floor(Math.log10(Math.min(...values)));
+  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))));
+  return {
+    ticks: Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i)),
+    at: (value) => (Math.log10(value) - low) / (high - low),
+  };
+}

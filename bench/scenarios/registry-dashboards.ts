@@ -1,0 +1,35 @@
+/** Dashboards that come at once where the roster is large: the cost of telling all of it. */
+import { Load } from '../load/process.ts';
+import { measurementOf } from '../measuring.ts';
+import { number } from '../report/format.ts';
+import type { Scenario, Workload } from '../scenario.ts';
+import { ourRegistry, type RegistrySubject, startWithAgents, wsRegistry } from '../subjects/registry.ts';
+
+const DASHBOARDS = 1000;
+
+function workload(agents: number, atLeast: number | null, quick = false): Workload<RegistrySubject> {
+  return {
+    name: `${number(DASHBOARDS)} dashboards, ${number(agents)} nodes`,
+    subjects: [ourRegistry, wsRegistry],
+    targets: atLeast === null ? [] : [{ peer: wsRegistry.name, atLeast }],
+    quick,
+    async measure(subject) {
+      const server = await startWithAgents(subject, agents);
+      const load = new Load();
+      const { port } = server;
+      const pids = await server.pids();
+      const counted = await load.tell('arrive', { port, connections: DASHBOARDS, pids });
+      await load.tell('settle', { activeNodes: agents });
+      return measurementOf(server, counted, { bytes: counted.bytes });
+    },
+  };
+}
+
+export const registryDashboards: Scenario = {
+  name: 'registry-dashboards',
+  title: 'Dashboards arrive',
+  description: `${number(DASHBOARDS)} dashboards connect at the same moment to a server with so many agents, connected and in its roster, and each is told all of the roster. The latency is that from a dashboard's first byte to the last of its roster.`,
+  unit: 'dashboards',
+  baseline: wsRegistry.name,
+  workloads: [workload(1000, null, true), workload(10_000, 20)],
+};
