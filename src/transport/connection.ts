@@ -197,6 +197,11 @@ export class Connection implements Expiring, Member {
     this.#readBuffer?.keep();
   }
 
+  /** Nothing has come for long: holds no more for what comes next than an idle connection should. */
+  shrink(): void {
+    this.#readBuffer?.shrink();
+  }
+
   shutDown(): void {
     this.dispatch('onShutdown');
   }

@@ -5,7 +5,7 @@
 const SMALL_BYTES = 4 * 1024;
 const LARGE_BYTES = 64 * 1024;
 
-/** As many reads in a row that a small buffer would have held make it small: pongs are enough to get there. */
+/** As many reads in a row that a small buffer would have held make it small. */
 const READS_TO_SHRINK = 4;
 
 export class ReadBuffer {
@@ -29,6 +29,11 @@ export class ReadBuffer {
     if (length === this.#buffer.length) this.#size = LARGE_BYTES;
     else if (this.#smallReads >= READS_TO_SHRINK) this.#size = SMALL_BYTES;
     return this.#buffer.subarray(0, length);
+  }
+
+  /** Nothing has come for long: from the next read on a small one will do. */
+  shrink(): void {
+    this.#size = SMALL_BYTES;
   }
 
   /** The last chunk is still in use: it must not be read over. */

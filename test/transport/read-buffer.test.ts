@@ -55,6 +55,17 @@ test('shrinks after four reads in a row that a small one would have held', () =>
   assert.equal(read(readBuffer, SMALL), LARGE);
 });
 
+test('shrinks at the next read, a small one, where nothing has come for long', () => {
+  const readBuffer = new ReadBuffer();
+  readBuffer.next();
+  assert.equal(read(readBuffer, SMALL), LARGE);
+  assert.equal(read(readBuffer, LARGE - 1), LARGE);
+  readBuffer.shrink();
+  assert.equal(read(readBuffer, 2), SMALL);
+  readBuffer.shrink();
+  assert.equal(read(readBuffer, SMALL), LARGE, 'one that fills it');
+});
+
 test('has no memory of Node’s shared pool, which a kept chunk would hold on to', () => {
   assert.equal(new ReadBuffer().next().buffer.byteLength, SMALL);
 });
