@@ -12,6 +12,9 @@ export const DRIVER_ID = 'driver';
 /** A number of seven digits in each push, one more each time, so that all are different and as long. */
 const FIRST_PID = 1_000_000;
 
+/** Where no agent of the load is: it would take that one's place. */
+const DRIVER_PORT = 65_535;
+
 /** What it says for one event. */
 export type DriverForm = 'register' | 'push';
 
@@ -56,7 +59,7 @@ function driverNode(): Node {
     id: DRIVER_ID,
     machine: '127.0.0.1',
     cwd: '/',
-    port: 1,
+    port: DRIVER_PORT,
     status: NodeStatus.ACTIVE,
     last_seen: Math.floor(Date.now() / 1000),
     pid: FIRST_PID,
