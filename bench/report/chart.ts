@@ -10,14 +10,16 @@ const RIGHT = 70;
 const TOP = 44;
 const BAR = 16;
 const GAP = 14;
+const KEYS_A_ROW = 4;
+const KEY_ROW = 20;
 
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #444 }
   .title { font-weight: 600; fill: #111 } .grid { stroke: #999; stroke-dasharray: 3 3 }
-  .c0 { fill: #0b62c4 } .c1 { fill: #94a3b8 } .c2 { fill: #64748b } .c3 { fill: #c2410c } .c4 { fill: #15803d } .c5 { fill: #9333ea }
+  .c0 { fill: #0b62c4 } .c1 { fill: #94a3b8 } .c2 { fill: #64748b } .c3 { fill: #c2410c } .c4 { fill: #15803d } .c5 { fill: #9333ea } .c6 { fill: #a16207 }
   @media (prefers-color-scheme: dark) {
     text { fill: #bbb } .title { fill: #eee }
-    .c0 { fill: #6cb0ff } .c1 { fill: #64748b } .c2 { fill: #94a3b8 } .c3 { fill: #fb923c } .c4 { fill: #4ade80 } .c5 { fill: #d8a4ff }
+    .c0 { fill: #6cb0ff } .c1 { fill: #64748b } .c2 { fill: #94a3b8 } .c3 { fill: #fb923c } .c4 { fill: #4ade80 } .c5 { fill: #d8a4ff } .c6 { fill: #facc15 }
   }`;
 
 /** Each subject's ratio to the scenario's baseline; that one is the dashed line at 1. */
@@ -50,12 +52,14 @@ export function chart({ scenario, workloads }: ScenarioResult): string {
     y += GAP;
   }
   const key = names.map((name, i) => {
-    const x = LEFT + i * 130;
-    return `<rect class="c${i}" x="${x}" y="${y}" width="12" height="12"/>\n${text(x + 18, y + 11, 'start', name)}`;
+    const x = LEFT + (i % KEYS_A_ROW) * 130;
+    const top = y + Math.floor(i / KEYS_A_ROW) * KEY_ROW;
+    return `<rect class="c${i}" x="${x}" y="${top}" width="12" height="12"/>\n${text(x + 18, top + 11, 'start', name)}`;
   });
+  const height = y + Math.ceil(names.length / KEYS_A_ROW) * KEY_ROW + 4;
   const heading = `${title}: ${headline?.title ?? `${unit} per CPU second`}, ${baseline} = 1`;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y + 24}" role="img" aria-label="${escaped(heading)}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escaped(heading)}">`,
     `<style>${STYLE}\n</style>`,
     text(LEFT, 20, 'start', heading, 'title'),
     ...parts,

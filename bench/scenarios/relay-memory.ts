@@ -8,8 +8,8 @@ import { KIBIBYTE, openRelays, texts } from './relays.ts';
 
 /** For what a server has open beside its relays. */
 const RESERVED = 100;
-/** A relay is two connections. */
-const MOST_RELAYS = Math.floor(((await maxConnectionsOfProcess()) - RESERVED) / 2);
+/** A relay is two connections. In hundreds, so that it is the same at every run. */
+const MOST_RELAYS = Math.floor(((await maxConnectionsOfProcess()) - RESERVED) / 200) * 100;
 
 const AT_A_TIME = 64;
 const SETTLE_MS = 1000;
