@@ -25,7 +25,7 @@ const DURATION_SECONDS = 3600;
  * which is why they are counted here.
  */
 export async function countResponses(options: HttpRequests & Counting): Promise<Counted> {
-  const { port, path, fields = {}, status, bodyEnd, atATime, pids, warmUpMs, windowMs } = options;
+  const { port, path, fields = {}, status, bodyEnd, atATime } = options;
   const responses = new Tally();
   const setupClient = (client: NodeJS.EventEmitter) => {
     let askedAt = performance.now();
@@ -50,7 +50,7 @@ export async function countResponses(options: HttpRequests & Counting): Promise<
     headers: fields,
     setupClient,
   });
-  const counted = await Promise.race([failed, countWindow({ pids, warmUpMs, windowMs }, responses)]);
+  const counted = await Promise.race([failed, countWindow(options, responses)]);
   (run as unknown as autocannon.Instance).stop();
   return counted;
 }

@@ -4,6 +4,8 @@ import { createHistogram } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cpuSeconds } from '../cpu.ts';
 
+const LOOK_EVERY_MS = 10;
+
 export interface Window {
   warmUpMs: number;
   windowMs: number;
@@ -12,6 +14,8 @@ export interface Window {
 /** Whose cost counts: all processes of the server. */
 export interface Counting extends Window {
   pids: readonly number[];
+  /** The warm-up lasts until so much was done, where Node would still run most of it uncompiled. */
+  warmUpWork?: number;
 }
 
 export interface Counted {
@@ -43,8 +47,10 @@ export class Tally {
   }
 }
 
-export async function countWindow({ warmUpMs, windowMs, pids }: Counting, tally: Tally): Promise<Counted> {
+export async function countWindow(counting: Counting, tally: Tally): Promise<Counted> {
+  const { warmUpMs, windowMs, warmUpWork = 0, pids } = counting;
   await delay(warmUpMs);
+  while (tally.messages < warmUpWork) await delay(LOOK_EVERY_MS);
   return countWhile(pids, tally, () => delay(windowMs));
 }
 

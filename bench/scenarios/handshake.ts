@@ -6,8 +6,7 @@ import { bunEcho, ourEcho, wsEcho } from '../subjects/echo.ts';
 import { ourRegistry, wsRegistry } from '../subjects/registry.ts';
 
 const AT_A_TIME = 32;
-/** A few thousand handshakes, before which Node runs much of it uncompiled. */
-const LEAST_WARM_UP_MS = 1000;
+const WARM_UP_HANDSHAKES = 4000;
 
 /** The baseline's name is that of the library. */
 const wsSendingRoster = { ...wsRegistry, name: wsEcho.name };
@@ -31,7 +30,7 @@ function workload(
       const server = await subject.start();
       const options = {
         ...window,
-        warmUpMs: Math.max(window.warmUpMs, LEAST_WARM_UP_MS),
+        warmUpWork: WARM_UP_HANDSHAKES,
         port: server.port,
         atATime: AT_A_TIME,
         pids: await server.pids(),
@@ -44,7 +43,7 @@ function workload(
 export const handshake: Scenario = {
   name: 'handshake',
   title: 'Handshakes',
-  description: `Each counts a whole connection: TCP connect, the upgrade request in one write, the 101 checked, TCP close by the client without a closing handshake; ${AT_A_TIME} at a time. At the registry, in which nobody is, the client waits for the roster behind the 101 too. The latency is that from connect to the 101, or the roster. It is warmed up for ${LEAST_WARM_UP_MS / 1000} s at the least.`,
+  description: `Each counts a whole connection: TCP connect, the upgrade request in one write, the 101 checked, TCP close by the client without a closing handshake; ${AT_A_TIME} at a time. At the registry, in which nobody is, the client waits for the roster behind the 101 too. The latency is that from connect to the 101, or the roster. ${WARM_UP_HANDSHAKES} of them at the least are the warm-up.`,
   unit: 'handshakes',
   baseline: wsEcho.name,
   workloads: [

@@ -8,7 +8,7 @@ import type { Scenario, Workload } from '../scenario.ts';
 import { type HttpSubject, nodeHttp, ourHttp } from '../subjects/http.ts';
 
 const AT_A_TIME = 32;
-const LEAST_WARM_UP_MS = 1000;
+const WARM_UP_REQUESTS = 4000;
 
 const FOREIGN_UPGRADE = {
   Connection: 'Upgrade',
@@ -27,12 +27,12 @@ function workload(
     subjects: [ourHttp, nodeHttp],
     targets: [],
     quick: true,
-    async measure(subject, { warmUpMs, windowMs }) {
+    async measure(subject, window) {
       const server = await subject.start();
       const options = {
         ...requests,
-        warmUpMs: Math.max(warmUpMs, LEAST_WARM_UP_MS),
-        windowMs,
+        ...window,
+        warmUpWork: WARM_UP_REQUESTS,
         port: server.port,
         atATime: AT_A_TIME,
         pids: await server.pids(),
@@ -45,7 +45,7 @@ function workload(
 export const http: Scenario = {
   name: 'http',
   title: 'HTTP',
-  description: `Driven by autocannon, ${AT_A_TIME} requests at a time, each in one write on a connection of its own; the server closes it after the answer. An upgrade from a page of another origin is refused with 403: by the daemon, which also logs up to a hundred such lines a second; by node:http without a look at it.`,
+  description: `Driven by autocannon, ${AT_A_TIME} requests at a time, each in one write on a connection of its own; the server closes it after the answer. An upgrade from a page of another origin is refused with 403: by the daemon, which also logs up to a hundred such lines a second; by node:http without a look at it. ${WARM_UP_REQUESTS} requests at the least are the warm-up.`,
   unit: 'requests',
   baseline: nodeHttp.name,
   workloads: [

@@ -8,7 +8,14 @@ import { cpuSeconds } from '../cpu.ts';
 import { residentBytes, withChildren } from '../limits/resident.ts';
 import { afterwards, spawnProcess, stopProcesses } from '../processes.ts';
 import type { Measurement, Scenario, Target, Workload } from '../scenario.ts';
-import { bunProgram, emptyProgram, ourProgram, type ProgramSubject, wsProgram } from '../subjects/programs.ts';
+import {
+  bareProgram,
+  bunProgram,
+  emptyProgram,
+  ourProgram,
+  type ProgramSubject,
+  wsProgram,
+} from '../subjects/programs.ts';
 
 const STARTS = 5;
 const REQUEST = 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
@@ -118,14 +125,14 @@ const METHOD = `Each figure is the median of ${STARTS} starts of a new process, 
 export const startCpu: Scenario = {
   name: 'start-cpu',
   title: 'Start: processor time',
-  description: `${METHOD} Counted is the processor time until it rests, having used nothing for ${REST_MS} ms. The empty Node waits for a timer.`,
+  description: `${METHOD} Counted is the processor time until it rests, having used nothing for ${REST_MS} ms. The empty Node waits for a timer; the bare one has one answer for everyone.`,
   unit: 'starts',
   baseline: emptyProgram.name,
   headline: { figure: CPU, title: 'ms of CPU' },
   workloads: [
     workload(
       'until it rests',
-      [ourProgram, emptyProgram, wsProgram, bunProgram],
+      [ourProgram, emptyProgram, bareProgram, wsProgram, bunProgram],
       [{ peer: emptyProgram.name, figure: CPU, atMostMore: 15 }],
     ),
   ],
@@ -138,5 +145,5 @@ export const startFirstByte: Scenario = {
   unit: 'starts',
   baseline: wsProgram.name,
   headline: { figure: FIRST_BYTE, title: 'ms to the first byte' },
-  workloads: [workload('until it answers', [ourProgram, wsProgram, bunProgram], [])],
+  workloads: [workload('until it answers', [ourProgram, bareProgram, wsProgram, bunProgram], [])],
 };

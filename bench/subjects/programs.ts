@@ -35,6 +35,15 @@ export const bunProgram: ProgramSubject = {
   env: (port) => ({ PORT: String(port) }),
 };
 
+/** What `node:net` costs by itself. */
+export const bareProgram: ProgramSubject = {
+  name: 'bare node:net',
+  version: async () => process.version,
+  command: process.execPath,
+  args: () => [programAt('../peers/net-server.mjs')],
+  env: (port) => ({ PORT: String(port) }),
+};
+
 /** Node with nothing to do, and no end. */
 export const emptyProgram: ProgramSubject = {
   name: 'empty node',
