@@ -12,7 +12,7 @@ const PANEL_WIDTH = 250;
 const PANEL_HEIGHT = 200;
 const LEFT = 70;
 const TOP = 64;
-const GAP = 60;
+const GAP = 84;
 
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #444 }
@@ -93,14 +93,15 @@ function drawPanel(
     parts.push(`<path class="grid" d="M${left} ${atY(y)}h${PANEL_WIDTH}"/>`);
     parts.push(text(left - 8, atY(y) + 4, 'end', number(y)));
   }
-  for (const x of xAxis.ticks) parts.push(text(atX(x), TOP + PANEL_HEIGHT + 36, 'middle', number(x)));
+  for (const x of xAxis.ticks) parts.push(text(atX(x), TOP + PANEL_HEIGHT + 34, 'middle', number(x)));
   for (const [i, subject] of subjects.entries()) {
     const line = dots.filter((dot) => dot.subject === subject).sort((a, b) => a.x - b.x);
     if (line.length === 0) continue;
     parts.push(`<path class="line l${i}" d="M${line.map(({ x, y }) => `${atX(x)} ${atY(y)}`).join('L')}"/>`);
     for (const { x, y } of line) {
       parts.push(`<circle class="c${i}" cx="${atX(x)}" cy="${atY(y)}" r="3"/>`);
-      parts.push(text(atX(x), atY(y) - 8, 'middle', number(y)));
+      // The first subject's below its line, where the others are above.
+      parts.push(text(atX(x), atY(y) + (i === 0 ? 18 : -8), 'middle', number(y)));
     }
   }
   return parts.join('\n');

@@ -13,7 +13,11 @@ const BURST_TARGETS: Target[] = [
   { peer: bunBroadcast.name, atLeast: 0.95 },
 ];
 
-function workload(dashboards: number, eventsPerWrite: number, quick = false): Workload<BroadcastSubject> {
+function workload(
+  dashboards: number,
+  eventsPerWrite: number,
+  quick: readonly string[] | false = false,
+): Workload<BroadcastSubject> {
   const isBurst = eventsPerWrite > 1;
   return {
     name: `${dashboards.toLocaleString('en-US')} dashboards, ${isBurst ? `bursts of ${eventsPerWrite}` : 'single'}`,
@@ -40,8 +44,8 @@ export const registryBroadcast: Scenario = {
   workloads: [
     workload(100, 1),
     workload(100, BURST),
-    workload(1000, 1, true),
-    workload(1000, BURST, true),
+    workload(1000, 1, [ourBroadcast.name, wsBroadcast.name]),
+    workload(1000, BURST, [ourBroadcast.name, wsBroadcast.name, bunBroadcast.name]),
     workload(5000, 1),
     workload(5000, BURST),
   ],

@@ -1,6 +1,7 @@
 /** How servers under test are started: each prints the port that it took, once it serves. */
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { eventually } from '../../test/support/measure.ts';
 import { withChildren } from '../limits/resident.ts';
 import { spawnProcess } from '../processes.ts';
 import type { Server } from '../scenario.ts';
@@ -39,4 +40,21 @@ export async function startServer(
 /** A program for Node. */
 export function startNode(path: string, env?: NodeJS.ProcessEnv, args: readonly string[] = []): Promise<Server> {
   return startServer(process.execPath, [programAt(path), ...args], env);
+}
+
+/** Ends it without warning. @returns once its port is free */
+export async function killServer(server: Server): Promise<void> {
+  const pids = await server.pids();
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
+  await eventually(() => {
+    if (pids.some(isAlive)) throw new Error('the server did not end');
+  });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { curves } from '../../bench/report/curves.ts';
+import type { Measurement, Workload } from '../../bench/scenario.ts';
+
+const measured = (work: number): Measurement[] => [{ work, cpuSeconds: 1, seconds: 1, residentBytes: 0 }];
+
+function workload(curve: string, x: number): Workload {
+  return { name: `${curve} ${x}`, subjects: [], targets: [], point: { curve, x }, measure: () => Promise.reject() };
+}
+
+describe('the curves of the bench', () => {
+  it('are one line for each subject in each panel, level where the cost is the same', () => {
+    const svg = curves({
+      scenario: {
+        name: 'growth',
+        title: 'Growth & <more>',
+        description: '',
+        unit: 'times',
+        baseline: 'theirs',
+        workloads: [workload('register', 100), workload('register', 10_000)],
+      },
+      workloads: [
+        {
+          name: 'register 100',
+          verdicts: [],
+          rounds: new Map([
+            ['ours', measured(1000)],
+            ['theirs', measured(1000)],
+          ]),
+        },
+        {
+          name: 'register 10000',
+          verdicts: [],
+          rounds: new Map([
+            ['ours', measured(1000)],
+            ['theirs', measured(10)],
+          ]),
+        },
+      ],
+    });
+    const line = (i: number) => {
+      const path = new RegExp(`class="line l${i}" d="M[\\d.]+ ([\\d.]+)L[\\d.]+ ([\\d.]+)"`).exec(svg) ?? [];
+      return path.slice(1).map(Number) as [number, number];
+    };
+    const [ours, theirs] = [line(0), line(1)];
+    assert.equal(ours[0], ours[1]);
+    assert.equal(theirs[0], ours[0]);
+    assert.ok(theirs[1] < theirs[0]);
+    assert.match(svg, /Growth &amp; &lt;more>/);
+    assert.ok(svg.includes('>1,000</text>') && svg.includes('>100,000</text>'), 'microseconds for one');
+  });
+});
