@@ -12,7 +12,7 @@ const workload: Workload<RelaySubject> = {
     { peer: httpProxyRelay.name, atLeast: 1.05 },
     { peer: wsRelay.name, atLeast: 1.25 },
   ],
-  quick: [ourRelay, nginxRelay, httpProxyRelay, wsRelay].map(({ name }) => name),
+  quick: [ourRelay, nginxRelay, httpProxyRelay].map(({ name }) => name),
   measure: (subject, window) => measurePingPong(subject, window, 32),
 };
 

@@ -23,7 +23,7 @@ export const nginx128KiBRelay = proxyRelay('nginx 128 KiB', nginx128KiB);
 export const haproxyRelay = proxyRelay('HAProxy', haproxy);
 export const httpProxyRelay = nodeRelay('http-proxy', 'http-proxy-relay.mjs', () => peerVersion('http-proxy'));
 export const wsRelay = nodeRelay('ws relay', 'ws-relay.mjs', () => peerVersion('ws'), { WS_NO_BUFFER_UTIL: '1' });
-export const pipeRelay = nodeRelay('socket.pipe', 'pipe-relay.mjs', async () => process.versions.node);
+const pipeRelay = nodeRelay('socket.pipe', 'pipe-relay.mjs', async () => process.versions.node);
 
 /** None at all: what two ends cost by themselves. */
 export const direct: RelaySubject = {
