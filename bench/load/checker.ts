@@ -1,7 +1,7 @@
 /** Holds what arrives against what was agreed: count, opcode, length and content, without a copy. */
 import type { FrameHeader } from '../../src/frame/header.ts';
 import type { FrameSink } from '../../src/frame/parser.ts';
-import type { Cycle } from './pattern.ts';
+import { type Cycle, encodeWrites } from './pattern.ts';
 import { readDigits, STAMP_BYTES } from './stamp.ts';
 
 /** So much of a message is looked at by who only tells kinds apart. */
@@ -57,6 +57,47 @@ export class CycleChecker implements FrameSink {
 
   get #expected(): Buffer {
     return this.#cycle.payloads[this.#message] as Buffer;
+  }
+}
+
+/** Holds unmasked frames against the very bytes that are expected, a chunk at a time. */
+export class VerbatimChecker {
+  readonly #bytes: Buffer;
+  readonly #lengths: readonly number[];
+  /** Where each message's frame ends in `#bytes`. */
+  readonly #ends: readonly number[];
+  readonly #onMessage: (payloadBytes: number) => void;
+  #offset = 0;
+  #message = 0;
+
+  constructor(cycle: Cycle, onMessage: (payloadBytes: number) => void) {
+    const frames = encodeWrites('server', { ...cycle, messagesPerWrite: 1 });
+    let end = 0;
+    this.#bytes = Buffer.concat(frames);
+    this.#lengths = cycle.payloads.map(({ length }) => length);
+    this.#ends = frames.map(({ length }) => {
+      end += length;
+      return end;
+    });
+    this.#onMessage = onMessage;
+  }
+
+  push(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length; ) {
+      const length = Math.min(chunk.length - at, this.#bytes.length - this.#offset);
+      if (this.#bytes.compare(chunk, at, at + length, this.#offset, this.#offset + length) !== 0) {
+        throw new WrongAnswer(`message ${this.#message}: not the bytes that were sent`);
+      }
+      at += length;
+      this.#offset += length;
+      while (this.#message < this.#ends.length && (this.#ends[this.#message] as number) <= this.#offset) {
+        this.#onMessage(this.#lengths[this.#message++] as number);
+      }
+      if (this.#offset === this.#bytes.length) {
+        this.#offset = 0;
+        this.#message = 0;
+      }
+    }
   }
 }
 

@@ -6,7 +6,7 @@
 import type net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inLanes } from '../../test/support/measure.ts';
-import { CycleChecker } from './checker.ts';
+import { CycleChecker, VerbatimChecker } from './checker.ts';
 import { connectionCommands } from './connection-commands.ts';
 import { Endpoint } from './endpoint.ts';
 import { type Cycle, cycleOf, encodeWrites, type WritePattern } from './pattern.ts';
@@ -49,6 +49,9 @@ let writes: readonly Buffer[] = [];
 /** An end that writes the pattern's writes in turn. */
 class Actor {
   readonly sink = new CycleChecker(expected, (payloadBytes, stampUs) => this.#onMessage(payloadBytes, stampUs));
+  readonly chunks = expected.verbatim
+    ? new VerbatimChecker(expected, (payloadBytes) => this.#onMessage(payloadBytes, 0))
+    : undefined;
   readonly #endpoint: Endpoint;
   #nextWrite = 0;
   #due = 0;

@@ -27,6 +27,8 @@ const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 /** What comes. Data frames go to `sink`; pings are answered here. */
 export interface Receiver {
   readonly sink: FrameSink;
+  /** Where all that comes goes instead, unparsed. */
+  readonly chunks?: { push(chunk: Buffer): void } | undefined;
   /** The connection ended, or what came on it was wrong. Not called after `leave`. */
   onFault(error: Error): void;
 }
@@ -155,7 +157,7 @@ export class Endpoint implements FrameSink {
 
   #receiveChunk(chunk: Buffer): void {
     try {
-      this.#parser.push(chunk);
+      (this.#receiver.chunks ?? this.#parser).push(chunk);
     } catch (error) {
       this.#fault(error as Error);
     }

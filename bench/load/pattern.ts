@@ -12,6 +12,11 @@ export interface WritePattern {
   text?: boolean;
   /** Each message says when it was written (stamp.ts). For agents, whose frames are not masked, one message a write. */
   stamped?: boolean;
+  /**
+   * Arrives as the very bytes that were written, and is compared chunk by chunk instead of parsed: for floods, where parsing
+   * costs the load more than the server. For agents, whose frames are not masked.
+   */
+  verbatim?: boolean;
 }
 
 /** The messages of a pattern, in turn and over again. Both ends make the same one of the same pattern. */
@@ -20,12 +25,14 @@ export interface Cycle {
   readonly payloads: readonly Buffer[];
   readonly messagesPerWrite: number;
   readonly stamped: boolean;
+  readonly verbatim: boolean;
 }
 
 /** At least so many messages differ from each other, so that one lost or said twice is seen. */
 const MIN_CYCLE = 4;
 
-export function cycleOf({ payloadBytes, messagesPerWrite, text = false, stamped = false }: WritePattern): Cycle {
+export function cycleOf(pattern: WritePattern): Cycle {
+  const { payloadBytes, messagesPerWrite, text = false, stamped = false, verbatim = false } = pattern;
   const messages = leastCommonMultiple(payloadBytes.length, messagesPerWrite);
   const length = messages * Math.ceil(MIN_CYCLE / messages);
   const random = printable(Math.max(...payloadBytes) + length);
@@ -33,7 +40,7 @@ export function cycleOf({ payloadBytes, messagesPerWrite, text = false, stamped 
   const payloads = Array.from({ length }, (_, i) => {
     return random.subarray(i, i + (payloadBytes[i % payloadBytes.length] as number));
   });
-  return { opcode: text ? Opcode.TEXT : Opcode.BINARY, payloads, messagesPerWrite, stamped };
+  return { opcode: text ? Opcode.TEXT : Opcode.BINARY, payloads, messagesPerWrite, stamped, verbatim };
 }
 
 /** The writes of a cycle, in turn and over again, as `side` sends them. */

@@ -25,7 +25,7 @@ export async function measureFlood(
   const { server, pids, agent, clients } = await openRelays(subject, {
     relays,
     client: SILENT,
-    agent: texts(100, messagesPerWrite),
+    agent: { ...texts(100, messagesPerWrite), verbatim: true },
   });
   await agent.tell('pour', {});
   return measurementOf(server, await clients.tell('count', { ...window, pids }));
@@ -34,7 +34,7 @@ export async function measureFlood(
 export const relayFlood: Scenario = {
   name: 'relay-flood',
   title: 'Relay: flood',
-  description: `${AGENTS} agents write text messages to their clients in turns, each as soon as the kernel has taken its last write. What is in a write leaves in one system call, and nothing else shares it.`,
+  description: `${AGENTS} agents write text messages to their clients in turns, each as soon as the kernel has taken its last write. What is in a write leaves in one system call, and nothing else shares it. What arrives is compared byte by byte.`,
   unit: 'messages',
   baseline: nginxRelay.name,
   workloads: [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CycleChecker } from '../../bench/load/checker.ts';
+import { CycleChecker, VerbatimChecker } from '../../bench/load/checker.ts';
 import { cycleOf, encodeWrites, type WritePattern } from '../../bench/load/pattern.ts';
 import { FrameParser } from '../../src/frame/parser.ts';
 import type { Side } from '../../src/frame/vocabulary.ts';
@@ -46,6 +46,26 @@ describe('the write pattern of a load', () => {
       name: 'WrongAnswer',
       message: /message 1: not the content/,
     });
+  });
+
+  it('is compared as it is on the wire where it arrives verbatim, however it is cut', () => {
+    const pattern = { payloadBytes: [0, 5, 130], messagesPerWrite: 2, verbatim: true };
+    const bytes = Buffer.concat([
+      ...encodeWrites('server', cycleOf(pattern)),
+      ...encodeWrites('server', cycleOf(pattern)),
+    ]);
+    for (const chunkBytes of [1, 3, 1000]) {
+      const lengths: number[] = [];
+      const checker = new VerbatimChecker(cycleOf(pattern), (payloadBytes) => lengths.push(payloadBytes));
+      for (let at = 0; at < bytes.length; at += chunkBytes) checker.push(bytes.subarray(at, at + chunkBytes));
+      assert.deepEqual(
+        lengths,
+        [...cycleOf(pattern).payloads, ...cycleOf(pattern).payloads].map(({ length }) => length),
+      );
+    }
+    bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1);
+    const checker = new VerbatimChecker(cycleOf(pattern), () => {});
+    assert.throws(() => checker.push(bytes), { name: 'WrongAnswer' });
   });
 
   it('is told from another length, and from text', () => {
