@@ -19,7 +19,7 @@ export interface ProxyProgram {
 }
 
 /**
- * As Debian ships it, but for where it listens, one worker, and room for all relays: it closes connections before their
+ * As Debian ships it, but for where it listens, one process, and room for all relays: it closes connections before their
  * first request once it has less than a sixteenth left.
  */
 function nginxWith(directives: string): ProxyProgram {
@@ -27,7 +27,7 @@ function nginxWith(directives: string): ProxyProgram {
     command: 'nginx',
     args: ['-c'],
     configure: (port, agentPort, folder) => `
-daemon off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log;
+daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log;
 events { worker_connections 40000; }
 http {
   access_log off;
