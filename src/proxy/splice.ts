@@ -156,11 +156,7 @@ class Leg implements ConnectionHandler {
       connection.destroy();
       return;
     }
-    if (owed.action === 'ping' && !blocked) {
-      // Before the pong, after which another buffer is read into.
-      connection.shrink();
-      this.#ping();
-    }
+    if (owed.action === 'ping' && !blocked) this.#ping();
     connection.setDeadline(owed.nextMs);
   }
 

@@ -197,11 +197,6 @@ export class Connection implements Expiring, Member {
     this.#readBuffer?.keep();
   }
 
-  /** Nothing has come for long: holds no more for what comes next than an idle connection should. */
-  shrink(): void {
-    this.#readBuffer?.shrink();
-  }
-
   shutDown(): void {
     this.dispatch('onShutdown');
   }
@@ -248,6 +243,7 @@ export class Connection implements Expiring, Member {
     this.#unwritten = null;
     this.clearDeadline();
     this.#all.remove(this);
+    this.#readBuffer?.release();
     this.dispatch('onGone');
   }
 

@@ -1,43 +1,58 @@
 /**
- * The buffer a dialled socket reads into, again and again, instead of one allocated for each read. It is large while the
- * peer pours and small again when only a little comes, so that an idle relay holds little.
+ * What dialled sockets read into, instead of a buffer allocated for each read.
+ *
+ *   LITTLE ──(a read fills it)──▶ MUCH ──(a read does not)──▶ LITTLE
+ *
+ * Where little comes, all sockets read into one buffer, and what came is copied out of it: an idle relay holds none, and
+ * no socket reads over what another's write still needs. Where much comes, a socket has a buffer of its own, and nothing is
+ * copied.
  */
-const SMALL_BYTES = 4 * 1024;
-const LARGE_BYTES = 64 * 1024;
+const READ_BYTES = 64 * 1024;
 
-/** As many reads in a row that a small buffer would have held make it small. */
-const READS_TO_SHRINK = 4;
+/** As many as pour at the same time, mostly: memory that was just used costs far less than fresh memory. */
+const MAX_SPARE = 64;
+
+const shared = Buffer.allocUnsafeSlow(READ_BYTES);
+const spare: Buffer[] = [];
 
 export class ReadBuffer {
-  #size = SMALL_BYTES;
-  #buffer = Buffer.allocUnsafeSlow(SMALL_BYTES);
+  #pours = false;
+  /** While much comes. */
+  #own: Buffer | null = null;
   #kept = false;
-  #smallReads = 0;
 
   /** What to read into next. */
   next(): Buffer {
-    if (this.#kept || this.#buffer.length !== this.#size) {
-      this.#buffer = Buffer.allocUnsafeSlow(this.#size);
-      this.#kept = false;
+    if (!this.#pours) {
+      this.#giveBack();
+      return shared;
     }
-    return this.#buffer;
+    if (this.#kept) this.#giveBack();
+    this.#own ??= spare.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
+    return this.#own;
   }
 
-  /** What was read last. */
+  /** What was read last, into what `next` gave: valid until the next read, unless it is kept. */
   chunk(length: number): Buffer {
-    this.#smallReads = length < SMALL_BYTES ? this.#smallReads + 1 : 0;
-    if (length === this.#buffer.length) this.#size = LARGE_BYTES;
-    else if (this.#smallReads >= READS_TO_SHRINK) this.#size = SMALL_BYTES;
-    return this.#buffer.subarray(0, length);
-  }
-
-  /** Nothing has come for long: from the next read on a small one will do. */
-  shrink(): void {
-    this.#size = SMALL_BYTES;
+    const own = this.#own;
+    this.#pours = length === READ_BYTES;
+    return own === null ? Buffer.from(shared.subarray(0, length)) : own.subarray(0, length);
   }
 
   /** The last chunk is still in use: it must not be read over. */
   keep(): void {
     this.#kept = true;
+  }
+
+  /** The connection is gone, and reads no more. */
+  release(): void {
+    this.#pours = false;
+    this.#giveBack();
+  }
+
+  #giveBack(): void {
+    if (this.#own !== null && !this.#kept && spare.length < MAX_SPARE) spare.push(this.#own);
+    this.#own = null;
+    this.#kept = false;
   }
 }

@@ -158,30 +158,6 @@ for (const how of ['accept', 'dial'] as const) {
   });
 }
 
-test('a dialled connection reads over its last chunk unless it is kept', async (t) => {
-  const loopback = await Loopback.open(t);
-  const chunks: Buffer[] = [];
-  let keep = false;
-  const handler = new RecordingHandler({
-    onData: (chunk) => {
-      chunks.push(chunk);
-      if (keep) connection.keepChunk();
-    },
-  });
-  const [connection, peer] = await loopback.dial(handler);
-  const say = async (word: string) => {
-    const count = chunks.length;
-    await peer.send(word);
-    await eventually(() => assert.equal(chunks.length, count + 1));
-  };
-  keep = true;
-  await say('kept');
-  keep = false;
-  await say('over');
-  await say('next');
-  assert.deepEqual(chunks.map(String), ['kept', 'next', 'next']);
-});
-
 test('what is poured through a connection that blocks, chunks kept while a write waits, arrives as it was', async (t) => {
   const loopback = await Loopback.open(t);
   const [to, reader] = await loopback.accept(new RecordingHandler({ onDrain: () => from.resume() }));

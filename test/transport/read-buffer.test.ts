@@ -2,70 +2,65 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ReadBuffer } from '../../src/transport/read-buffer.ts';
 
-const SMALL = 4 * 1024;
-const LARGE = 64 * 1024;
+const FULL = 64 * 1024;
 
-/** As the socket does: reads into a buffer, hands the chunk over, asks for the next. @returns the next one's size */
-function read(readBuffer: ReadBuffer, length: number, keep = false): number {
-  readBuffer.chunk(length);
-  if (keep) readBuffer.keep();
-  return readBuffer.next().length;
+/** As the socket does: reads so many bytes into what it was given, and hands the chunk over. */
+function read(readBuffer: ReadBuffer, length: number, byte = 'x'): Buffer {
+  readBuffer.next().fill(byte, 0, length);
+  return readBuffer.chunk(length);
 }
 
-test('starts small, and reads into the same buffer again and again', () => {
-  const readBuffer = new ReadBuffer();
-  const first = readBuffer.next();
-  assert.equal(first.length, SMALL);
-  first.write('chunk');
-  const chunk = readBuffer.chunk(5);
-  assert.equal(chunk.toString(), 'chunk');
-  assert.equal(chunk.buffer, first.buffer);
-  assert.equal(readBuffer.next(), first);
+test('while little comes, all read into one buffer, and what came is a copy', () => {
+  const [one, other] = [new ReadBuffer(), new ReadBuffer()];
+  const into = one.next();
+  assert.equal(into.length, FULL);
+  assert.equal(other.next(), into);
+  const chunk = read(one, 5, 'a');
+  assert.equal(read(other, FULL - 1, 'b').length, FULL - 1);
+  assert.equal(chunk.toString(), 'aaaaa');
+  assert.equal(one.next(), into);
 });
 
-test('a kept chunk is not read over; the one after it is', () => {
-  const readBuffer = new ReadBuffer();
-  const first = readBuffer.next();
-  readBuffer.chunk(5);
-  readBuffer.keep();
-  const second = readBuffer.next();
-  assert.notEqual(second.buffer, first.buffer);
-  readBuffer.chunk(5);
-  assert.equal(readBuffer.next(), second);
+test('once a read fills it, a socket has a buffer of its own, and nothing is copied', () => {
+  const [one, other] = [new ReadBuffer(), new ReadBuffer()];
+  const shared = one.next();
+  assert.equal(read(one, FULL).length, FULL);
+  const own = one.next();
+  assert.notEqual(own, shared);
+  assert.equal(other.next(), shared);
+  assert.equal(read(one, FULL).buffer, own.buffer);
+  assert.equal(one.next(), own, 'again and again');
+  assert.equal(read(one, FULL - 1).buffer, own.buffer);
+  assert.equal(one.next(), shared, 'until a read does not');
 });
 
-test('grows once a read fills it, not before', () => {
-  const readBuffer = new ReadBuffer();
-  readBuffer.next();
-  assert.equal(read(readBuffer, SMALL - 1), SMALL);
-  assert.equal(read(readBuffer, SMALL), LARGE);
-  assert.equal(read(readBuffer, LARGE), LARGE);
-  assert.equal(read(readBuffer, LARGE, true), LARGE);
+test('a kept chunk is not read over, neither by its own socket nor by another that pours', () => {
+  const [one, other] = [new ReadBuffer(), new ReadBuffer()];
+  read(one, FULL);
+  const kept = read(one, FULL, 'k');
+  one.keep();
+  const next = read(one, FULL, 'n');
+  assert.notEqual(next.buffer, kept.buffer);
+  assert.equal(read(one, FULL, 'm').buffer, next.buffer, 'only that one was kept');
+  const last = read(one, 7, 'l');
+  one.keep();
+  one.next();
+  read(other, FULL);
+  assert.notEqual(read(other, FULL, 'o').buffer, last.buffer);
+  assert.equal(String(last), 'lllllll');
+  assert.ok(kept.every((byte) => byte === 0x6b));
 });
 
-test('shrinks after four reads in a row that a small one would have held', () => {
-  const readBuffer = new ReadBuffer();
-  readBuffer.next();
-  assert.equal(read(readBuffer, SMALL), LARGE);
-  for (let round = 0; round < 3; round++) assert.equal(read(readBuffer, SMALL - 1), LARGE);
-  assert.equal(read(readBuffer, SMALL), LARGE, 'one that it would not have held in between');
-  for (let round = 0; round < 3; round++) assert.equal(read(readBuffer, 2), LARGE);
-  assert.equal(read(readBuffer, 2), SMALL);
-  assert.equal(read(readBuffer, 2), SMALL);
-  assert.equal(read(readBuffer, SMALL), LARGE);
-});
-
-test('shrinks at the next read, a small one, where nothing has come for long', () => {
-  const readBuffer = new ReadBuffer();
-  readBuffer.next();
-  assert.equal(read(readBuffer, SMALL), LARGE);
-  assert.equal(read(readBuffer, LARGE - 1), LARGE);
-  readBuffer.shrink();
-  assert.equal(read(readBuffer, 2), SMALL);
-  readBuffer.shrink();
-  assert.equal(read(readBuffer, SMALL), LARGE, 'one that fills it');
-});
-
-test('has no memory of Node’s shared pool, which a kept chunk would hold on to', () => {
-  assert.equal(new ReadBuffer().next().buffer.byteLength, SMALL);
+test('a buffer that is not needed any more serves the next that pours', () => {
+  const [one, other] = [new ReadBuffer(), new ReadBuffer()];
+  read(one, FULL);
+  const own = one.next();
+  one.release();
+  read(other, FULL);
+  assert.equal(other.next(), own);
+  other.keep();
+  other.release();
+  const third = new ReadBuffer();
+  read(third, FULL);
+  assert.notEqual(third.next(), own, 'kept to the end');
 });
