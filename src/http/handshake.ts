@@ -167,6 +167,9 @@ function upgradeRequired(sentence: string): HttpError {
 }
 
 function hasElement(fields: Fields, name: string, element: string): boolean {
+  const values = fields.all(name);
+  // Nearly always it is all there is.
+  if (values.length === 1 && values[0]?.toLowerCase() === element) return true;
   return fields.list(name).some((candidate) => candidate.toLowerCase() === element);
 }
 

@@ -6,6 +6,7 @@ const CR = 0x0d;
 
 /** What a small head needs at first; it doubles from there. */
 const INITIAL_BYTES = 512;
+const EMPTY = Buffer.alloc(0);
 
 /**
  * Collects the head of the one HTTP message that a connection carries, out of chunks cut anywhere.
@@ -20,7 +21,7 @@ const INITIAL_BYTES = 512;
  */
 export class HeadAccumulator {
   readonly #maxBytes: number;
-  #buffer = Buffer.alloc(0);
+  #buffer = EMPTY;
   /** Bytes of the head so far. */
   #length = 0;
   /** Bytes of the line so far, its CR included. */
@@ -56,6 +57,8 @@ export class HeadAccumulator {
   /** Where in the chunk the head ends, or -1 if not in this one. Looks no further than `maxBytes`. */
   #scan(chunk: Buffer): number {
     const limit = Math.min(chunk.length, this.#maxBytes - this.#length);
+    let previous = this.#previous;
+    let lineLength = this.#lineLength;
     for (let i = 0; i < limit; i++) {
       const byte = chunk[i] as number;
       switch (byte) {
@@ -64,21 +67,23 @@ export class HeadAccumulator {
         case LF:
           // "a recipient MAY recognize a single LF as a line terminator" (RFC 9112, section 2.2): this one does not,
           // for whoever disagrees with a proxy about where lines end can be made to disagree about what was asked.
-          if (this.#previous !== CR) throw new HttpError(400, 'Bare LF in the head');
-          if (this.#lineLength === 1) {
+          if (previous !== CR) throw new HttpError(400, 'Bare LF in the head');
+          if (lineLength === 1) {
             // "a server … SHOULD ignore at least one empty line (CRLF) received prior to the request-line"
             // (RFC 9112, section 2.2). That is for clients that send a CRLF too much after a body, before the next
             // request on the connection. Here a connection carries one request only, so there is no such client.
             if (this.#length + i === 1) throw new HttpError(400, 'Empty line before the start-line');
             return i + 1;
           }
-          this.#lineLength = 0;
+          lineLength = 0;
           break;
         default:
-          this.#lineLength++;
+          lineLength++;
       }
-      this.#previous = byte;
+      previous = byte;
     }
+    this.#previous = previous;
+    this.#lineLength = lineLength;
     return -1;
   }
 
