@@ -8,16 +8,20 @@
  *
  * As there, the endpoint under test echoes every message. Each case runs with the Session as server and as client, its
  * bytes whole, frame by frame, chopped and byte by byte, so that the suite's variants of one case which differ only in
- * that ("octet-wise", "frame-wise") are one here.
+ * that ("octet-wise", "frame-wise") are one here. All of it runs twice: suite.test.ts puts the cases to src/, and
+ * built.test.ts to what was built from it.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { it } from 'node:test';
 import type { MessageLimits } from '../../src/frame/message.ts';
-import { Session, SessionState } from '../../src/frame/session.ts';
+import type * as SessionModule from '../../src/frame/session.ts';
 import { Opcode, type Side } from '../../src/frame/vocabulary.ts';
 import { chop } from '../support/chop.ts';
 import { MASKING_KEY, type RawFrame, rawFrame, readFrames } from '../support/raw-frame.ts';
+
+const MODULE = process.env.CONFORMANCE_OF === 'dist' ? '../../dist/frame/session.js' : '../../src/frame/session.ts';
+const { Session, SessionState }: typeof SessionModule = await import(MODULE);
 
 /** A frame that the endpoint sends: a message echoed, a pong, or its close, with its code, or 0 for none. */
 export type Reply = ['text' | 'binary' | 'pong', payload: Buffer | string] | ['close', closeCode: number];
@@ -58,7 +62,7 @@ export function fails(id: string, what: string, closeCode: number, frames: RawFr
 
 /** An endpoint that echoes, and what it has sent. */
 export class Echo {
-  readonly session: Session;
+  readonly session: SessionModule.Session;
   readonly #sent: Buffer[] = [];
 
   constructor(side: Side, limits = LIMITS) {
@@ -120,7 +124,8 @@ function* choppings(frames: Buffer[]): Generator<[how: string, chunks: Buffer[]]
   const bytes = Buffer.concat(frames);
   yield ['whole', [Buffer.from(bytes)]];
   yield ['frame by frame', frames.map((frame) => Buffer.from(frame))];
-  for (const size of bytes.length < 2000 ? [2, 3, 7] : [997, 65536]) yield [`chopped by ${size}`, chop(bytes, size)];
+  for (const size of bytes.length < 2000 ? [2, 3, 7] : [64, 997, 65_536])
+    yield [`chopped by ${size}`, chop(bytes, size)];
   if (bytes.length <= BYTE_BY_BYTE_UP_TO) yield ['byte by byte', chop(bytes, 1)];
 }
 
