@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { parseAuthority } from '../../src/http/authority.ts';
 import { HttpError } from '../../src/http/error.ts';
@@ -425,4 +425,60 @@ test('both sides understand each other', () => {
       assert.deepEqual(readUpgradeResponse(parseResponseHead(answer, 10), offered), chosen);
     }),
   );
+});
+
+describe('any fields', () => {
+  /** Values that are right somewhere, and pieces of them, joined at will. */
+  const value = fc
+    .array(
+      fc.oneof(
+        fc.constantFrom('websocket', 'Upgrade', '13', KEY, ACCEPT, 'a', ',', ' ', ';', '=', '"', '\\', '', '__proto__'),
+        fc.stringMatching(/^[\t -~\x80-\xff]{0,4}$/),
+      ),
+      { maxLength: 4 },
+    )
+    .map((pieces) => pieces.join('').trim());
+  const names = [...Object.keys(requestFields), 'Sec-WebSocket-Accept', 'Sec-WebSocket-Protocol'].concat(
+    'Sec-WebSocket-Extensions',
+    'Content-Length',
+    'Transfer-Encoding',
+  );
+  const changes = fc.dictionary(fc.constantFrom(...names), fc.option(fc.array(value, { maxLength: 2 })), {
+    maxKeys: 3,
+    noNullPrototype: true,
+  });
+
+  test('make a request that is answered in one head, or an HttpError', () => {
+    fc.assert(
+      fc.property(changes, (changed) => {
+        try {
+          const { key, subprotocols } = readUpgradeRequest(upgradeRequest(changed));
+          assert.equal(Buffer.from(key, 'base64').length, 16);
+          const answer = encodeUpgradeResponse(key, subprotocols[0] ?? null, null);
+          assert.equal(parseResponseHead(answer, 10).status, 101);
+        } catch (error) {
+          assert.ok(error instanceof HttpError, String(error));
+          assert.ok([400, 426].includes(error.status));
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('make an answer that chooses what was offered, or an error with its sentence', () => {
+    const offered = offer({ subprotocols: ['a', 'b'], extensions: 'a; b=c' });
+    fc.assert(
+      fc.property(changes, (changed) => {
+        try {
+          const { subprotocol, extensions } = readUpgradeResponse(upgradeResponse(changed), offered);
+          assert.ok(subprotocol === null || offered.subprotocols.includes(subprotocol));
+          assert.ok(extensions === null || /^a\b/.test(extensions));
+        } catch (error) {
+          assert.ok(error instanceof HandshakeError || error instanceof HttpError, String(error));
+          assert.notEqual(error.message, '');
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
 });

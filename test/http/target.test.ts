@@ -42,6 +42,48 @@ test('percent-decoding: any bytes come back, however much of them is escaped', (
   );
 });
 
+/** Escapes, right, wrong and cut short, between any bytes. */
+const wild = fc
+  .array(
+    fc.oneof(
+      fc.constantFrom('%', '%%', '%4', '%g1', '%C3', '%a9', '%00', '%ff', '%25', '+', '/'),
+      fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((byte) => String.fromCharCode(byte)), maxLength: 3 }),
+    ),
+    { maxLength: 12 },
+  )
+  .map((pieces) => pieces.join(''));
+
+/** What JavaScript's own decoder makes of it, given bytes as they came as escapes. */
+function byJavaScript(raw: string): string | null {
+  const escaped = raw.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`);
+  try {
+    return decodeURIComponent(escaped);
+  } catch (error) {
+    assert.ok(error instanceof URIError);
+    return null;
+  }
+}
+
+test('percent-decoding: any raw text is bytes, or null just where an escape is malformed', () => {
+  fc.assert(
+    fc.property(wild, (raw) => {
+      const pieces = raw.split('%');
+      const malformed = pieces.slice(1).some((piece) => !/^[0-9a-f]{2}/i.test(piece));
+      const bytes = percentDecode(raw);
+      assert.equal(bytes === null, malformed);
+      if (bytes !== null) assert.equal(bytes.length, raw.length - 2 * (pieces.length - 1));
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('path segment: any raw text is what decodeURIComponent makes of it, or null where that throws', () => {
+  fc.assert(
+    fc.property(wild, (raw) => assert.equal(decodePathSegment(raw), byJavaScript(raw))),
+    { numRuns: 1000 },
+  );
+});
+
 test('path segment: UTF-8 text or nothing', () => {
   const vectors: [raw: string, text: string | null][] = [
     ['a', 'a'],
