@@ -1,6 +1,8 @@
 /** The daemon as an embedder has it. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFile, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -119,6 +121,35 @@ test('an agent that names no machine is not looked up', async (t) => {
   await agent.close();
   assert.equal(reasons.length, 1);
   assert.deepEqual(warnings, []);
+});
+
+test('output of agents is kept within its bounds, from the start and from time to time, until it is closed', async (t) => {
+  const outputDirectory = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
+  t.after(() => rm(outputDirectory, { recursive: true, force: true }));
+  const write = async (uuid: string, processId: number, bytes: number, ageMs: number) => {
+    const path = join(outputDirectory, `agent-${processId}-${uuid.repeat(36)}.log`);
+    await writeFile(path, 'x'.repeat(bytes));
+    const writtenAt = (Date.now() - ageMs) / 1000;
+    await utimes(path, writtenAt, writtenAt);
+    return path;
+  };
+  const ended = spawn('true');
+  await once(ended, 'exit');
+  const endedId = ended.pid as number;
+  const old = await write('a', endedId, 100, 60_000);
+  const young = await write('b', endedId, 100, 0);
+  const [within, above] = [await write('c', process.pid, 100, 0), await write('d', process.pid, 101, 0)];
+  const limits = { maxOutputBytes: 100, outputCheckIntervalMs: 30, outputRetentionMs: 30_000 };
+  const { hypivisor } = await listen(t, { outputDirectory, limits });
+  await assert.rejects(stat(old), { code: 'ENOENT' });
+  const sizes = async () => Promise.all([young, within, above].map(async (path) => (await stat(path)).size));
+  assert.deepEqual(await sizes(), [100, 100, 0]);
+  await appendFile(within, 'x');
+  await eventually(async () => assert.deepEqual(await sizes(), [100, 0, 0]));
+  await hypivisor.close();
+  await appendFile(above, 'x'.repeat(101));
+  await delay(100);
+  assert.deepEqual(await sizes(), [100, 0, 101]);
 });
 
 test('a port in use is told, and leaves nothing open', async (t) => {

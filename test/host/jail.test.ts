@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, realpath, rename, symlink, writeFile } from 'node:fs/promises';
+import fs, { mkdir, readdir, realpath, rename, symlink, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join, sep } from 'node:path';
 import { test } from 'node:test';
 import { HostError, UnusablePathError } from '../../src/host/error.ts';
@@ -233,6 +234,56 @@ test('a home that is the root folder contains all', async () => {
   const folder = await jail.enter('/etc');
   assert.equal(folder.path, '/etc');
   await folder.close();
+});
+
+test('by name, a link that came between check and use, and stayed, is found', async (t) => {
+  const { base, home, outside } = await makeHome(t);
+  await mkdir(join(home, 'project'));
+  const jail = await Jail.open(home, false);
+  const after: (() => Promise<string>)[] = [async () => outside, () => Promise.reject(new Error('gone'))];
+  for (const [i, error] of [OUTSIDE, new Error('gone')].entries()) {
+    const answers = [async () => join(home, 'project'), after[i]];
+    const mocked = t.mock.method(fs, 'realpath', () => answers.shift()?.());
+    syncBuiltinESMExports();
+    await assert.rejects(jail.enter('project'), error);
+    mocked.mock.restore();
+    syncBuiltinESMExports();
+  }
+  assert.equal(await descriptorsIn(base), 0);
+});
+
+// As it can be on Windows, where a path may name a drive that is not there.
+test('a root that does not exist is outside', async (t) => {
+  const { home } = await makeHome(t);
+  const jail = await Jail.open(home);
+  const missing = Object.assign(new Error('no such file or directory'), { code: 'ENOENT' });
+  const mocked = t.mock.method(fs, 'realpath', () => Promise.reject(missing));
+  syncBuiltinESMExports();
+  t.after(() => {
+    mocked.mock.restore();
+    syncBuiltinESMExports();
+  });
+  await assert.rejects(jail.canonicalise('/x'), OUTSIDE);
+  assert.deepEqual(
+    mocked.mock.calls.map(({ arguments: [path] }) => path),
+    ['/x', '/'],
+  );
+});
+
+test('a folder that cannot be made is told by the system’s code, and leaves nothing open', async (t) => {
+  const { base, home } = await makeHome(t);
+  const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+  const mocked = t.mock.method(fs, 'mkdir', () => Promise.reject(full));
+  syncBuiltinESMExports();
+  t.after(() => {
+    mocked.mock.restore();
+    syncBuiltinESMExports();
+  });
+  for (const throughDescriptors of [true, false]) {
+    const jail = await Jail.open(home, throughDescriptors);
+    await assert.rejects(jail.create('a', 'b'), { code: 'ENOSPC' });
+  }
+  assert.equal(await descriptorsIn(base), 0);
 });
 
 test('containment is judged with the separator', async (t) => {

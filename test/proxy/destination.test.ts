@@ -151,6 +151,11 @@ const vectors: Record<string, Vector[]> = {
 };
 
 for (const [rule, rows] of Object.entries(vectors)) {
+  test('no name at all: nobody is asked, and it is where the agent came from', async () => {
+    assert.deepEqual(await find(WITH_TOKEN, '', TOKEN_FAR), { addresses: [TOKEN_FAR], lookUps: [] });
+    assert.deepEqual(await find(WITH_TOKEN, '', '127.0.0.1'), { addresses: CANNOT_RESOLVE, lookUps: [] });
+  });
+
   describe(rule, () => {
     for (const [machine, registeredFrom, withToken, tokenless] of rows) {
       test(`${machine}, from ${registeredFrom}`, async () => {

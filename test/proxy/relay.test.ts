@@ -201,6 +201,24 @@ test('nothing is lost of what the client sends before its 101, however much, nor
   });
 });
 
+test('early words up to the bound leave the client being read; a byte more does not', async (t) => {
+  const agent = await RawAgent.serve(() => {});
+  t.after(() => agent.stop());
+  for (const [bytes, paused] of [
+    [100, false],
+    [101, true],
+  ] as const) {
+    const { connection, client } = await start(t, at(agent.port), {
+      limits: { maxEarlyBytes: 100 },
+      rest: Buffer.alloc(60),
+    });
+    const read = t.mock.method(connection.handler, 'onData');
+    await client.send(Buffer.alloc(bytes - 60));
+    await eventually(() => assert.equal(read.mock.callCount(), 1));
+    assert.equal(connection.paused, paused);
+  }
+});
+
 test('a sentence instead of a target is what the client is told', async (t) => {
   const offer = { subprotocols: ['hypi.v1'], fallbackSubprotocol: 'hypi.v1', extensions: 'permessage-deflate' };
   const head = await refused(await start(t, 'Agent not found', { offer }), 'Agent not found');

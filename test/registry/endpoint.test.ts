@@ -75,6 +75,22 @@ describe('the greeting', () => {
       });
     }
 
+    room('is large from the first byte past the bound', {}, async (house) => {
+      house.fill(2);
+      const { initBytes } = house.roster;
+      for (const [eagerInitBytes, first] of [
+        [initBytes, TEXT],
+        [initBytes - 1, PONG],
+      ] as const) {
+        await House.with({ limits: { eagerInitBytes } }, async (other) => {
+          other.fill(2);
+          const visitor = await other.open();
+          visitor.write(clientFrame(PING));
+          assert.equal((await visitor.peer.frame()).opcode, first);
+        });
+      }
+    });
+
     room('is an empty roster for who registers first', {}, async (house) => {
       house.fill(3);
       const agent = await house.open();
@@ -536,6 +552,21 @@ describe('time', { concurrency: true }, () => {
     visitor.write(...Array.from({ length: 30 }, () => clientFrame(PING)));
     await isClosed(visitor, 1008, 'too many pings');
   });
+
+  for (const [pings, survives] of [
+    [10, true],
+    [11, false],
+  ] as const) {
+    // In one chunk, so that no time passes in which another might be regained.
+    room(`${pings} pings at once, where 5 a second may come`, { limits: { maxPingsPerSecond: 5 } }, async (house) => {
+      const visitor = await house.open();
+      await visitor.message();
+      visitor.write(...Array.from({ length: pings }, () => clientFrame(PING)), clientFrame(TEXT, '{"method":"ping"}'));
+      for (let ping = 0; ping < 10; ping++) assert.equal((await visitor.peer.frame()).opcode, PONG);
+      if (survives) assert.deepEqual(await visitor.message(), { result: health(1, 0).result });
+      else await isClosed(visitor, 1008, 'too many pings');
+    });
+  }
 
   room(
     'who has pinged as often as one may, may ping again after a while',
