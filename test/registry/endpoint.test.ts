@@ -407,6 +407,20 @@ describe('answers that are not read', () => {
     assert.deepEqual(await visitor.call(call('end', 'ping')), health('end', 100));
   });
 
+  // What a turn has written counts by itself, and then as unsent: hence twice.
+  room('wait in the daemon up to the bound, and not far beyond', {}, async (house) => {
+    house.fill(1);
+    const [boundBytes, answerBytes] = [64 * 1024, house.roster.initBytes];
+    const visitor = await house.open();
+    visitor.peer.socket.pause();
+    visitor.send(...Array.from({ length: 5000 }, (_, id) => call(id, 'list_nodes')));
+    await until(() => visitor.connection.unsentBytes > boundBytes, 'as much is unread as may be');
+    await until(() => visitor.connection.paused, 'the daemon stops reading');
+    await sleep(100);
+    const { unsentBytes } = visitor.connection;
+    assert.ok(unsentBytes > boundBytes && unsentBytes <= 2 * (boundBytes + answerBytes), `${unsentBytes} bytes`);
+  });
+
   // Nothing drains then, and nothing else would wake the requests that wait.
   room('that the kernel takes all at once stop nothing', { limits: { maxUnreadBytes: 0 } }, async (house) => {
     const visitor = await house.open();
