@@ -10,20 +10,22 @@ import { chart } from './report/chart.ts';
 import { curves } from './report/curves.ts';
 import { toJson } from './report/json.ts';
 import type { Circumstances, ScenarioResult } from './report/results.ts';
-import { preamble, table } from './report/table.ts';
-import { measurementsOf, type Pace, runScenario } from './run.ts';
+import { page, preamble, table } from './report/table.ts';
+import { expectedMs, measurementsOf, type Pace, runScenario } from './run.ts';
 import type { Scenario, Workload } from './scenario.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 
-const FULL: Pace = { rounds: 5, warmUpMs: 1000, windowMs: 2000 };
+/** All of it in three quarters of an hour. */
+const FULL: Pace = { rounds: 4, warmUpMs: 500, windowMs: 1500 };
 const QUICK: Pace = { rounds: 2, warmUpMs: 250, windowMs: 500 };
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url));
 
 const USAGE = `Usage: npm run bench -- [<scenario> ...] [--quick] [--rounds <n>] [--only <text>] [--peers <name>,...] [--out <folder>]
 
 Measures the built daemon against its peers, each in a process of its own on loopback: work per second of the server's
-processor time, latency, memory. Progress goes to stderr, tables to stdout. The exit status is 1 where something that a
-server sent was wrong; what was or was not reached does not count. Linux only.
+processor time, latency, memory. How long it will take goes to stderr, tables to stdout. The exit status is 1 where
+something that a server sent was wrong, or a scenario could not be measured; what was or was not reached does not count.
+Linux only.
 
 Scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}; the word before a dash stands for all that begin with it.
 Without one, all of them.
@@ -32,8 +34,8 @@ Without one, all of them.
   --rounds <n>     how many rounds count (default ${FULL.rounds}, quick ${QUICK.rounds}); one before them is dropped
   --only <text>    the workloads with this in their name, quick or not
   --peers <names>  of the peers these alone, separated by commas
-  --out <folder>   where a JSON and an SVG for each scenario go (default: bench/results, and nowhere with --quick, --only
-                   or --peers)
+  --out <folder>   where each scenario's result goes once it is measured: a page, all rounds as JSON, a chart. Those of
+                   other scenarios stay (default: bench/results, and nowhere with --quick, --only or --peers)
 `;
 
 interface Flags {
@@ -127,8 +129,13 @@ async function write(folder: string, circumstances: Circumstances, result: Scena
   const { name } = result.scenario;
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, `${name}.json`), toJson(circumstances, result));
+  await writeFile(join(folder, `${name}.md`), page(circumstances, result));
   const draw = result.scenario.workloads.some(({ point }) => point !== undefined) ? curves : chart;
   await writeFile(join(folder, `${name}.svg`), draw(result));
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 async function main(): Promise<void> {
@@ -139,23 +146,26 @@ async function main(): Promise<void> {
   const scenarios = chosen.map((scenario) => present(scenario, versions, flags.peers));
   const circumstances = { machine: describeMachine(), versions, ...flags.pace };
   const workloads = scenarios.flatMap((scenario) => scenario.workloads);
-  const total = workloads.reduce((sum, workload) => sum + measurementsOf(workload, flags.pace), 0);
-  const progress = new Progress(total);
-  try {
-    process.stdout.write(preamble(circumstances));
-    for (const scenario of scenarios) {
+  const measurements = (workload: Workload) => measurementsOf(workload, flags.pace);
+  const progress = new Progress(
+    sum(workloads.map(measurements)),
+    sum(workloads.map((workload) => measurements(workload) * expectedMs(workload, flags.pace))),
+  );
+  process.stdout.write(preamble(circumstances));
+  for (const scenario of scenarios) {
+    try {
       const result = await runScenario(scenario, flags.pace, progress);
       progress.clear();
       process.stdout.write(table(result));
       if (flags.out !== null) await write(flags.out, circumstances, result);
+    } catch (error) {
+      // The others are measured all the same.
+      progress.clear();
+      process.stderr.write(`${(error as Error).message}\n`);
+      process.exitCode = 1;
     }
-  } catch (error) {
-    progress.clear();
-    process.stderr.write(`${(error as Error).message}\n`);
-    process.exitCode = 1;
-  } finally {
-    progress.end();
   }
+  progress.end();
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));

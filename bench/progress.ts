@@ -4,15 +4,21 @@ const TERMINAL_MS = 200;
 const ELSEWHERE_MS = 10_000;
 
 export class Progress {
-  readonly #total: number;
+  readonly #measurements: number;
+  readonly #expectedMs: number;
   readonly #begin = performance.now();
   #done = 0;
+  /** Of the expected. */
+  #doneMs = 0;
   #shownAt = this.#begin;
   #what = '';
   readonly #timer: NodeJS.Timeout | null;
 
-  constructor(total: number) {
-    this.#total = total;
+  /** @param expectedMs for all of them; what is left is reckoned by how right it was so far */
+  constructor(measurements: number, expectedMs: number) {
+    this.#measurements = measurements;
+    this.#expectedMs = expectedMs;
+    process.stderr.write(`${measurements} measurements, about ${clock(expectedMs / 1000)}\n`);
     this.#timer = process.stderr.isTTY ? setInterval(() => this.#show(), TERMINAL_MS) : null;
   }
 
@@ -21,8 +27,9 @@ export class Progress {
     if (process.stderr.isTTY || performance.now() - this.#shownAt > ELSEWHERE_MS) this.#show();
   }
 
-  done(): void {
+  done(expectedMs: number): void {
     this.#done++;
+    this.#doneMs += expectedMs;
   }
 
   /** Makes room for what is printed. */
@@ -38,8 +45,9 @@ export class Progress {
   #show(): void {
     this.#shownAt = performance.now();
     const spentSeconds = (this.#shownAt - this.#begin) / 1000;
-    const left = this.#done === 0 ? '' : `, ${clock((spentSeconds / this.#done) * (this.#total - this.#done))} left`;
-    const line = `${this.#done} of ${this.#total}${left}: ${this.#what}`;
+    const pace = this.#doneMs === 0 ? 1 / 1000 : spentSeconds / this.#doneMs;
+    const left = `${clock(pace * (this.#expectedMs - this.#doneMs))} left`;
+    const line = `${this.#done} of ${this.#measurements}, ${left}: ${this.#what}`;
     process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`);
   }
 }

@@ -12,12 +12,25 @@ export interface Pace extends Window {
 
 export interface Watcher {
   begin(what: string): void;
-  done(): void;
+  done(expectedMs: number): void;
+}
+
+/** Until a server and its load run, and have ended: what a measurement takes beside warm-up and window. */
+const STARTING_MS = 750;
+
+/** How many rounds of the workload count. */
+function roundsOf({ maxRounds = Number.POSITIVE_INFINITY }: Workload, { rounds }: Pace): number {
+  return Math.min(rounds, maxRounds);
 }
 
 /** How many measurements a run of the workload takes. */
-export function measurementsOf({ subjects }: Workload, { rounds }: Pace): number {
-  return subjects.length * (rounds + 1);
+export function measurementsOf(workload: Workload, pace: Pace): number {
+  return workload.subjects.length * (roundsOf(workload, pace) + 1);
+}
+
+/** About how long one of them takes. */
+export function expectedMs({ seconds }: Workload, { warmUpMs, windowMs }: Pace): number {
+  return seconds === undefined ? STARTING_MS + warmUpMs + windowMs : seconds * 1000;
 }
 
 /** @throws what a measurement threw, with the workload's and the subject's name before it */
@@ -37,13 +50,14 @@ async function runWorkload(
   watcher: Watcher,
 ): Promise<Map<string, Measurement[]>> {
   const results = new Map(workload.subjects.map(({ name }): [string, Measurement[]] => [name, []]));
-  for (let round = 0; round <= pace.rounds; round++) {
+  const most = roundsOf(workload, pace);
+  for (let round = 0; round <= most; round++) {
     for (const subject of orderOf(round, workload.subjects)) {
       const what = `${scenario.name}, ${workload.name}, ${subject.name}`;
-      watcher.begin(round === 0 ? `${what}, warming up` : `${what}, round ${round} of ${pace.rounds}`);
+      watcher.begin(round === 0 ? `${what}, warming up` : `${what}, round ${round} of ${most}`);
       const measurement = await measure(workload, subject, pace, what);
       if (round > 0) results.get(subject.name)?.push(measurement);
-      watcher.done();
+      watcher.done(expectedMs(workload, pace));
     }
   }
   return results;

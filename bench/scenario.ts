@@ -51,6 +51,10 @@ export interface Workload<S extends Subject = Subject> {
   readonly targets: readonly Target[];
   /** Part of a quick run, which has a minute for all of a scenario's name; with these subjects alone, where some are named. */
   readonly quick?: boolean | readonly string[];
+  /** No more rounds than these, where one measurement takes long. */
+  readonly maxRounds?: number;
+  /** About how long one measurement takes, where that is not start, warm-up and window: for the estimate. */
+  readonly seconds?: number;
   /** Where on a curve of the scenario's chart it is: what is the same in name is one curve. */
   readonly point?: Point;
   measure(subject: S, window: Window): Promise<Measurement>;

@@ -15,8 +15,8 @@ const FIRST_PID = 1_000_000;
 /** Where no agent of the load is: it would take that one's place. */
 const DRIVER_PORT = 65_535;
 
-/** What it says for one event. */
-export type DriverForm = 'register' | 'push';
+/** What it says for one event: a register, the push itself, or the very frame that is to come, unmasked. */
+export type DriverForm = 'register' | 'push' | 'frame';
 
 export class Driver {
   readonly #endpoint: Endpoint;
@@ -40,13 +40,14 @@ export class Driver {
 
   /** So many messages in one write, each for one event. */
   cause(events: number): void {
-    const frames = Array.from({ length: events }, () => encodeText('client', this.#messageFor(this.#nextPid++)));
+    const side = this.#form === 'frame' ? 'server' : 'client';
+    const frames = Array.from({ length: events }, () => encodeText(side, this.#messageFor(this.#nextPid++)));
     this.#endpoint.write(Buffer.concat(frames));
   }
 
   #messageFor(pid: number): string {
     const node: Node = { ...NODE, pid };
-    if (this.#form === 'push') return JSON.stringify({ event: 'node_joined', node });
+    if (this.#form !== 'register') return JSON.stringify({ event: 'node_joined', node });
     const { last_seen, ...params } = node;
     return JSON.stringify({ method: 'register', params });
   }

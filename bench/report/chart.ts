@@ -11,6 +11,7 @@ const TOP = 44;
 const BAR = 16;
 const GAP = 14;
 const KEYS_A_ROW = 4;
+const KEY = 155;
 const KEY_ROW = 20;
 
 const STYLE = `
@@ -52,7 +53,7 @@ export function chart({ scenario, workloads }: ScenarioResult): string {
     y += GAP;
   }
   const key = names.map((name, i) => {
-    const x = LEFT + (i % KEYS_A_ROW) * 130;
+    const x = LEFT + (i % KEYS_A_ROW) * KEY;
     const top = y + Math.floor(i / KEYS_A_ROW) * KEY_ROW;
     return `<rect class="c${i}" x="${x}" y="${top}" width="12" height="12"/>\n${text(x + 18, top + 11, 'start', name)}`;
   });

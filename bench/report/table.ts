@@ -1,24 +1,55 @@
-/** The report on stdout: markdown. */
+/** The report: markdown, on stdout and as a page for each scenario. */
 import { type Spread, spreadOfFigure, spreadOfRatios } from '../rounds.ts';
 import type { Measurement, Scenario } from '../scenario.ts';
+import { FLOORS } from '../subjects/floor.ts';
 import type { Verdict } from '../targets.ts';
 import { mebibytes, milliseconds, number, spread } from './format.ts';
 import type { Circumstances, ScenarioResult, WorkloadResult } from './results.ts';
+
+function toldOf(floors: readonly string[]): string {
+  return `${floors.join(' and ')}: a floor, the plainest program that does the work, without a check or a limit. It tells what public node:net can do at all.`;
+}
 
 /** Machine, versions and method: what stands above all tables. */
 export function preamble({ machine, versions, rounds, warmUpMs, windowMs }: Circumstances): string {
   const here = [...versions].flatMap(([name, version]) => (version === null ? [] : [`${name} ${version}`.trim()]));
   const missing = [...versions].flatMap(([name, version]) => (version === null ? [name] : []));
+  const floors = FLOORS.filter((name) => versions.has(name));
   return [
     machine,
     `Subjects: ${here.join(', ')}.${missing.length > 0 ? ` Not installed, and left out: ${missing.join(', ')}.` : ''}`,
-    `Method: server, agents and load are processes of their own. Each measurement starts all of them anew, warms up for ${warmUpMs} ms, and lasts ${windowMs} ms. Medians of ${rounds} rounds, and the least and the greatest in parentheses; rounds are interleaved (A B C, then C B A), and one before them is dropped. Counted is the processor time of the server's processes, user and system. What arrives is checked.`,
+    ...(floors.length > 0 ? [toldOf(floors)] : []),
+    `Method: server, agents and load are processes of their own. Each measurement starts all of them anew, warms up for ${warmUpMs} ms, and lasts ${windowMs} ms. Medians of ${rounds} rounds, fewer where one takes long, and the least and the greatest in parentheses; rounds are interleaved (A B C, then C B A), and one before them is dropped. Counted is the processor time of the server's processes, user and system. What arrives is checked.`,
     '',
   ].join('\n\n');
 }
 
-export function table({ scenario, workloads }: ScenarioResult): string {
-  const { title, description, unit, baseline, headline } = scenario;
+export function table(result: ScenarioResult): string {
+  const { title, description } = result.scenario;
+  return [`## ${title}`, '', description, '', ...lines(result), '', ''].join('\n');
+}
+
+/** A scenario's own, beside its chart. */
+export function page(circumstances: Circumstances, result: ScenarioResult): string {
+  const { name, title, description } = result.scenario;
+  return [
+    `# ${title}`,
+    '',
+    `    npm run bench -- ${name}`,
+    '',
+    description,
+    '',
+    ...lines(result),
+    '',
+    `![${title}](${name}.svg)`,
+    '',
+    preamble(circumstances).trimEnd(),
+    '',
+  ].join('\n');
+}
+
+function lines({ scenario, workloads }: ScenarioResult): string[] {
+  const { unit, baseline, headline } = scenario;
   const columns = [
     '',
     '',
@@ -30,16 +61,10 @@ export function table({ scenario, workloads }: ScenarioResult): string {
     'To reach',
   ];
   return [
-    `## ${title}`,
-    '',
-    description,
-    '',
     row(columns),
     row(columns.map((_, i) => (i < 2 || i === columns.length - 1 ? '---' : '--:'))),
     ...workloads.flatMap((workload) => rows(workload, scenario)),
-    '',
-    '',
-  ].join('\n');
+  ];
 }
 
 function rows({ name, rounds, verdicts }: WorkloadResult, { baseline, headline }: Scenario): string[] {

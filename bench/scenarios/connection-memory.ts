@@ -43,6 +43,7 @@ function workload(
   wished: number,
   carry: Carry,
   subjects: readonly Startable[],
+  seconds: number,
   targets: readonly Target[],
   quick = false,
 ): Workload<Startable> {
@@ -52,6 +53,8 @@ function workload(
     subjects,
     targets,
     quick,
+    maxRounds: 2,
+    seconds,
     async measure(subject) {
       const server = await subject.start();
       const pids = await server.pids();
@@ -77,8 +80,8 @@ export const connectionMemory: Scenario = {
   baseline: wsEcho.name,
   headline: { figure: FIGURE, title: 'KiB per connection' },
   workloads: [
-    workload('echo', 1000, echo, ECHOES, [], true),
-    workload('echo', 10_000, echo, ECHOES, TARGETS),
-    workload('registry', 10_000, callRegistry, REGISTRIES, []),
+    workload('echo', 1000, echo, [ourEcho, wsEcho], 3, [], true),
+    workload('echo', 10_000, echo, ECHOES, 5, TARGETS),
+    workload('registry', 10_000, callRegistry, REGISTRIES, 5, []),
   ],
 };

@@ -2,7 +2,11 @@
 import { Load } from '../load/process.ts';
 import { measurementOf } from '../measuring.ts';
 import type { Scenario, Target, Workload } from '../scenario.ts';
-import { bunEcho, type EchoSubject, ourEcho, wsBufferutilEcho, wsEcho } from '../subjects/echo.ts';
+import { bunEcho, type EchoSubject, netEcho, ourEcho, wsBufferutilEcho, wsEcho } from '../subjects/echo.ts';
+import { FLOOR } from '../subjects/floor.ts';
+
+const LIBRARIES = [ourEcho, wsEcho];
+const ALL = [...LIBRARIES, wsBufferutilEcho, bunEcho];
 
 const KIBIBYTE = 1024;
 const MEBIBYTE = 1024 * 1024;
@@ -11,14 +15,16 @@ function workload(
   size: string,
   payloadBytes: number,
   depth: number,
+  subjects: readonly EchoSubject[],
   atLeast: number | null = null,
   quick = false,
 ): Workload<EchoSubject> {
   const targets: Target[] = atLeast === null ? [] : [{ peer: wsEcho.name, atLeast }];
   return {
     name: `${size}, depth ${depth}`,
-    subjects: [ourEcho, wsEcho, wsBufferutilEcho, bunEcho],
+    subjects,
     targets,
+    ...(atLeast === null && { maxRounds: 2 }),
     quick,
     async measure(subject, window) {
       const load = new Load();
@@ -38,20 +44,19 @@ function workload(
 export const echo: Scenario = {
   name: 'echo',
   title: 'Echo',
-  description:
-    'Binary messages, each a frame of its own; 32 connections, 4 for 1 MiB. At depth 16 a client writes 16 messages in one write, and the next 16 once all have come back; the latency is that of the 16.',
+  description: `Binary messages, each a frame of its own; 32 connections, 4 for 1 MiB. At depth 16 a client writes 16 messages in one write, and the next 16 once all have come back; the latency is that of the 16. ${FLOOR.name}, the floor, knows messages of up to 125 bytes.`,
   unit: 'messages',
   baseline: wsEcho.name,
   workloads: [
-    workload('20 B', 20, 1, 1.12),
-    workload('20 B', 20, 16),
-    workload('125 B', 125, 1, 1.12, true),
-    workload('125 B', 125, 16, 9, true),
-    workload('1 KiB', KIBIBYTE, 1, 1.12),
-    workload('1 KiB', KIBIBYTE, 16, 7, true),
-    workload('64 KiB', 64 * KIBIBYTE, 1, 4, true),
-    workload('64 KiB', 64 * KIBIBYTE, 16, 4),
-    workload('1 MiB', MEBIBYTE, 1),
-    workload('1 MiB', MEBIBYTE, 16),
+    workload('20 B', 20, 1, [...LIBRARIES, netEcho], 1.12),
+    workload('20 B', 20, 16, LIBRARIES),
+    workload('125 B', 125, 1, [...ALL, netEcho], 1.12, true),
+    workload('125 B', 125, 16, [...ALL, netEcho], 9, true),
+    workload('1 KiB', KIBIBYTE, 1, LIBRARIES, 1.12),
+    workload('1 KiB', KIBIBYTE, 16, ALL, 7, true),
+    workload('64 KiB', 64 * KIBIBYTE, 1, ALL, 4, true),
+    workload('64 KiB', 64 * KIBIBYTE, 16, LIBRARIES, 4),
+    workload('1 MiB', MEBIBYTE, 1, LIBRARIES),
+    workload('1 MiB', MEBIBYTE, 16, LIBRARIES),
   ],
 };

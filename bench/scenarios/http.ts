@@ -27,6 +27,8 @@ function workload(
     subjects: [ourHttp, nodeHttp],
     targets: [],
     quick: true,
+    maxRounds: 2,
+    seconds: 4,
     async measure(subject, window) {
       const server = await subject.start();
       const options = {

@@ -7,12 +7,14 @@ import { ourRegistry, type RegistrySubject, startWithAgents, wsRegistry } from '
 
 const DASHBOARDS = 1000;
 
-function workload(agents: number, atLeast: number | null, quick = false): Workload<RegistrySubject> {
+function workload(agents: number, atLeast: number | null, seconds: number, quick = false): Workload<RegistrySubject> {
   return {
     name: `${number(DASHBOARDS)} dashboards, ${number(agents)} nodes`,
     subjects: [ourRegistry, wsRegistry],
     targets: atLeast === null ? [] : [{ peer: wsRegistry.name, atLeast }],
     quick,
+    maxRounds: 2,
+    seconds,
     async measure(subject) {
       const server = await startWithAgents(subject, agents);
       const load = new Load();
@@ -31,5 +33,5 @@ export const registryDashboards: Scenario = {
   description: `${number(DASHBOARDS)} dashboards connect at the same moment to a server with so many agents, connected and in its roster, and each is told all of the roster. The latency is that from a dashboard's first byte to the last of its roster.`,
   unit: 'dashboards',
   baseline: wsRegistry.name,
-  workloads: [workload(1000, null, true), workload(10_000, 20)],
+  workloads: [workload(1000, null, 4, true), workload(10_000, 20, 11)],
 };

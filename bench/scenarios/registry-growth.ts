@@ -7,7 +7,12 @@ import { number } from '../report/format.ts';
 import type { Scenario, Workload } from '../scenario.ts';
 import { ourRegistry, type RegistrySubject, startWithAgents, wsRegistry } from '../subjects/registry.ts';
 
-const SIZES = [100, 1000, 10_000];
+/** Of the roster, and how many seconds it takes to fill and to measure. */
+const SIZES: readonly [nodes: number, seconds: number][] = [
+  [100, 3],
+  [1000, 3.5],
+  [10_000, 10],
+];
 const DASHBOARDS = 100;
 const AT_A_TIME = 8;
 
@@ -29,10 +34,12 @@ const broadcast: Act = async (load, counting) => {
 const arrival: Act = (load, counting) => load.tell('visit', { ...counting, atATime: AT_A_TIME });
 
 function workloads(curve: string, act: Act): Workload<RegistrySubject>[] {
-  return SIZES.map((nodes) => ({
+  return SIZES.map(([nodes, seconds]) => ({
     name: `${curve}, ${number(nodes)} nodes`,
     subjects: [ourRegistry, wsRegistry],
     targets: [],
+    maxRounds: nodes > 1000 ? 1 : 2,
+    seconds,
     point: { curve, x: nodes },
     async measure(subject, window) {
       const server = await startWithAgents(subject, nodes);

@@ -12,6 +12,7 @@ const DASHBOARDS = 100;
 function workload(
   agents: number,
   subjects: RegistrySubject[],
+  seconds: number,
   quick: readonly string[] | false = false,
 ): Workload<RegistrySubject> {
   return {
@@ -19,6 +20,8 @@ function workload(
     subjects,
     targets: [{ figure: 'second inits', atMost: 0 }],
     quick,
+    maxRounds: 2,
+    seconds,
     async measure(subject) {
       const load = new Load();
       const before = await subject.start();
@@ -43,5 +46,5 @@ export const registryRestart: Scenario = {
   description: `A server with agents and ${DASHBOARDS} dashboards is killed (SIGKILL) and started again on the same port. Then all of them connect at the same moment, the dashboards evenly among the agents; it lasts until every dashboard knows every agent. All dashboards read all of their rosters and pushes. The latency is an agent's, from then until it is registered.`,
   unit: 'registers',
   baseline: wsRegistry.name,
-  workloads: [workload(1000, [ourRegistry, wsRegistry], [ourRegistry.name]), workload(10_000, [ourRegistry])],
+  workloads: [workload(1000, [ourRegistry, wsRegistry], 6, [ourRegistry.name]), workload(10_000, [ourRegistry], 15)],
 };

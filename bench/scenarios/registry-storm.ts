@@ -25,7 +25,9 @@ const FLAT: Target[] = [
 ];
 const FEW_BYTES: Target = { peer: wsRegistry.name, figure: BYTES, atMost: 1 / 50 };
 
-type Options = Pick<Workload<RegistrySubject>, 'subjects' | 'targets' | 'quick'>;
+type Options = Pick<Workload<RegistrySubject>, 'subjects' | 'targets' | 'quick' | 'maxRounds' | 'seconds'>;
+
+const LARGE = { maxRounds: 2, seconds: 10 };
 
 function workload(agents: number, atATime: number, options: Options): Workload<RegistrySubject> {
   return {
@@ -68,11 +70,13 @@ export const registryStorm: Scenario = {
       subjects: [ourRegistry, wsRegistry],
       targets: [NOTHING_SKIPPED],
       quick: [ourRegistry.name],
+      seconds: 4,
     }),
     workload(10_000, AT_A_TIME, {
       subjects: [ourRegistry, wsRegistry],
       targets: [...FLAT, FEW_BYTES, NOTHING_SKIPPED],
+      ...LARGE,
     }),
-    workload(10_000, 10_000, { subjects: [ourRegistry], targets: [NOTHING_SKIPPED] }),
+    workload(10_000, 10_000, { subjects: [ourRegistry], targets: [NOTHING_SKIPPED], ...LARGE }),
   ],
 };

@@ -32,11 +32,15 @@ const TARGETS: Readonly<Record<Direction, readonly Target[]>> = {
   ],
 };
 
+/** Those that targets name, and ours. */
+const TARGETED = [ourRelay, nginxRelay, nginx128KiBRelay, haproxyRelay, httpProxyRelay];
+
 function workload(size: string, payloadBytes: number, direction: Direction, quick = false): Workload<RelaySubject> {
   return {
     name: `${size}, ${direction}`,
-    subjects: RELAYS,
+    subjects: payloadBytes === MEBIBYTE ? TARGETED : RELAYS,
     targets: TARGETS[direction],
+    ...(payloadBytes === MEBIBYTE && { maxRounds: 3 }),
     quick: quick && [ourRelay.name, nginxRelay.name],
     measure: (subject, window) => measureBulk(subject, window, CLIENTS, payloadBytes, direction),
   };

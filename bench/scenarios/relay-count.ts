@@ -1,6 +1,6 @@
 /** One relay, many relays: whether the next one costs what the first did. */
 import type { Measurement, Scenario, Window, Workload } from '../scenario.ts';
-import { haproxyRelay, nginxRelay, ourRelay, type RelaySubject, wsRelay } from '../subjects/relay.ts';
+import { nginxRelay, ourRelay, type RelaySubject } from '../subjects/relay.ts';
 import { measureBulk } from './relay-bulk.ts';
 import { measureFlood } from './relay-flood.ts';
 import { measurePingPong } from './relay-ping-pong.ts';
@@ -19,8 +19,9 @@ const MEASURES: Readonly<Record<string, Measure>> = {
 function workload(kind: string, measure: Measure, relays: number): Workload<RelaySubject> {
   return {
     name: `${kind}, ${relays.toLocaleString('en-US')} ${relays === 1 ? 'relay' : 'relays'}`,
-    subjects: [ourRelay, nginxRelay, haproxyRelay, wsRelay],
+    subjects: [ourRelay, nginxRelay],
     targets: [],
+    maxRounds: 1,
     measure: (subject, window) => measure(subject, window, relays),
   };
 }

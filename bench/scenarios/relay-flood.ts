@@ -1,15 +1,28 @@
 /** Agents that write as fast as they are read. */
 import { measurementOf } from '../measuring.ts';
 import type { Measurement, Scenario, Target, Window, Workload } from '../scenario.ts';
-import { nginxRelay, ourRelay, RELAYS, type RelaySubject, wsRelay } from '../subjects/relay.ts';
+import {
+  haproxyRelay,
+  nginxRelay,
+  ourRelay,
+  pipeRelay,
+  RELAYS,
+  type RelaySubject,
+  wsRelay,
+} from '../subjects/relay.ts';
 import { openRelays, SILENT, texts } from './relays.ts';
 
 const AGENTS = 64;
 
-function workload(messagesPerWrite: number, targets: readonly Target[], quick = false): Workload<RelaySubject> {
+function workload(
+  messagesPerWrite: number,
+  subjects: readonly RelaySubject[],
+  targets: readonly Target[],
+  quick = false,
+): Workload<RelaySubject> {
   return {
     name: `100 B, ${messagesPerWrite === 1 ? 'one frame' : `${messagesPerWrite} frames`} a write`,
-    subjects: RELAYS,
+    subjects,
     targets,
     quick: quick && [ourRelay.name, nginxRelay.name],
     measure: (subject, window) => measureFlood(subject, window, AGENTS, messagesPerWrite),
@@ -38,9 +51,10 @@ export const relayFlood: Scenario = {
   unit: 'messages',
   baseline: nginxRelay.name,
   workloads: [
-    workload(1, [{ peer: nginxRelay.name, atLeast: 1 }]),
+    workload(1, [ourRelay, nginxRelay, haproxyRelay, pipeRelay], [{ peer: nginxRelay.name, atLeast: 1 }]),
     workload(
       20,
+      RELAYS,
       [
         { peer: nginxRelay.name, atLeast: 1.9 },
         { peer: wsRelay.name, atLeast: 20 },

@@ -1,14 +1,14 @@
 /** What a relay adds to the way there and back, where nothing else goes on. */
 import { measurementOf } from '../measuring.ts';
 import type { Scenario, Workload } from '../scenario.ts';
-import { direct, nginxRelay, RELAYS, type RelaySubject } from '../subjects/relay.ts';
+import { direct, nginx128KiBRelay, nginxRelay, RELAYS, type RelaySubject } from '../subjects/relay.ts';
 import { openRelays, texts } from './relays.ts';
 
 const MICROSECONDS = 1000;
 
 const workload: Workload<RelaySubject> = {
   name: '100 B, one relay',
-  subjects: [...RELAYS, direct],
+  subjects: [...RELAYS.filter((relay) => relay !== nginx128KiBRelay), direct],
   targets: [{ peer: nginxRelay.name, figure: 'p50Us', atMostMore: 5 }],
   async measure(subject, window) {
     const message = texts(100);

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { maxConnectionsOfProcess } from '../../src/transport/descriptors.ts';
 import { residentBytes } from '../limits/resident.ts';
 import type { Scenario, Workload } from '../scenario.ts';
-import { nginxRelay, ourRelay, RELAYS, type RelaySubject } from '../subjects/relay.ts';
+import { haproxyRelay, nginxRelay, ourRelay, type RelaySubject, wsRelay } from '../subjects/relay.ts';
 import { KIBIBYTE, openRelays, texts } from './relays.ts';
 
 /** For what a server has open beside its relays. */
@@ -14,13 +14,21 @@ const MOST_RELAYS = Math.floor(((await maxConnectionsOfProcess()) - RESERVED) / 
 const AT_A_TIME = 64;
 const SETTLE_MS = 1000;
 
-function workload(wished: number, atMost: number | null, quick: boolean): Workload<RelaySubject> {
+function workload(
+  wished: number,
+  subjects: readonly RelaySubject[],
+  seconds: number,
+  atMost: number | null,
+  quick = false,
+): Workload<RelaySubject> {
   const relays = Math.min(wished, MOST_RELAYS);
   return {
     name: `${relays.toLocaleString('en-US')} relays`,
-    subjects: RELAYS,
+    subjects,
     targets: atMost === null ? [] : [{ peer: nginxRelay.name, figure: 'kibibytesPerRelay', atMost }],
-    quick: quick && [ourRelay.name, nginxRelay.name],
+    quick,
+    maxRounds: 2,
+    seconds,
     async measure(subject) {
       let before = 0;
       const ends = { relays, client: texts(20), agent: texts(64 * KIBIBYTE, 16), answers: true };
@@ -43,5 +51,8 @@ export const relayMemory: Scenario = {
   unit: 'KiB',
   baseline: nginxRelay.name,
   headline: { figure: 'kibibytesPerRelay', title: 'KiB per relay' },
-  workloads: [workload(1000, null, true), workload(10_000, 0.9, false)],
+  workloads: [
+    workload(1000, [ourRelay, nginxRelay], 4, null, true),
+    workload(10_000, [ourRelay, nginxRelay, haproxyRelay, wsRelay], 18, 0.9),
+  ],
 };

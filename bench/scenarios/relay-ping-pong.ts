@@ -1,12 +1,20 @@
 /** A message there, a message back: the cost of one that comes alone. */
 import { measurementOf } from '../measuring.ts';
 import type { Measurement, Scenario, Window, Workload } from '../scenario.ts';
-import { httpProxyRelay, nginxRelay, ourRelay, RELAYS, type RelaySubject, wsRelay } from '../subjects/relay.ts';
+import {
+  httpProxyRelay,
+  nginx128KiBRelay,
+  nginxRelay,
+  ourRelay,
+  RELAYS,
+  type RelaySubject,
+  wsRelay,
+} from '../subjects/relay.ts';
 import { openRelays, texts } from './relays.ts';
 
 const workload: Workload<RelaySubject> = {
   name: '100 B, 32 relays',
-  subjects: RELAYS,
+  subjects: RELAYS.filter((relay) => relay !== nginx128KiBRelay),
   targets: [
     { peer: nginxRelay.name, atLeast: 0.75 },
     { peer: httpProxyRelay.name, atLeast: 1.05 },

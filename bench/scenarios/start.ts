@@ -8,10 +8,11 @@ import { cpuSeconds } from '../cpu.ts';
 import { residentBytes, withChildren } from '../limits/resident.ts';
 import { afterwards, spawnProcess, stopProcesses } from '../processes.ts';
 import type { Measurement, Scenario, Target, Workload } from '../scenario.ts';
+import { FLOOR } from '../subjects/floor.ts';
 import {
-  bareProgram,
   bunProgram,
   emptyProgram,
+  netProgram,
   ourProgram,
   type ProgramSubject,
   wsProgram,
@@ -103,6 +104,8 @@ function workload(
     subjects,
     targets,
     quick: true,
+    maxRounds: 3,
+    seconds: 2,
     async measure(subject): Promise<Measurement> {
       const starts: Started[] = [];
       for (let i = 0; i < STARTS; i++) starts.push(await start(subject, subject !== emptyProgram));
@@ -125,14 +128,14 @@ const METHOD = `Each figure is the median of ${STARTS} starts of a new process, 
 export const startCpu: Scenario = {
   name: 'start-cpu',
   title: 'Start: processor time',
-  description: `${METHOD} Counted is the processor time until it rests, having used nothing for ${REST_MS} ms. The empty Node waits for a timer; the bare one has one answer for everyone.`,
+  description: `${METHOD} Counted is the processor time until it rests, having used nothing for ${REST_MS} ms. The empty Node waits for a timer; ${FLOOR.name}, the floor, has one answer for everyone.`,
   unit: 'starts',
   baseline: emptyProgram.name,
   headline: { figure: CPU, title: 'ms of CPU' },
   workloads: [
     workload(
       'until it rests',
-      [ourProgram, emptyProgram, bareProgram, wsProgram, bunProgram],
+      [ourProgram, emptyProgram, netProgram, wsProgram, bunProgram],
       [{ peer: emptyProgram.name, figure: CPU, atMostMore: 15 }],
     ),
   ],
@@ -145,5 +148,5 @@ export const startFirstByte: Scenario = {
   unit: 'starts',
   baseline: wsProgram.name,
   headline: { figure: FIRST_BYTE, title: 'ms to the first byte' },
-  workloads: [workload('until it answers', [ourProgram, bareProgram, wsProgram, bunProgram], [])],
+  workloads: [workload('until it answers', [ourProgram, netProgram, wsProgram, bunProgram], [])],
 };

@@ -3,6 +3,7 @@
 import { REGISTRY_PATH } from '../../src/protocol/registry.ts';
 import type { DriverForm } from '../load/driver.ts';
 import type { Server, Subject } from '../scenario.ts';
+import { FLOOR } from './floor.ts';
 import { startHypivisor } from './hypivisor.ts';
 import { programAt, startNode, startServer } from './server.ts';
 import { ownVersion, peerVersion } from './versions.ts';
@@ -34,4 +35,10 @@ export const bunBroadcast: BroadcastSubject = {
   version: () => peerVersion('bun'),
   driver: PUBLISHER,
   start: () => startServer(programAt('../peers/node_modules/.bin/bun'), [programAt('../peers/bun-broadcast.mjs')]),
+};
+
+export const netBroadcast: BroadcastSubject = {
+  ...FLOOR,
+  driver: { path: '/publish', form: 'frame' },
+  start: () => startNode('../peers/net-broadcast.mjs'),
 };

@@ -1,5 +1,6 @@
 /** Servers that send every message back. */
 import type { Server, Subject } from '../scenario.ts';
+import { FLOOR } from './floor.ts';
 import { programAt, startNode, startServer } from './server.ts';
 import { ownVersion, peerVersion } from './versions.ts';
 
@@ -32,4 +33,10 @@ export const bunEcho: EchoSubject = {
   name: 'Bun',
   version: () => peerVersion('bun'),
   start: () => startServer(programAt('../peers/node_modules/.bin/bun'), [programAt('../peers/bun-echo.mjs')]),
+};
+
+/** Of messages of up to 125 bytes. */
+export const netEcho: EchoSubject = {
+  ...FLOOR,
+  start: () => startNode('../peers/net-echo.mjs'),
 };

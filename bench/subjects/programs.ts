@@ -2,6 +2,7 @@
 import { PROGRAM } from '../../test/support/daemon.ts';
 import type { Subject } from '../scenario.ts';
 import { bunEcho, wsEcho } from './echo.ts';
+import { FLOOR } from './floor.ts';
 import { programAt } from './server.ts';
 import { ownVersion } from './versions.ts';
 
@@ -35,10 +36,8 @@ export const bunProgram: ProgramSubject = {
   env: (port) => ({ PORT: String(port) }),
 };
 
-/** What `node:net` costs by itself. */
-export const bareProgram: ProgramSubject = {
-  name: 'bare node:net',
-  version: async () => process.version,
+export const netProgram: ProgramSubject = {
+  ...FLOOR,
   command: process.execPath,
   args: () => [programAt('../peers/net-server.mjs')],
   env: (port) => ({ PORT: String(port) }),

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { withChildren } from '../limits/resident.ts';
 import { afterwards } from '../processes.ts';
 import type { Subject } from '../scenario.ts';
+import { PIPE } from './floor.ts';
 import { type Relaying, startHypivisorBefore } from './hypivisor.ts';
 import { haproxy, nginx, nginx128KiB, type ProxyProgram, proxyVersion, startProxy } from './proxies.ts';
 import { startNode } from './server.ts';
@@ -23,7 +24,7 @@ export const nginx128KiBRelay = proxyRelay('nginx 128 KiB', nginx128KiB);
 export const haproxyRelay = proxyRelay('HAProxy', haproxy);
 export const httpProxyRelay = nodeRelay('http-proxy', 'http-proxy-relay.mjs', () => peerVersion('http-proxy'));
 export const wsRelay = nodeRelay('ws relay', 'ws-relay.mjs', () => peerVersion('ws'), { WS_NO_BUFFER_UTIL: '1' });
-const pipeRelay = nodeRelay('socket.pipe', 'pipe-relay.mjs', async () => process.versions.node);
+export const pipeRelay = nodeRelay(PIPE.name, 'pipe-relay.mjs', PIPE.version);
 
 /** None at all: what two ends cost by themselves. */
 export const direct: RelaySubject = {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { Load } from '../../bench/load/process.ts';
 import { stopProcesses } from '../../bench/processes.ts';
+import { netEcho } from '../../bench/subjects/echo.ts';
 import { startHypivisor, startHypivisorBefore } from '../../bench/subjects/hypivisor.ts';
 
 const WINDOW = { warmUpMs: 20, windowMs: 100, pids: [process.pid] };
@@ -19,6 +20,15 @@ describe('the processes of a load', () => {
     assert.ok(counted.work > 0 && counted.cpuSeconds > 0 && counted.seconds >= 0.1);
     assert.ok((counted.p50Ms ?? 0) > 0 && (counted.p99Ms ?? 0) >= (counted.p50Ms ?? 0));
     assert.ok(counted.bytes >= counted.work * 100);
+  });
+
+  it('are echoed by the floor', async () => {
+    const pattern = { payloadBytes: [20, 125], messagesPerWrite: 16 };
+    const clients = new Load();
+    const { port, pids } = await netEcho.start();
+    await clients.tell('connect', { port, paths: ['/'], connections: 4, pattern });
+    const counted = await clients.tell('roundTrips', { ...WINDOW, pids: await pids() });
+    assert.ok(counted.work > 0 && counted.cpuSeconds > 0);
   });
 
   it('pour, paced or not, and count what arrives', async () => {

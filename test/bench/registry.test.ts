@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { Load } from '../../bench/load/process.ts';
 import { stopProcesses } from '../../bench/processes.ts';
-import { ourBroadcast } from '../../bench/subjects/broadcast.ts';
+import { netBroadcast, ourBroadcast } from '../../bench/subjects/broadcast.ts';
 import { agentNodes, ourRegistry, startWithAgents, wsRegistry } from '../../bench/subjects/registry.ts';
 import { killServer } from '../../bench/subjects/server.ts';
 import { peerVersion } from '../../bench/subjects/versions.ts';
@@ -12,15 +12,17 @@ const WINDOW = { warmUpMs: 20, windowMs: 100 };
 describe('the loads of a registry', () => {
   afterEach(stopProcesses);
 
-  it('drive events, and all dashboards get all of them', async () => {
-    const load = new Load();
-    const server = await ourBroadcast.start();
-    const { port } = server;
-    await load.tell('watch', { port, connections: 3 });
-    const pids = await server.pids();
-    const counted = await load.tell('drive', { port, ...ourBroadcast.driver, eventsPerWrite: 4, pids, ...WINDOW });
-    assert.ok(counted.work > 0 && counted.cpuSeconds > 0 && (counted.p50Ms ?? 0) > 0);
-  });
+  for (const { name, start, driver } of [ourBroadcast, netBroadcast]) {
+    it(`drive events, and all dashboards get all of them (${name})`, async () => {
+      const load = new Load();
+      const server = await start();
+      const { port } = server;
+      await load.tell('watch', { port, connections: 3 });
+      const pids = await server.pids();
+      const counted = await load.tell('drive', { port, ...driver, eventsPerWrite: 4, pids, ...WINDOW });
+      assert.ok(counted.work > 0 && counted.cpuSeconds > 0 && (counted.p50Ms ?? 0) > 0);
+    });
+  }
 
   it('come as a storm that all are told of, and again once the server is another', async () => {
     const load = new Load();

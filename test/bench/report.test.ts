@@ -4,8 +4,9 @@ import { chart } from '../../bench/report/chart.ts';
 import { number, spread } from '../../bench/report/format.ts';
 import { toJson } from '../../bench/report/json.ts';
 import type { Circumstances, ScenarioResult } from '../../bench/report/results.ts';
-import { preamble, table } from '../../bench/report/table.ts';
+import { page, preamble, table } from '../../bench/report/table.ts';
 import type { Measurement } from '../../bench/scenario.ts';
+import { FLOOR } from '../../bench/subjects/floor.ts';
 
 const measured = (work: number): Measurement => ({
   work,
@@ -83,6 +84,15 @@ describe('the report of the bench', () => {
       '| small | ours | 3.00 | 3,000 (2,000–4,000) | 250 µs | 2.00 ms | 1.00 MiB | ≥ 2 × theirs: 3.00 met; ≥ 9 × theirs: 3.00 **not met**; ≥ 1 × gone: not measured |',
       '|  | theirs | 1 | 1,000 (1,000–1,000) | 250 µs | 2.00 ms | 1.00 MiB |  |',
     ]);
+  });
+
+  it('is a page too, with the command, the chart, and what a floor is', () => {
+    const versions = new Map([...circumstances.versions, [FLOOR.name, 'v20']]);
+    const text = page({ ...circumstances, versions }, result);
+    assert.match(text, /^# Echo & <more>\n\n {4}npm run bench -- echo\n\nHow\.\n\n\|/);
+    assert.match(text, /\n!\[Echo & <more>\]\(echo\.svg\)\n\na machine\n/);
+    assert.match(text, /node:net \(no checks\): a floor/);
+    assert.doesNotMatch(preamble(circumstances), /floor/);
   });
 
   it('keeps every round in JSON', () => {

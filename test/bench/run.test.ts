@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { expectedMs, measurementsOf, runScenario } from '../../bench/run.ts';
+import type { Scenario, Subject, Workload } from '../../bench/scenario.ts';
+
+const PACE = { rounds: 4, warmUpMs: 500, windowMs: 1500 };
+const subjects: Subject[] = ['a', 'b'].map((name) => ({ name, version: async () => '1' }));
+
+function workload(name: string, rest: Partial<Workload> = {}): Workload {
+  const measure = async () => ({ work: 1, cpuSeconds: 1, seconds: 1, residentBytes: 1 });
+  return { name, subjects, targets: [], measure, ...rest };
+}
+
+it('a workload may have fewer rounds than the run, never more', () => {
+  assert.equal(measurementsOf(workload('any'), PACE), 10);
+  assert.equal(measurementsOf(workload('long', { maxRounds: 2 }), PACE), 6);
+  assert.equal(measurementsOf(workload('short', { maxRounds: 9 }), PACE), 10);
+});
+
+it('what is expected is start, warm-up and window, or what the workload says', () => {
+  assert.ok(expectedMs(workload('any'), PACE) > 2000);
+  assert.equal(expectedMs(workload('long', { seconds: 10 }), PACE), 10_000);
+});
+
+it('a run takes as many measurements as were expected, the first round of them dropped', async () => {
+  const scenario: Scenario = {
+    name: 'scenario',
+    title: '',
+    description: '',
+    unit: 'times',
+    baseline: 'b',
+    workloads: [workload('any'), workload('long', { maxRounds: 2, seconds: 10 })],
+  };
+  const done: number[] = [];
+  const { workloads } = await runScenario(scenario, PACE, { begin() {}, done: (ms) => done.push(ms) });
+  assert.equal(done.length, 16);
+  assert.equal(done.filter((ms) => ms === 10_000).length, 6);
+  assert.deepEqual(
+    workloads.map(({ rounds }) => [...rounds.values()].map(({ length }) => length)),
+    [
+      [4, 4],
+      [2, 2],
+    ],
+  );
+});
