@@ -171,7 +171,9 @@ describe('the documents', () => {
     'CHANGELOG.md',
     'CONTRIBUTING.md',
     'SECURITY.md',
+    'CONTRIBUTING.md',
     'docs/security.md',
+    'docs/reliability.md',
   ];
 
   it('link to files that exist', async () => {

@@ -7,7 +7,7 @@ import { createHypivisor, type HypivisorOptions } from 'hypivisor';
 import { Client } from '../support/client.ts';
 import { Daemon } from '../support/daemon.ts';
 import { eventually } from '../support/measure.ts';
-import { fieldOf, RawPeer, TEXT, upgradeRequest } from '../support/raw-peer.ts';
+import { clientFrame, fieldOf, RawPeer, TEXT, upgradeRequest } from '../support/raw-peer.ts';
 
 interface Answer {
   status: number;
@@ -336,8 +336,18 @@ describe('at the limits', PATIENCE, () => {
     const drip = setInterval(() => dripping.socket.write('x'), 10);
     t.after(() => clearInterval(drip));
     const silent = await RawPeer.connect(port);
+    // Whole in time, and then in no hurry any more.
+    const slow = await RawPeer.connect(port);
+    const request = upgradeRequest('/ws');
+    slow.socket.write(request.slice(0, 50));
+    await delay(50);
+    slow.socket.write(request.slice(50));
+    assert.match(await slow.head(), /^HTTP\/1\.1 101 /);
     for (const peer of [stalled, dripping]) assert.equal(answerOf(await peer.rest()).status, 408);
     assert.equal((await silent.rest()).length, 0);
+    slow.socket.write(clientFrame(TEXT, '{"id":1,"method":"ping"}'));
+    while ((await slow.json()).id !== 1);
+    slow.socket.destroy();
   });
 
   test('503: no room; and who has proved nothing is the first to go, the oldest before the others', async (t) => {
