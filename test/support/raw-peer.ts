@@ -73,6 +73,13 @@ export class RawPeer {
     return JSON.parse((await this.frame()).payload.toString());
   }
 
+  /** What has come and was not taken. */
+  takeAll(): Buffer {
+    const taken = this.#received;
+    this.#received = Buffer.alloc(0);
+    return taken;
+  }
+
   /** All that comes until the peer ends its side. */
   async rest(): Promise<Buffer> {
     while (!this.ended) await this.#more();
