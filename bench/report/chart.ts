@@ -11,7 +11,7 @@ const TOP = 44;
 const BAR = 16;
 const GAP = 14;
 const KEYS_A_ROW = 4;
-const KEY = 155;
+const KEY = 160;
 const KEY_ROW = 20;
 
 const STYLE = `

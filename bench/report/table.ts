@@ -19,7 +19,7 @@ export function preamble({ machine, versions, rounds, warmUpMs, windowMs }: Circ
     machine,
     `Subjects: ${here.join(', ')}.${missing.length > 0 ? ` Not installed, and left out: ${missing.join(', ')}.` : ''}`,
     ...(floors.length > 0 ? [toldOf(floors)] : []),
-    `Method: server, agents and load are processes of their own. Each measurement starts all of them anew, warms up for ${warmUpMs} ms, and lasts ${windowMs} ms. Medians of ${rounds} rounds, fewer where one takes long, and the least and the greatest in parentheses; rounds are interleaved (A B C, then C B A), and one before them is dropped. Counted is the processor time of the server's processes, user and system. What arrives is checked.`,
+    `Method: server, agents and load are processes of their own. Each measurement starts all of them anew, warms up for ${warmUpMs} ms, and lasts ${windowMs} ms. Medians of ${rounds} rounds, of fewer where one takes long, and the least and the greatest in parentheses; rounds are interleaved (A B C, then C B A), and one before them is dropped. Counted is the processor time of the server's processes, user and system. What arrives is checked.`,
     '',
   ].join('\n\n');
 }
@@ -43,9 +43,15 @@ export function page(circumstances: Circumstances, result: ScenarioResult): stri
     '',
     `![${title}](${name}.svg)`,
     '',
-    preamble(circumstances).trimEnd(),
+    preamble({ ...circumstances, versions: versionsIn(circumstances, result) }).trimEnd(),
     '',
   ].join('\n');
+}
+
+/** Of the scenario's own subjects, and those that are not here. */
+function versionsIn({ versions }: Circumstances, { workloads }: ScenarioResult): Map<string, string | null> {
+  const names = new Set(workloads.flatMap(({ rounds }) => [...rounds.keys()]));
+  return new Map([...versions].filter(([name, version]) => version === null || names.has(name)));
 }
 
 function lines({ scenario, workloads }: ScenarioResult): string[] {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { chart } from '../../bench/report/chart.ts';
 import { number, spread } from '../../bench/report/format.ts';
 import { toJson } from '../../bench/report/json.ts';
-import type { Circumstances, ScenarioResult } from '../../bench/report/results.ts';
+import type { Circumstances, ScenarioResult, WorkloadResult } from '../../bench/report/results.ts';
 import { page, preamble, table } from '../../bench/report/table.ts';
 import type { Measurement } from '../../bench/scenario.ts';
 import { FLOOR } from '../../bench/subjects/floor.ts';
@@ -87,11 +87,14 @@ describe('the report of the bench', () => {
   });
 
   it('is a page too, with the command, the chart, and what a floor is', () => {
-    const versions = new Map([...circumstances.versions, [FLOOR.name, 'v20']]);
-    const text = page({ ...circumstances, versions }, result);
+    const [workload] = result.workloads as [WorkloadResult];
+    const rounds = new Map([...workload.rounds, [FLOOR.name, [measured(5000)]]]);
+    const versions = new Map([...circumstances.versions, [FLOOR.name, 'v20'], ['of another scenario', '1']]);
+    const text = page({ ...circumstances, versions }, { ...result, workloads: [{ ...workload, rounds }] });
     assert.match(text, /^# Echo & <more>\n\n {4}npm run bench -- echo\n\nHow\.\n\n\|/);
     assert.match(text, /\n!\[Echo & <more>\]\(echo\.svg\)\n\na machine\n/);
     assert.match(text, /node:net \(no checks\): a floor/);
+    assert.doesNotMatch(text, /of another scenario/);
     assert.doesNotMatch(preamble(circumstances), /floor/);
   });
 
