@@ -174,6 +174,7 @@ describe('the documents', () => {
     'CONTRIBUTING.md',
     'docs/security.md',
     'docs/reliability.md',
+    'docs/performance.md',
   ];
 
   it('link to files that exist', async () => {
