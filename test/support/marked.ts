@@ -43,46 +43,61 @@ export class Marker {
 export class Expected {
   readonly name: string;
   readonly #frames: Iterator<Buffer>;
-  readonly #lastWords: Buffer | null;
+  readonly #between: ReadonlyMap<number, Iterator<Buffer>>;
+  /** Looked ahead, to know when all has come. */
+  #next: Buffer | null = null;
+  /** The frame in hand, and how much of it has come. */
   #frame: Buffer = Buffer.alloc(0);
   #at = 0;
   receivedBytes = 0;
-  /** All has come. */
-  complete = false;
-  /** Its last words have begun: nothing comes after them. */
-  #ending = false;
 
-  /** @param lastWords a frame that may end it before all has come, between two others */
-  constructor(name: string, frames: Iterable<Buffer>, lastWords: Buffer | null = null) {
+  /**
+   * @param frames in this order, each of them whole
+   * @param between what may stand between two of them, also in its order, by the first byte of its frames
+   */
+  constructor(name: string, frames: Iterable<Buffer>, between: Record<number, Iterable<Buffer>> = {}) {
     this.name = name;
     this.#frames = frames[Symbol.iterator]();
-    this.#lastWords = lastWords;
-    this.#next(0);
+    const entries = Object.entries(between).map(
+      ([firstByte, others]) => [Number(firstByte), others[Symbol.iterator]()] as const,
+    );
+    this.#between = new Map(entries);
+    this.#lookAhead();
+  }
+
+  /** All has come but what may stand between. */
+  get complete(): boolean {
+    return this.#next === null && this.#at === this.#frame.length;
   }
 
   /** @throws Error that says whose the bytes are that should not be here */
   take(chunk: Buffer): void {
     for (let at = 0; at < chunk.length; ) {
-      if (this.#at === this.#frame.length) throw this.#mixup(chunk, at);
-      if (this.#at === 0 && this.#lastWords !== null && chunk[at] === this.#lastWords[0]) {
-        this.#frame = this.#lastWords;
-        this.#ending = true;
-      }
+      if (this.#at === this.#frame.length) this.#begin(chunk[at] as number);
       const length = Math.min(chunk.length - at, this.#frame.length - this.#at);
-      if (this.#frame.compare(chunk, at, at + length, this.#at, this.#at + length) !== 0) throw this.#mixup(chunk, at);
-      at += length;
+      const end = at + length;
+      if (length === 0 || this.#frame.compare(chunk, at, end, this.#at, this.#at + length) !== 0) {
+        throw this.#mixup(chunk, at);
+      }
+      at = end;
+      this.#at += length;
       this.receivedBytes += length;
-      this.#next(this.#at + length);
     }
   }
 
-  #next(at: number): void {
-    this.#at = at;
-    if (at < this.#frame.length || this.#ending) return;
-    const { value, done } = this.#frames.next();
+  #begin(firstByte: number): void {
     this.#at = 0;
-    this.#frame = done ? Buffer.alloc(0) : value;
-    this.complete = done === true;
+    const between = this.#between.get(firstByte);
+    if (between === undefined) {
+      this.#frame = this.#next ?? Buffer.alloc(0);
+      this.#lookAhead();
+    } else {
+      this.#frame = between.next().value ?? Buffer.alloc(0);
+    }
+  }
+
+  #lookAhead(): void {
+    this.#next = this.#frames.next().value ?? null;
   }
 
   #mixup(chunk: Buffer, from: number): Error {

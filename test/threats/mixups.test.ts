@@ -32,6 +32,8 @@ import {
   upgradeResponse,
 } from '../support/raw-peer.ts';
 
+const FIN = 0x80;
+
 const SECONDS = Number(process.env.MIXUPS_SECONDS ?? 5);
 const SEED = Number(process.env.MIXUPS_SEED ?? 1);
 const RELAYS = 20;
@@ -40,12 +42,14 @@ const DASHBOARDS = 4;
 
 /** What one stream says at the least: more than the kernel holds for who does not read. */
 const STREAM_BYTES = 6 * 1024 * 1024;
+const MAX_BURST_BYTES = 192 * 1024;
 /** Of small frames fewer bytes are enough. */
 const MAX_FRAMES = 1000;
 /** With a node beside it, no message of a caller is larger than the daemon takes. */
 const MAX_ID_BYTES = 1024 * 1024 - 5000;
 
-const AGENT_LOST = serverFrame(CLOSE, closePayload(1014, 'agent connection lost'));
+/** What a client may be told at last. */
+const LAST_WORDS = { [FIN | CLOSE]: [serverFrame(CLOSE, closePayload(1014, 'agent connection lost'))] };
 
 function randomOf(index: number): Random {
   const random = new Random();
@@ -135,10 +139,15 @@ function cwdOf(id: string): string {
 
 /** In pieces of any size, no faster than it is taken. */
 async function say(socket: net.Socket, frames: Iterable<Buffer>, random: Random): Promise<void> {
+  // Bursts are read as some whole buffers and a part of one.
+  const inBursts = random.oneIn(2);
   const maxBits = random.pick([13, 17, 20]);
   for (const frame of frames) {
     for (let at = 0; at < frame.length && !socket.destroyed; ) {
-      const end = Math.min(frame.length, at + anySize(random, maxBits));
+      const end = Math.min(
+        frame.length,
+        at + (inBursts ? random.between(1, MAX_BURST_BYTES) : anySize(random, maxBits)),
+      );
       if (!socket.write(frame.subarray(at, end))) await drainedOrGone(socket);
       else if (random.oneIn(4)) await turn();
       at = end;
@@ -255,7 +264,7 @@ class Scene {
     const streamOf = (end: 'client' | 'agent') =>
       relayed(4 * index + (end === 'client' ? 1 : 2), `${name}.${end}`, end === 'client');
     const hearingOf = (end: 'client' | 'agent', other: 'client' | 'agent'): Hearing => ({
-      expected: new Expected(`${name}, to the ${end}`, streamOf(other), resets === 'agent' ? AGENT_LOST : null),
+      expected: new Expected(`${name}, to the ${end}`, streamOf(other), resets === 'agent' ? LAST_WORDS : {}),
       random: randomOf(4 * index + (end === 'client' ? 1 : 2)),
       resetsAfter: resets === end ? anySize(random, 20) : Number.POSITIVE_INFINITY,
       mayEnd: resets === other,
@@ -292,21 +301,21 @@ class Scene {
       fragmented(Buffer.from(JSON.stringify({ method: 'register', params: nodeOf(name, index) })), 1, Buffer.alloc(4)),
     );
     while ((await caller.json()).event !== undefined);
+    function* answersOf(opcode: number): Generator<Buffer> {
+      for (const { answer } of calls(4 * index + 1, name)) if (answer[0] === (FIN | opcode)) yield answer;
+    }
+    function* requests(): Generator<Buffer> {
+      for (const { request } of calls(4 * index + 1, name)) yield request();
+    }
     const hearing = {
-      expected: new Expected(
-        name,
-        mapped(calls(4 * index + 1, name), ({ answer }) => answer),
-      ),
+      // A pong need not wait for the answers before it.
+      expected: new Expected(name, answersOf(TEXT), { [FIN | PONG]: answersOf(PONG) }),
       random,
       resetsAfter: random.oneIn(4) ? anySize(random, 20) : Number.POSITIVE_INFINITY,
       mayEnd: false,
     };
     const heard = hear(...release(caller), hearing);
-    const said = say(
-      caller.socket,
-      mapped(calls(4 * index + 1, name), ({ request }) => request()),
-      randomOf(4 * index + 2),
-    );
+    const said = say(caller.socket, requests(), randomOf(4 * index + 2));
     await heard;
     caller.socket.destroy();
     await said;
@@ -354,10 +363,6 @@ class Scene {
   get dialled(): number {
     return this.#agent.peers.length;
   }
-}
-
-function* mapped<From, To>(items: Iterable<From>, map: (item: From) => To): Generator<To> {
-  for (const item of items) yield map(item);
 }
 
 /** Every message is whole and in its place: nodes are what they said they are, and nothing goes that did not come. */
