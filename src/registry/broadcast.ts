@@ -11,11 +11,14 @@
 import { encodeText } from '../frame/encode.ts';
 import type { RosterEvent } from '../protocol/registry.ts';
 
-/** Where a subscriber's bytes go. */
+/** Where a subscriber's bytes go: its connection itself, for among thousands each object on the way is one more to fetch. */
 export interface Outlet {
   /** True while the last write is not out; `Broadcast.drained` is to be called when it is. */
   readonly blocked: boolean;
   write(bytes: Buffer): void;
+}
+
+export interface Subscriber {
   /** Its backlog was dropped; the next it gets, once it has drained, is a fresh `init`. */
   onLagging(): void;
 }
@@ -23,13 +26,15 @@ export interface Outlet {
 /** One subscriber's place in the broadcast. */
 export class Subscription {
   readonly outlet: Outlet;
+  readonly subscriber: Subscriber;
   backlog: Buffer[] = [];
   backlogBytes = 0;
   /** Over its budget: it gets nothing until its connection drains, then a fresh `init`. */
   lagging = false;
 
-  constructor(outlet: Outlet) {
+  constructor(outlet: Outlet, subscriber: Subscriber) {
     this.outlet = outlet;
+    this.subscriber = subscriber;
   }
 }
 
@@ -77,10 +82,10 @@ export class Broadcast {
   }
 
   /** Sends the roster, and every change from now on. */
-  join(outlet: Outlet): Subscription {
+  join(outlet: Outlet, subscriber: Subscriber): Subscription {
     // What is pending is in the roster already: it belongs to those who were here before.
     this.flush();
-    const subscription = new Subscription(outlet);
+    const subscription = new Subscription(outlet, subscriber);
     this.#subscriptions.add(subscription);
     outlet.write(this.#options.initFrame());
     return subscription;
@@ -89,6 +94,7 @@ export class Broadcast {
   leave(subscription: Subscription): void {
     this.#subscriptions.delete(subscription);
     subscription.backlog = [];
+    subscription.backlogBytes = 0;
   }
 
   /** The outlet's connection has written all it had. */
@@ -105,8 +111,9 @@ export class Broadcast {
 
   #deliver(subscription: Subscription, bytes: Buffer): void {
     if (subscription.lagging) return;
-    if (!subscription.outlet.blocked && subscription.backlog.length === 0) {
-      subscription.outlet.write(bytes);
+    const { outlet } = subscription;
+    if (!outlet.blocked && subscription.backlogBytes === 0) {
+      outlet.write(bytes);
       return;
     }
     subscription.backlog.push(bytes);
@@ -118,7 +125,7 @@ export class Broadcast {
       subscription.backlogBytes = 0;
       subscription.lagging = true;
       this.resyncs++;
-      subscription.outlet.onLagging();
+      subscription.subscriber.onLagging();
     }
   }
 }

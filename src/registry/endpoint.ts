@@ -14,7 +14,7 @@ import { CloseCode, Opcode } from '../frame/vocabulary.ts';
 import type { Request, RequestId } from '../protocol/registry.ts';
 import type { Connection, ConnectionHandler } from '../transport/connection.ts';
 import { keepalive } from '../transport/keepalive.ts';
-import type { Outlet, Subscription } from './broadcast.ts';
+import type { Subscriber, Subscription } from './broadcast.ts';
 import { readNodeInfo } from './node-info.ts';
 import type { Roster } from './roster.ts';
 import { encodeError, encodeResult, parseRequest, RpcError } from './rpc.ts';
@@ -61,7 +61,7 @@ export interface EndpointContext {
   onLaggard: () => void;
 }
 
-export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet {
+export class RegistryEndpoint implements ConnectionHandler, SessionSink, Subscriber {
   readonly #connection: Connection;
   readonly #context: EndpointContext;
   readonly #session: Session;
@@ -168,11 +168,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
     this.#connection.setDeadline(this.#context.limits.closingTimeoutMs);
   }
 
-  // SessionSink, Outlet
-
-  get blocked(): boolean {
-    return this.#connection.blocked;
-  }
+  // SessionSink, Subscriber
 
   write(bytes: Buffer): void {
     this.#turnBytes += bytes.length;
@@ -403,7 +399,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Outlet 
   #greet(): void {
     if (this.#greeted) return;
     this.#setGreeted();
-    this.#subscription = this.#context.roster.subscribe(this);
+    this.#subscription = this.#context.roster.subscribe(this.#connection, this);
   }
 
   #setGreeted(): void {

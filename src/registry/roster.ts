@@ -5,7 +5,7 @@
 import { encodeText } from '../frame/encode.ts';
 import type { Node, RosterEvent } from '../protocol/registry.ts';
 import { Deadline, type Deadlines, type Expiring } from '../transport/deadlines.ts';
-import { Broadcast, type Outlet, type Subscription } from './broadcast.ts';
+import { Broadcast, type Outlet, type Subscriber, type Subscription } from './broadcast.ts';
 import type { NodeInfo } from './node-info.ts';
 import { type AgentAddress, type Deregistration, encodeInit, type Moment, type Owner, Registry } from './registry.ts';
 
@@ -86,8 +86,8 @@ export class Roster implements Expiring {
     this.watchExpiry();
   }
 
-  subscribe(outlet: Outlet): Subscription {
-    return this.#broadcast.join(outlet);
+  subscribe(outlet: Outlet, subscriber: Subscriber): Subscription {
+    return this.#broadcast.join(outlet, subscriber);
   }
 
   unsubscribe(subscription: Subscription): void {

@@ -3,14 +3,14 @@ import { beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { encodeText } from '../../src/frame/encode.ts';
 import type { RosterEvent } from '../../src/protocol/registry.ts';
-import { Broadcast, type Outlet, type Subscription } from '../../src/registry/broadcast.ts';
+import { Broadcast, type Outlet, type Subscriber, type Subscription } from '../../src/registry/broadcast.ts';
 import { readFrames } from '../support/raw-frame.ts';
 
 const event = (id: string): RosterEvent => ({ event: 'node_removed', id });
 const idOf = (message: string): string => JSON.parse(message).id ?? 'init';
 
 /** A connection that takes what it is given until it is told to be blocked. */
-class Reader implements Outlet {
+class Reader implements Outlet, Subscriber {
   blocked = false;
   /** Be blocked after each write, as a connection with a full kernel buffer is. */
   slow = false;
@@ -72,7 +72,7 @@ describe('Broadcast', () => {
 
   it('sends the roster first, then each event of the tick in order, as messages of their own', () => {
     const reader = new Reader();
-    broadcast.join(reader);
+    broadcast.join(reader, reader);
     broadcast.publish([event('a'), event('b')]);
     broadcast.publish([event('c')]);
     assert.deepEqual(reader.ids, ['init'], 'nothing before the tick ends');
@@ -84,7 +84,7 @@ describe('Broadcast', () => {
 
   it('encodes once: every reader is given the very same Buffer', () => {
     const readers = Array.from({ length: 3 }, () => new Reader());
-    for (const reader of readers) broadcast.join(reader);
+    for (const reader of readers) broadcast.join(reader, reader);
     broadcast.publish([event('a')]);
     endTick();
     broadcast.publish([event('b'), event('c')]);
@@ -108,9 +108,9 @@ describe('Broadcast', () => {
 
   it('flushes what is pending before one joins: it is in the newcomer’s init already', () => {
     const [early, late] = [new Reader(), new Reader()];
-    broadcast.join(early);
+    broadcast.join(early, early);
     broadcast.publish([event('a')]);
-    broadcast.join(late);
+    broadcast.join(late, late);
     assert.deepEqual(early.ids, ['init', 'a']);
     broadcast.publish([event('b')]);
     endTick();
@@ -121,7 +121,7 @@ describe('Broadcast', () => {
 
   it('sends nothing to one that left, not even what is pending', () => {
     const reader = new Reader();
-    const subscription = broadcast.join(reader);
+    const subscription = broadcast.join(reader, reader);
     assert.equal(broadcast.size, 1);
     broadcast.publish([event('a')]);
     broadcast.leave(subscription);
@@ -134,7 +134,7 @@ describe('Broadcast', () => {
   it('sends the init in one piece also to a connection that is blocked: nothing may come before it', () => {
     const reader = new Reader();
     reader.blocked = true;
-    broadcast.join(reader);
+    broadcast.join(reader, reader);
     assert.deepEqual(reader.ids, ['init']);
   });
 
@@ -144,7 +144,7 @@ describe('Broadcast', () => {
 
     beforeEach(() => {
       reader = new Reader();
-      subscription = broadcast.join(reader);
+      subscription = broadcast.join(reader, reader);
       reader.blocked = true;
     });
 
@@ -167,7 +167,7 @@ describe('Broadcast', () => {
 
     it('holds up nobody else, and keeps no copies', () => {
       const other = new Reader();
-      broadcast.join(other);
+      broadcast.join(other, other);
       publish('a');
       assert.deepEqual(other.ids, ['init', 'a']);
       assert.equal(subscription.backlog[0], other.writes[1]);
@@ -211,7 +211,7 @@ describe('Broadcast', () => {
 
     it('never gets an event that is in its fresh init, while the others get it in time', () => {
       const other = new Reader();
-      broadcast.join(other);
+      broadcast.join(other, other);
       publish('a', 'b', 'c', 'd', 'e', 'f');
       broadcast.publish([event('g')]);
       reader.drain(broadcast, subscription);
@@ -255,7 +255,7 @@ describe('Broadcast', () => {
         schedule: (flush) => scheduled.push(flush),
       });
       const reader = new Reader();
-      const subscription = generous.join(reader);
+      const subscription = generous.join(reader, reader);
       reader.blocked = true;
       const overhead = encodeText('server', JSON.stringify(event('x'.repeat(70 * KIB)))).length - 70 * KIB;
       for (const size of sizes) {
@@ -313,7 +313,7 @@ describe('Broadcast', () => {
         const readers: [Reader, Subscription][] = [];
         const join = () => {
           const reader = new Reader();
-          readers.push([reader, wild.join(reader)]);
+          readers.push([reader, wild.join(reader, reader)]);
         };
         for (let i = 0; i < 3; i++) join();
         for (const next of steps) {

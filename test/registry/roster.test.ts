@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { RosterEvent } from '../../src/protocol/registry.ts';
-import type { Outlet } from '../../src/registry/broadcast.ts';
+import type { Outlet, Subscriber } from '../../src/registry/broadcast.ts';
 import { Roster } from '../../src/registry/roster.ts';
 import { Deadlines } from '../../src/transport/deadlines.ts';
 import { readFrames } from '../support/raw-frame.ts';
@@ -17,7 +17,7 @@ function setUp(nodeTtlMs: number) {
   return { roster, events, deadlines };
 }
 
-class Reader implements Outlet {
+class Reader implements Outlet, Subscriber {
   readonly blocked = false;
   readonly writes: Buffer[] = [];
   write(bytes: Buffer): void {
@@ -34,7 +34,7 @@ describe('Roster', () => {
   it('tells its owner and its subscribers every change, in order', async () => {
     const { roster, events } = setUp(0);
     const reader = new Reader();
-    roster.subscribe(reader);
+    roster.subscribe(reader, reader);
     const agent = {};
     roster.register(agent, info('a'), HERE);
     roster.register(agent, info('b'), HERE);
@@ -52,11 +52,11 @@ describe('Roster', () => {
   it('encodes an init once for all who come until it changes', () => {
     const { roster } = setUp(0);
     const readers = [new Reader(), new Reader(), new Reader()] as const;
-    roster.subscribe(readers[0]);
-    roster.subscribe(readers[1]);
+    roster.subscribe(readers[0], readers[0]);
+    roster.subscribe(readers[1], readers[1]);
     assert.equal(readers[0].writes[0], readers[1].writes[0]);
     roster.register({}, info('a'), HERE);
-    roster.subscribe(readers[2]);
+    roster.subscribe(readers[2], readers[2]);
     assert.deepEqual(readers[2].messages, [{ event: 'init', nodes: [roster.get('a')], protocol_version: '1' }]);
     assert.equal(roster.initBytes, readFrames(readers[2].writes[0] as Buffer)[0]?.payload.length);
   });
@@ -71,7 +71,7 @@ describe('Roster', () => {
   it('says no more to who has left', async () => {
     const { roster } = setUp(0);
     const reader = new Reader();
-    roster.unsubscribe(roster.subscribe(reader));
+    roster.unsubscribe(roster.subscribe(reader, reader));
     roster.register({}, info('a'), HERE);
     await new Promise(setImmediate);
     assert.equal(reader.messages.length, 1);

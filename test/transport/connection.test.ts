@@ -190,6 +190,37 @@ test('what is poured through a connection that blocks, chunks kept while a write
   assert.equal(sha(reader.received), sha([bytes]));
 });
 
+test('what waits for a reader outlives the connection it came from, whoever pours then', async (t) => {
+  const loopback = await Loopback.open(t);
+  const pour = async (byte: string) => {
+    const passed: Buffer[] = [];
+    const [to, reader] = await loopback.accept();
+    const handler = {
+      onData: (chunk: Buffer) => {
+        passed.push(Buffer.from(chunk));
+        to.write(chunk);
+        if (!to.blocked) return;
+        from.keepChunk();
+        from.pause();
+      },
+    };
+    const [from, source] = await loopback.dial(Object.assign(new RecordingHandler(), handler));
+    source.socket.write(Buffer.alloc(24 * MEBIBYTE, byte));
+    await eventually(() => assert.equal(to.blocked, true));
+    source.socket.destroy();
+    from.destroy();
+    await eventually(() => assert.equal(from.gone, true));
+    return { reader, passed };
+  };
+  const all = [await pour('a'), await pour('b'), await pour('c')];
+  for (const { reader, passed } of all) {
+    reader.read();
+    const bytes = Buffer.concat(passed);
+    await eventually(() => assert.equal(reader.receivedBytes, bytes.length));
+    assert.ok(reader.bytes.equals(bytes));
+  }
+});
+
 test('the answers to one chunk leave as one write, those beyond the call at once', async (t) => {
   const loopback = await Loopback.open(t);
   const handler = new RecordingHandler({
