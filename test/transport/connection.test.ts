@@ -217,7 +217,7 @@ test('what waits for a reader outlives the connection it came from, whoever pour
     reader.read();
     const bytes = Buffer.concat(passed);
     await eventually(() => assert.equal(reader.receivedBytes, bytes.length));
-    assert.ok(reader.bytes.equals(bytes));
+    assert.ok(reader.bytes.equals(bytes), 'every byte as it was');
   }
 });
 
