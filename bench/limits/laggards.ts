@@ -24,6 +24,8 @@ const BATCH_EVERY_MS = 50;
 /** A round of events that makes it grow by less is a steady one. */
 const STEADY_BYTES = MEBIBYTE;
 const MAX_WARM_UPS = 10;
+/** In batches so large V8 soon lets the young part of its heap grow to its full size, a step that would come some time. */
+const EVENTS_A_WARM_BATCH = 1500;
 /** So much is stuck in the kernel's buffers, some megabytes for each reader, long before the last event. */
 const CWD = `/${'x'.repeat(255)}`;
 const LAGGARD_PATIENCE_MS = 45_000;
@@ -68,7 +70,7 @@ async function warmUp(crew: Crew, say: Say): Promise<{ rounds: number; grownByte
   while (steadyRounds < 2 && rounds < MAX_WARM_UPS) {
     const sleeper = await fallAsleep(crew.daemon);
     const grown = await growthWhile([crew.daemon.pid], async () => {
-      await pour(crew, say, `warming up, round ${++rounds}, `);
+      await pour(crew, say, `warming up, round ${++rounds}, `, EVENTS_A_WARM_BATCH);
     });
     sleeper.terminate();
     grownBytes += grown;
@@ -137,7 +139,12 @@ async function outcome(daemon: Daemon, sleepers: Client[], who: string, say: Say
 }
 
 /** Registers the same node again and again. @returns how long after its batch was sent the dashboard saw each event */
-async function pour({ agent, dashboard }: Crew, say: Say, what: string): Promise<number[]> {
+async function pour(
+  { agent, dashboard }: Crew,
+  say: Say,
+  what: string,
+  eventsABatch = EVENTS_A_BATCH,
+): Promise<number[]> {
   const sentAt: number[] = [];
   const delaysMs: number[] = [];
   const { socket } = agent;
@@ -149,10 +156,10 @@ async function pour({ agent, dashboard }: Crew, say: Say, what: string): Promise
     if (event === 'node_joined') delaysMs.push(now - (sentAt[node.pid] as number));
   };
   dashboard.socket.on('message', seen);
-  for (let sent = 0; sent < EVENTS; sent += EVENTS_A_BATCH) {
-    const frames = Array.from({ length: EVENTS_A_BATCH }, (_, i) => clientFrame(TEXT, registration(sent + i)));
+  for (let sent = 0; sent < EVENTS; sent += eventsABatch) {
+    const frames = Array.from({ length: eventsABatch }, (_, i) => clientFrame(TEXT, registration(sent + i)));
     const now = performance.now();
-    for (let i = 0; i < EVENTS_A_BATCH; i++) sentAt.push(now);
+    for (let i = 0; i < eventsABatch; i++) sentAt.push(now);
     socket.write(Buffer.concat(frames));
     say(`${what}${sent} of ${EVENTS} events`);
     await delay(BATCH_EVERY_MS);
