@@ -60,9 +60,13 @@ async function main(): Promise<void> {
   const names = process.argv.slice(2);
   const wanted = names.filter((name) => name !== '--peers');
   const unknown = wanted.find((name) => !(name in PARTS));
-  if (unknown !== undefined) {
+  if (unknown === '--help' || unknown === '-h') {
     process.stdout.write(USAGE);
-    process.exitCode = unknown === '--help' || unknown === '-h' ? 0 : 2;
+    return;
+  }
+  if (unknown !== undefined) {
+    process.stderr.write(`There is no part ${unknown}\n\n${USAGE}`);
+    process.exitCode = 2;
     return;
   }
   const parts = Object.entries(PARTS).filter(([name]) => wanted.length === 0 || wanted.includes(name));
