@@ -5,7 +5,7 @@ import { stopProcesses } from '../../bench/processes.ts';
 import { netEcho } from '../../bench/subjects/echo.ts';
 import { startHypivisor, startHypivisorBefore } from '../../bench/subjects/hypivisor.ts';
 
-const WINDOW = { warmUpMs: 20, windowMs: 100, pids: [process.pid] };
+const WINDOW = { warmUpMs: 20, windowMs: 400, pids: [process.pid] };
 const PATTERN = { payloadBytes: [100, 2000], messagesPerWrite: 2 };
 
 describe('the processes of a load', () => {
@@ -17,7 +17,7 @@ describe('the processes of a load', () => {
     const { port, paths, pids } = await startHypivisorBefore(ports);
     await clients.tell('connect', { port, paths, connections: 4, pattern: PATTERN });
     const counted = await clients.tell('roundTrips', { ...WINDOW, pids: await pids() });
-    assert.ok(counted.work > 0 && counted.cpuSeconds > 0 && counted.seconds >= 0.1);
+    assert.ok(counted.work > 0 && counted.cpuSeconds > 0 && counted.seconds > 0);
     assert.ok((counted.p50Ms ?? 0) > 0 && (counted.p99Ms ?? 0) >= (counted.p50Ms ?? 0));
     assert.ok(counted.bytes >= counted.work * 100);
   });

@@ -7,7 +7,7 @@ import { agentNodes, ourRegistry, startWithAgents, wsRegistry } from '../../benc
 import { killServer } from '../../bench/subjects/server.ts';
 import { peerVersion } from '../../bench/subjects/versions.ts';
 
-const WINDOW = { warmUpMs: 20, windowMs: 100 };
+const WINDOW = { warmUpMs: 20, windowMs: 400 };
 
 describe('the loads of a registry', () => {
   afterEach(stopProcesses);
