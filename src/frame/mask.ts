@@ -24,7 +24,7 @@ function maskBytes(bytes: Buffer, start: number, end: number, maskingKey: number
   }
 }
 
-/** Eight at a time: half the time of one by one. */
+/** Eight at a time: fewer turns and bounds to check than one by one; `npm run bench:pure` has what it takes. */
 function maskWords(words: Int32Array, start: number, end: number, maskingKey: number): void {
   let i = start;
   for (const unrolledEnd = start + ((end - start) & ~7); i < unrolledEnd; i += 8) {

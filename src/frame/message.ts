@@ -37,7 +37,7 @@ const FIRST_GATHER_BYTES = 512;
 
 /**
  * One buffer that a message was gathered in waits for the next such message, of whichever connection: memory that was just
- * used costs a fifth of fresh memory, whose every page faults.
+ * used is warm, and of fresh memory every page faults.
  */
 const MAX_SPARE_BYTES = 128 * 1024;
 let spare: Buffer | null = null;
