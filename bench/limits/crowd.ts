@@ -19,9 +19,6 @@ interface CrowdOptions {
 
 const AT_ONCE = 200;
 const COMES_BACK_AFTER_MS = 1000;
-/** Ports are fewer than connections; so each address of this machine's has its share. */
-const PER_ADDRESS = 5000;
-
 export class Crowd {
   readonly #process: ChildProcess;
 
@@ -51,23 +48,23 @@ export class Crowd {
 }
 
 async function main({ port, count, path, comesBack = false }: CrowdOptions): Promise<void> {
-  let next = 0;
+  let joined = 0;
   let connected = 0;
-  const join = (number: number) =>
-    new Promise<void>((resolve) => {
-      const localAddress = `127.0.0.${2 + Math.floor(number / PER_ADDRESS)}`;
-      const socket = net.connect({ host: '127.0.0.1', port, localAddress });
+  const join = () =>
+    new Promise<void>((resolve, reject) => {
+      const socket = net.connect({ host: '127.0.0.1', port });
       socket.on('error', () => {});
       socket.once('connect', () => (path === undefined ? resolve() : socket.write(upgradeRequest(path))));
       socket.on('data', () => resolve());
       socket.once('close', () => {
+        if (!comesBack) return reject(new Error('dropped before it was connected'));
         resolve();
-        if (comesBack) setTimeout(() => void join(number), COMES_BACK_AFTER_MS);
+        setTimeout(() => void join(), COMES_BACK_AFTER_MS);
       });
     });
   const lane = async () => {
-    while (next < count) {
-      await join(next++);
+    while (joined++ < count) {
+      await join();
       connected++;
       if (connected % 1000 === 0 || connected === count) process.send?.(connected);
     }
