@@ -39,6 +39,8 @@ export interface ServeOptions extends Patterns {
 /** How long what is still under way after a window may take to come back. */
 const PATIENCE_MS = 10_000;
 const TICK_MS = 1;
+/** What an agent of its own process would write in its share of the processor's time, about. */
+const WRITES_A_TURN = 32;
 
 const endpoints = new Set<Actor>();
 const servers: net.Server[] = [];
@@ -73,6 +75,11 @@ class Actor {
   onFault(error: Error): void {
     endpoints.delete(this);
     fail(error);
+  }
+
+  /** Has the kernel taken all that was written? */
+  get unblocked(): boolean {
+    return this.#endpoint.socket.writableLength === 0;
   }
 
   /** Writes, and looks forward to an answer. */
@@ -188,13 +195,17 @@ export const commands = {
 
 export type Commands = typeof commands;
 
-/** In turns: whose last write the kernel has taken makes one more. (A stream puts together what is written before that.) */
+/**
+ * In turns: whose last write the kernel has taken writes on, as far as the kernel takes each write at once and its turn
+ * lasts. (A stream puts together what is written before that.)
+ */
 function pourInto(actors: Iterable<Actor>): void {
   let ready = [...actors];
   const turn = () => {
     const writing = ready;
     ready = [];
     for (const actor of writing) {
+      for (let writes = 1; writes < WRITES_A_TURN && actor.unblocked; writes++) actor.write();
       actor.write(() => {
         if (ready.push(actor) === 1) setImmediate(turn);
       });

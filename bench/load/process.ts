@@ -30,6 +30,10 @@ export class Load {
     });
   }
 
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
   /** @throws {WrongAnswer} where what came back is not what was sent; Error for what else went wrong */
   tell<C extends keyof Commands>(command: C, options: Options<C>): Promise<Result<C>> {
     return new Promise((resolve, reject) => {

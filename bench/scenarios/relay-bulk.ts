@@ -11,7 +11,7 @@ import {
   RELAYS,
   type RelaySubject,
 } from '../subjects/relay.ts';
-import { KIBIBYTE, MEBIBYTE, type OpenRelays, openRelays, SILENT, texts } from './relays.ts';
+import { KIBIBYTE, MEBIBYTE, type OpenRelays, OUTPACED, openRelays, pour, SILENT, texts } from './relays.ts';
 
 const CLIENTS = 8;
 
@@ -61,7 +61,7 @@ export async function measureBulk(
     agent: isDown ? message : SILENT,
   });
   const [from, to] = fromTo(open, isDown);
-  await from.tell('pour', {});
+  await pour(open, from);
   const counted = await to.tell('count', { ...window, pids: open.pids });
   return measurementOf(open.server, { ...counted, work: counted.bytes / MEBIBYTE });
 }
@@ -73,7 +73,7 @@ function fromTo({ agent, clients }: OpenRelays, isDown: boolean): [Load, Load] {
 export const relayBulk: Scenario = {
   name: 'relay-bulk',
   title: 'Relay: bulk',
-  description: `Text messages, each a frame and a write of its own, one way over ${CLIENTS} relays: down, from the agent to its clients, or up, where they are masked. Each end writes the next as soon as the kernel has taken the last.`,
+  description: `Text messages, each a frame and a write of its own, one way over ${CLIENTS} relays: down, from the agent to its clients, or up, where they are masked. Each end writes the next as soon as the kernel has taken the last. ${OUTPACED}`,
   unit: 'MiB',
   baseline: nginxRelay.name,
   workloads: [

@@ -10,7 +10,7 @@ import {
   type RelaySubject,
   wsRelay,
 } from '../subjects/relay.ts';
-import { openRelays, SILENT, texts } from './relays.ts';
+import { OUTPACED, openRelays, pour, SILENT, texts } from './relays.ts';
 
 const AGENTS = 64;
 
@@ -35,19 +35,19 @@ export async function measureFlood(
   relays: number,
   messagesPerWrite: number,
 ): Promise<Measurement> {
-  const { server, pids, agent, clients } = await openRelays(subject, {
+  const open = await openRelays(subject, {
     relays,
     client: SILENT,
     agent: { ...texts(100, messagesPerWrite), verbatim: true },
   });
-  await agent.tell('pour', {});
-  return measurementOf(server, await clients.tell('count', { ...window, pids }));
+  await pour(open, open.agent);
+  return measurementOf(open.server, await open.clients.tell('count', { ...window, pids: open.pids }));
 }
 
 export const relayFlood: Scenario = {
   name: 'relay-flood',
   title: 'Relay: flood',
-  description: `${AGENTS} agents write text messages to their clients in turns, each as soon as the kernel has taken its last write. What is in a write leaves in one system call, and nothing else shares it. What arrives is compared byte by byte.`,
+  description: `${AGENTS} agents write text messages to their clients in turns, up to 32 writes each, as long as the kernel takes them. What is in a write leaves in one system call, and nothing else shares it. ${OUTPACED} What arrives is compared byte by byte.`,
   unit: 'messages',
   baseline: nginxRelay.name,
   workloads: [

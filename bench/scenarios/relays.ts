@@ -2,6 +2,7 @@
 
 import type { WritePattern } from '../load/pattern.ts';
 import { Load } from '../load/process.ts';
+import { outpace } from '../outpace.ts';
 import type { Relaying } from '../subjects/hypivisor.ts';
 import type { RelaySubject } from '../subjects/relay.ts';
 
@@ -48,4 +49,14 @@ export async function openRelays(
   await clients.tell('connect', { port, paths, connections: relays, pattern: client, expect: ofAgent });
   await agent.tell('accepted', { connections: relays });
   return { server, pids: await server.pids(), agent, clients };
+}
+
+/** Said of every scenario in which one end pours. */
+export const OUTPACED =
+  'All processes share one processor, on which the server gets what the load leaves it, so that what it reads has piled up.';
+
+/** One end writes on and on, faster than the relay can. */
+export async function pour({ pids, agent, clients }: OpenRelays, from: Load): Promise<void> {
+  await outpace(pids, [agent.pid, clients.pid]);
+  await from.tell('pour', {});
 }
