@@ -31,7 +31,8 @@ export async function stopProcesses(): Promise<void> {
   await Promise.all(cleanUps.splice(0).map((cleanUp) => cleanUp()));
 }
 
-function remember(child: ChildProcess): ChildProcess {
+/** It ends with the measurement, or with this process. */
+export function remember(child: ChildProcess): ChildProcess {
   running.add(child);
   const forget = () => running.delete(child);
   child.once('exit', forget).once('error', forget);

@@ -2,7 +2,7 @@
 import { RELAY_PATH_PREFIX } from '../../src/protocol/registry.ts';
 import { Daemon } from '../../test/support/daemon.ts';
 import { Load } from '../load/process.ts';
-import { afterwards } from '../processes.ts';
+import { afterwards, remember } from '../processes.ts';
 import type { Server } from '../scenario.ts';
 
 export interface Relaying extends Server {
@@ -12,6 +12,7 @@ export interface Relaying extends Server {
 
 export async function startHypivisor(args: string[] = []): Promise<Server> {
   const daemon = await Daemon.start({ args });
+  remember(daemon.process);
   afterwards(() => daemon.stop('SIGKILL'));
   return { port: daemon.port, pids: async () => [daemon.pid] };
 }
