@@ -37,8 +37,14 @@ const HIGH_WATER_MARK = 1;
 /** Options every socket of ours shares, accepted or dialled. Half-open, because the relay passes each end's EOF on. */
 export const SOCKET_OPTIONS = { allowHalfOpen: true, highWaterMark: HIGH_WATER_MARK, noDelay: true } as const;
 
-/** The most that is written at once, so that a slow peer that takes a large roster is seen to take it. */
-const MAX_WRITE_BYTES = 256 * 1024;
+/**
+ * A large write is made in slices, so that a slow peer that takes a large roster is seen to take it. Each slice costs a
+ * turn, so they grow for a peer that takes them soon.
+ */
+const FIRST_SLICE_BYTES = 512 * 1024;
+const MAX_SLICE_BYTES = 4 * 1024 * 1024;
+const SLICE_GROWTH = 4;
+const SOON_MS = 1000;
 
 /**
  * Holds what the chunk in hand causes to be written to its own connection. One chunk is handled at a time, so one outbox
@@ -93,6 +99,7 @@ export class Connection implements Expiring, Member {
   /** What is left of writes too large to be made at once; null while there is nothing. */
   #unwritten: Buffer[] | null = null;
   #unwrittenBytes = 0;
+  #sliceBytes = FIRST_SLICE_BYTES;
   #ending = false;
 
   /**
@@ -233,6 +240,8 @@ export class Connection implements Expiring, Member {
     if (!this.#blocked) return;
     this.#blocked = false;
     this.aliveAt = this.now;
+    const tookSoon = this.aliveAt - this.blockedSince < SOON_MS;
+    this.#sliceBytes = tookSoon ? Math.min(this.#sliceBytes * SLICE_GROWTH, MAX_SLICE_BYTES) : FIRST_SLICE_BYTES;
     this.#writeOn();
     if (!this.#blocked) this.dispatch('onDrain');
   }
@@ -266,7 +275,7 @@ export class Connection implements Expiring, Member {
   #write(bytes: Buffer): void {
     const socket = this.#socket;
     if (this.#ending || !socket.writable) return;
-    if (this.#unwritten !== null || bytes.length > MAX_WRITE_BYTES) {
+    if (this.#unwritten !== null || bytes.length > FIRST_SLICE_BYTES) {
       this.#unwritten ??= [];
       this.#unwritten.push(bytes);
       this.#unwrittenBytes += bytes.length;
@@ -282,14 +291,16 @@ export class Connection implements Expiring, Member {
     const socket = this.#socket;
     while (this.#unwritten !== null && !this.#blocked && socket.writable) {
       const first = this.#unwritten.shift() as Buffer;
-      const slice = first.subarray(0, MAX_WRITE_BYTES);
+      const slice = first.subarray(0, this.#sliceBytes);
       if (slice.length < first.length) this.#unwritten.unshift(first.subarray(slice.length));
       if (this.#unwritten.length === 0) this.#unwritten = null;
       this.#unwrittenBytes -= slice.length;
       socket.write(slice);
       if (socket.writableLength > 0) this.#block();
     }
-    if (this.#unwritten === null && this.#ending && socket.writable) socket.end();
+    if (this.#unwritten !== null) return;
+    this.#sliceBytes = FIRST_SLICE_BYTES;
+    if (this.#ending && socket.writable) socket.end();
   }
 
   #block(): void {
