@@ -15,7 +15,7 @@ import { expectedMs, measurementsOf, type Pace, runScenario } from './run.ts';
 import type { Scenario, Workload } from './scenario.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 
-/** All of it in three quarters of an hour. */
+/** All of it in about an hour. */
 const FULL: Pace = { rounds: 4, warmUpMs: 500, windowMs: 1500 };
 const QUICK: Pace = { rounds: 2, warmUpMs: 250, windowMs: 500 };
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url));
