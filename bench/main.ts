@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.ts';
+import { FULL, QUICK, quickened } from './pace.ts';
 import { installPeers } from './peers/install.ts';
 import { Progress } from './progress.ts';
 import { chart } from './report/chart.ts';
@@ -15,9 +16,6 @@ import { expectedMs, measurementsOf, type Pace, runScenario } from './run.ts';
 import type { Scenario, Workload } from './scenario.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 
-/** All of it in about an hour. */
-const FULL: Pace = { rounds: 4, warmUpMs: 500, windowMs: 1500 };
-const QUICK: Pace = { rounds: 2, warmUpMs: 250, windowMs: 500 };
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url));
 
 const USAGE = `Usage: npm run bench -- [<scenario> ...] [--quick] [--rounds <n>] [--only <text>] [--peers <name>,...] [--out <folder>]
@@ -30,7 +28,7 @@ Linux only.
 Scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}; the word before a dash stands for all that begin with it.
 Without one, all of them.
 
-  --quick          fewer workloads, shorter windows, two rounds: under a minute for a scenario
+  --quick          fewer workloads, shorter windows, two rounds: under a minute for each first word
   --rounds <n>     how many rounds count (default ${FULL.rounds}, quick ${QUICK.rounds}); one before them is dropped
   --only <text>    the workloads with this in their name, quick or not
   --peers <names>  of the peers these alone, separated by commas
@@ -99,12 +97,6 @@ function chosenOf({ names, quick, only }: Flags): Scenario[] {
     .filter(({ workloads }) => workloads.length > 0);
 }
 
-function quickened(workload: Workload): Workload[] {
-  const { quick = false, subjects } = workload;
-  if (typeof quick === 'boolean') return quick ? [workload] : [];
-  return [{ ...workload, subjects: subjects.filter(({ name }) => quick.includes(name)) }];
-}
-
 async function versionsOf(scenarios: readonly Scenario[]): Promise<Map<string, string | null>> {
   const versions = new Map<string, string | null>();
   for (const { name, version } of scenarios.flatMap(({ workloads }) => workloads.flatMap(({ subjects }) => subjects))) {
@@ -142,7 +134,18 @@ async function main(): Promise<void> {
   const flags = readFlags();
   await installPeers();
   const chosen = chosenOf(flags);
+  if (chosen.length === 0) {
+    process.stderr.write('Nothing to measure: no workload of these is quick, or has that in its name\n');
+    process.exitCode = 2;
+    return;
+  }
   const versions = await versionsOf(chosen);
+  const stranger = flags.peers?.find((name) => !versions.has(name));
+  if (stranger !== undefined) {
+    process.stderr.write(`There is no peer '${stranger}' in these scenarios, but ${[...versions.keys()].join(', ')}\n`);
+    process.exitCode = 2;
+    return;
+  }
   const scenarios = chosen.map((scenario) => present(scenario, versions, flags.peers));
   const circumstances = { machine: describeMachine(), versions, ...flags.pace };
   const workloads = scenarios.flatMap((scenario) => scenario.workloads);

@@ -1,4 +1,4 @@
-/** For what is measured at a server that has more to do than it can: a load in JavaScript is no faster than the server by itself. */
+/** For what is measured at a server that has more to do than it can: a load in JavaScript does not keep every server busy. */
 import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -7,9 +7,9 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /**
- * Puts all on one processor, where the server gets only what the load leaves of it: so whatever it reads has piled up, as
- * where many agents write at once, each on a machine of its own. What it costs the server is counted in its own time
- * alone, so neither favours anybody.
+ * Puts all on one processor, with the lowest priority for the server: it runs when the load waits, and little else, so
+ * that what it reads has piled up, as where many agents write at once, each on a machine of its own. That favours a server
+ * which takes much at once; it is what is measured.
  *
  * @throws where there is no `taskset`, which comes with util-linux
  */

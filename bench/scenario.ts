@@ -32,16 +32,12 @@ export interface Scenario {
   readonly unit: string;
   /** The subject that ratios are to. */
   readonly baseline: string;
-  /** What the table and the ratios are about: work per CPU second, or a figure that `measure` gives in `extra`. */
-  readonly headline?: Headline;
+  /**
+   * What the table and the ratios are about: work per CPU second, or the figure of that name that `measure` gives in
+   * `extra`, of which less is better.
+   */
+  readonly headline?: string;
   readonly workloads: readonly Workload[];
-}
-
-export interface Headline {
-  /** A key of `extra`. */
-  readonly figure: string;
-  /** Of the column: 'KB per connection'. */
-  readonly title: string;
 }
 
 export interface Workload<S extends Subject = Subject> {

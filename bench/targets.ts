@@ -23,7 +23,7 @@ export function judge(targets: readonly Target[], results: ReadonlyMap<string, r
   const tails = [...peers].map((peer): Target => ({ peer, figure: 'p99Ms', atMost: MAX_P99_RATIO }));
   const verdicts = targets.flatMap((target) => judgeOne(target, ours, results));
   const ofTails = tails.flatMap((target) => judgeOne(target, ours, results));
-  // Where nothing waits there is no latency to judge.
+  // A scenario without latencies has none to judge; its page says why.
   return [...verdicts, ...ofTails.filter(({ reached }) => reached !== null)];
 }
 

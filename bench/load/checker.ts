@@ -1,6 +1,7 @@
 /** Holds what arrives against what was agreed: count, opcode, length and content, without a copy. */
 import type { FrameHeader } from '../../src/frame/header.ts';
 import type { FrameSink } from '../../src/frame/parser.ts';
+import { Opcode } from '../../src/frame/vocabulary.ts';
 import { type Cycle, encodeWrites } from './pattern.ts';
 import { readDigits, STAMP_BYTES } from './stamp.ts';
 
@@ -111,8 +112,9 @@ export class TextReader implements FrameSink {
     this.#onText = onText;
   }
 
-  onHeader({ fin }: FrameHeader): void {
-    this.#fin = fin;
+  onHeader(header: FrameHeader): void {
+    mustBeText(header);
+    this.#fin = header.fin;
   }
 
   onPayload(chunk: Buffer, start: number, end: number, last: boolean): void {
@@ -147,9 +149,10 @@ export class BeginningReader implements FrameSink {
     this.#onMessage = onMessage;
   }
 
-  onHeader({ fin, payloadLength }: FrameHeader): void {
-    this.#fin = fin;
-    this.#payloadBytes += payloadLength;
+  onHeader(header: FrameHeader): void {
+    mustBeText(header);
+    this.#fin = header.fin;
+    this.#payloadBytes += header.payloadLength;
   }
 
   onPayload(chunk: Buffer, start: number, end: number, last: boolean): void {
@@ -170,4 +173,9 @@ export class BeginningReader implements FrameSink {
     this.#payloadBytes = 0;
     this.#onMessage(beginning, payloadBytes);
   }
+}
+
+function mustBeText({ opcode }: FrameHeader): void {
+  if (opcode !== Opcode.TEXT && opcode !== Opcode.CONTINUATION)
+    throw new WrongAnswer(`text expected, opcode ${opcode} came`);
 }

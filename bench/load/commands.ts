@@ -9,7 +9,7 @@ import { inLanes } from '../../test/support/measure.ts';
 import { CycleChecker, VerbatimChecker } from './checker.ts';
 import { connectionCommands } from './connection-commands.ts';
 import { Endpoint } from './endpoint.ts';
-import { type Cycle, cycleOf, encodeWrites, type WritePattern } from './pattern.ts';
+import { type Cycle, cycleOf, encodeWrites, WRITES_A_TURN, type WritePattern } from './pattern.ts';
 import { LANES } from './registry.ts';
 import { registryCommands } from './registry-commands.ts';
 import { clockUs, stamped } from './stamp.ts';
@@ -39,8 +39,6 @@ export interface ServeOptions extends Patterns {
 /** How long what is still under way after a window may take to come back. */
 const PATIENCE_MS = 10_000;
 const TICK_MS = 1;
-/** What an agent of its own process would write in its share of the processor's time, about. */
-const WRITES_A_TURN = 32;
 
 const endpoints = new Set<Actor>();
 const servers: net.Server[] = [];
@@ -205,7 +203,7 @@ function pourInto(actors: Iterable<Actor>): void {
     const writing = ready;
     ready = [];
     for (const actor of writing) {
-      for (let writes = 1; writes < WRITES_A_TURN && actor.unblocked; writes++) actor.write();
+      for (let written = 1; written < WRITES_A_TURN && actor.unblocked; written++) actor.write();
       actor.write(() => {
         if (ready.push(actor) === 1) setImmediate(turn);
       });

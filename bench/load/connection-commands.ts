@@ -1,4 +1,5 @@
 /** What the process of a load can be told to do with connections as such: come, be there, ask in plain HTTP. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { inLanes } from '../../test/support/measure.ts';
 import { BeginningReader } from './checker.ts';
 import { Endpoint } from './endpoint.ts';
@@ -8,16 +9,27 @@ import { fail, failed } from './state.ts';
 import { countTurns } from './turns.ts';
 import type { Counted, Counting } from './window.ts';
 
+export interface Handshakes {
+  port: number;
+  path?: string;
+  atATime: number;
+}
+
 /** What comes after the handshake is not waited for. */
 const UNREAD = new BeginningReader(() => {});
 
 export const connectionCommands = {
   /** TCP connect, upgrade, 101, TCP close, again and again. Counts the 101s; the latency is that of connect and upgrade. */
-  async shakeHands({ port, atATime, ...counting }: { port: number; atATime: number } & Counting) {
+  async shakeHands({ port, path = '/', atATime, ...counting }: Handshakes & Counting) {
     return countTurns(counting, atATime, async () => {
-      const endpoint = await Endpoint.open(port, '/', () => ({ sink: UNREAD, onFault: fail }));
+      const endpoint = await Endpoint.open(port, path, () => ({ sink: UNREAD, onFault: fail }));
       endpoint.leave();
     });
+  },
+
+  /** @throws what went wrong since it was last asked for anything: a connection that was to rest has been ended, say */
+  async intact(_: object): Promise<void> {
+    await Promise.race([failed, delay(0)]);
   },
 
   /** Opens connections to a registry, each of which asks so often and is answered. They stay. Not counted. */

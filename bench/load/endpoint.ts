@@ -99,7 +99,7 @@ export class Endpoint implements FrameSink {
   }
 
   /** Serves WebSockets on a free port. */
-  static async serve(receive: Receive, onOpen: (endpoint: Endpoint) => void = () => {}): Promise<net.Server> {
+  static async serve(receive: Receive): Promise<net.Server> {
     const server = net.createServer({ noDelay: true }, (socket) => {
       const head = new HeadAccumulator(MAX_HEAD_BYTES);
       let endpoint: Endpoint | null = null;
@@ -113,7 +113,6 @@ export class Endpoint implements FrameSink {
         const { key } = readUpgradeRequest(parseRequestHead(accumulated.head, MAX_HEAD_FIELDS));
         socket.write(encodeUpgradeResponse(key, null, null));
         endpoint = new Endpoint(socket, 'server', receive);
-        onOpen(endpoint);
         endpoint.#receiveChunk(accumulated.rest);
       });
       whenGone(socket, (error) => {

@@ -3,6 +3,9 @@ import { encodeFrame } from '../../src/frame/encode.ts';
 import type { DataOpcode } from '../../src/frame/message.ts';
 import { Opcode, type Side } from '../../src/frame/vocabulary.ts';
 
+/** So many writes of one end in a row before the next has its turn, where it pours: a choice, the same for all. */
+export const WRITES_A_TURN = 32;
+
 export interface WritePattern {
   /** Sizes of the messages, in turn. */
   payloadBytes: readonly number[];

@@ -34,7 +34,7 @@ export interface Storm extends Counted {
   /** Microseconds of the server's processor time for a register, thousand after thousand. */
   costs: number[];
   /** To the agents among the first and among the last thousand, the median: all that came until the storm was over. */
-  bytesToFirst: number;
+  bytesToSecond: number;
   bytesToLast: number;
   /** Rosters that dashboards got beyond their first: in each, events were skipped. */
   secondInits: number;
@@ -92,13 +92,17 @@ export const registryCommands = {
       arrivals.onMessage(dashboard.bytesReceived);
     };
     const arriveAll = () => Promise.race([failed, inLanes(connections, connections, arrive)]);
-    return countWhile(pids, arrivals, arriveAll);
+    const counted = await countWhile(pids, arrivals, arriveAll);
+    sameSize(dashboards);
+    return counted;
   },
 
   /** Dashboards come, get the roster and go, for a window. Counts them. */
   async visit({ port, atATime, ...counting }: Crowd & Counting): Promise<Counted> {
+    const first = await Dashboard.open(port, true, () => {}, faultHandler());
     return countTurns(counting, atATime, async () => {
       const dashboard = await Dashboard.open(port, false, () => {}, faultHandler());
+      sameSize([first, dashboard]);
       dashboard.leave();
     });
   },
@@ -131,7 +135,7 @@ export const registryCommands = {
       ...counted,
       bytes: bytesReceived(),
       costs: cpu.slice(1).map((seconds, i) => ((seconds - (cpu[i] as number)) * 1e6) / THOUSAND),
-      bytesToFirst: medianOf(bytes.slice(0, THOUSAND)),
+      bytesToSecond: medianOf(bytes.slice(THOUSAND).slice(0, THOUSAND)),
       bytesToLast: medianOf(bytes.slice(-THOUSAND)),
       secondInits: sum(dashboards.map(({ inits }) => inits - 1)),
     };
@@ -165,7 +169,7 @@ export const registryCommands = {
       cpuSeconds: sum(thousands.map(({ cpuSeconds }) => cpuSeconds)) * share,
       seconds: sum(thousands.map(({ seconds }) => seconds)) * share,
       costs: thousands.map(({ cpuSeconds }) => (cpuSeconds * 1e6) / samples),
-      bytesToFirst: medianOf(bytes.slice(0, samples)),
+      bytesToSecond: medianOf(bytes.slice(samples).slice(0, samples)),
       bytesToLast: medianOf(bytes.slice(-samples)),
       secondInits: sum(dashboards.map(({ inits }) => inits - 1)),
     };
@@ -240,6 +244,12 @@ async function registerOne(port: number, node: AgentNode, registers: Tally): Pro
   uplinks.push(await Uplink.register(port, node, faultHandler()));
   registers.onLatency(performance.now() - beganAt);
   registers.onMessage(0);
+}
+
+/** One of them has read its roster; those of the others are as large. */
+function sameSize(told: readonly Dashboard[]): void {
+  const sizes = new Set(told.map(({ bytesReceived }) => bytesReceived));
+  if (sizes.size > 1) fail(new WrongAnswer(`dashboards got ${[...sizes].join(' or ')} bytes`));
 }
 
 /** They connect while the roster is empty, for each is told all of it. */

@@ -1,4 +1,4 @@
-// A floor: node:net and the least that tells everyone. What the publisher writes, frames as everyone is to get them, is
+// A yardstick: node:net and the least that tells everyone. What the publisher writes, frames as everyone is to get them, is
 // written to each as it came: one Buffer, one write for each.
 import { createServer } from 'node:net';
 import { upgradeResponse } from './net-upgrade.mjs';

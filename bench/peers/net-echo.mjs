@@ -1,4 +1,4 @@
-// A floor: node:net and the least that echoes. Nothing is checked, and a message of more than 125 bytes is not understood.
+// A yardstick: node:net and the least that echoes. Nothing is checked, and a message of more than 125 bytes is not understood.
 import { createServer } from 'node:net';
 import { upgradeResponse } from './net-upgrade.mjs';
 

@@ -17,6 +17,9 @@ function broadcast(event) {
 }
 
 function remove(id) {
+  const { machine, port } = nodes.get(id);
+  const place = `${machine}:${port}`;
+  if (places.get(place) === id) places.delete(place);
   nodes.delete(id);
   broadcast({ event: 'node_removed', id });
 }

@@ -92,7 +92,7 @@ function encode({ encode: { encodeFrame, encodeText } }: PureModules): PureBench
 function utf8({ utf8: { Utf8Validator } }: PureModules): PureBench[] {
   const validator = new Utf8Validator();
   const ascii = Buffer.alloc(KIBIBYTE, 0x61);
-  const mixed = Buffer.from('naïve 日本語 😀 '.repeat(40));
+  const mixed = Buffer.from('naïve 日本語 😀 '.repeat(46));
   // In the middle of the emoji that it ends with.
   const [first, second] = [mixed.subarray(0, -3), mixed.subarray(-3)];
   return [

@@ -1,6 +1,6 @@
 /** Bars, a group for each workload, as an SVG that reads on light and on dark ground. */
 import { spreadOfRatios } from '../rounds.ts';
-import { number } from './format.ts';
+import { headlineOf, number } from './format.ts';
 import type { ScenarioResult } from './results.ts';
 import { escaped, round, text } from './svg.ts';
 
@@ -25,13 +25,13 @@ const STYLE = `
 
 /** Each subject's ratio to the scenario's baseline; that one is the dashed line at 1. */
 export function chart({ scenario, workloads }: ScenarioResult): string {
-  const { title, unit, baseline, headline } = scenario;
+  const { title, baseline, headline } = scenario;
   const names = [...new Set(workloads.flatMap(({ rounds }) => [...rounds.keys()]))].filter((name) => name !== baseline);
   const groups = workloads.map(({ name, rounds }) => ({
     name,
     bars: [...rounds].flatMap(([subject, measurements]) => {
       if (subject === baseline) return [];
-      const ratio = spreadOfRatios(measurements, rounds.get(baseline) ?? [], headline?.figure);
+      const ratio = spreadOfRatios(measurements, rounds.get(baseline) ?? [], headline);
       return ratio === null ? [] : [{ subject, ratio: ratio.median }];
     }),
   }));
@@ -58,7 +58,7 @@ export function chart({ scenario, workloads }: ScenarioResult): string {
     return `<rect class="c${i}" x="${x}" y="${top}" width="12" height="12"/>\n${text(x + 18, top + 11, 'start', name)}`;
   });
   const height = y + Math.ceil(names.length / KEYS_A_ROW) * KEY_ROW + 4;
-  const heading = `${title}: ${headline?.title ?? `${unit} per CPU second`}, ${baseline} = 1`;
+  const heading = `${title}: ${headlineOf(scenario)}, ${baseline} = 1`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escaped(heading)}">`,
     `<style>${STYLE}\n</style>`,

@@ -13,6 +13,7 @@ const PANEL_HEIGHT = 200;
 const LEFT = 70;
 const TOP = 64;
 const GAP = 84;
+const PANELS_PER_ROW = 3;
 
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #444 }
@@ -48,15 +49,17 @@ export function curves(result: ScenarioResult): string {
   const yAxis = axisOf(dots.map(({ y }) => y));
   const panels = names.map((name, i) => {
     const ofPanel = dots.filter(({ curve }) => curve === name);
-    return drawPanel(name, ofPanel, subjects, xAxis, yAxis, LEFT + i * (PANEL_WIDTH + GAP));
+    const left = LEFT + (i % PANELS_PER_ROW) * (PANEL_WIDTH + GAP);
+    const top = TOP + Math.floor(i / PANELS_PER_ROW) * (PANEL_HEIGHT + GAP);
+    return drawPanel(name, ofPanel, subjects, xAxis, yAxis, left, top);
   });
   const key = subjects.map((subject, i) => {
     const x = LEFT + i * 130;
     return `<rect class="c${i}" x="${x}" y="32" width="12" height="12"/>\n${text(x + 18, 43, 'start', subject)}`;
   });
   const heading = `${result.scenario.title}: processor time of the server for one, in µs`;
-  const width = LEFT + names.length * (PANEL_WIDTH + GAP);
-  const height = TOP + PANEL_HEIGHT + GAP;
+  const width = LEFT + Math.min(names.length, PANELS_PER_ROW) * (PANEL_WIDTH + GAP);
+  const height = TOP + Math.ceil(names.length / PANELS_PER_ROW) * (PANEL_HEIGHT + GAP);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(heading)}">`,
     `<style>${STYLE}\n</style>`,
@@ -85,15 +88,16 @@ function drawPanel(
   xAxis: Axis,
   yAxis: Axis,
   left: number,
+  top: number,
 ): string {
   const atX = (x: number) => round(left + xAxis.at(x) * PANEL_WIDTH);
-  const atY = (y: number) => round(TOP + 16 + (1 - yAxis.at(y)) * PANEL_HEIGHT);
-  const parts = [text(left, TOP + 4, 'start', name, 'title')];
+  const atY = (y: number) => round(top + 16 + (1 - yAxis.at(y)) * PANEL_HEIGHT);
+  const parts = [text(left, top + 4, 'start', name, 'title')];
   for (const y of yAxis.ticks) {
     parts.push(`<path class="grid" d="M${left} ${atY(y)}h${PANEL_WIDTH}"/>`);
     parts.push(text(left - 8, atY(y) + 4, 'end', number(y)));
   }
-  for (const x of xAxis.ticks) parts.push(text(atX(x), TOP + PANEL_HEIGHT + 34, 'middle', number(x)));
+  for (const x of xAxis.ticks) parts.push(text(atX(x), top + PANEL_HEIGHT + 34, 'middle', number(x)));
   for (const [i, subject] of subjects.entries()) {
     const line = dots.filter((dot) => dot.subject === subject).sort((a, b) => a.x - b.x);
     if (line.length === 0) continue;

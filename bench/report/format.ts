@@ -1,12 +1,14 @@
 /** Figures as people read them. */
 import type { Spread } from '../rounds.ts';
+import type { Scenario } from '../scenario.ts';
 
-/** Three digits that mean something: 0.123, 4.56, 78.9, 123, 45,600. */
-export function number(value: number): string {
+/** So many digits that mean something: 0.123, 4.56, 78.9, 123, 45,600. */
+export function number(value: number, digits = 3): string {
   if (value === 0 || !Number.isFinite(value)) return String(value);
-  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
-  const rounded = Number(value.toPrecision(3));
-  return rounded.toLocaleString('en-US', { minimumFractionDigits: Math.min(digits, 3), maximumFractionDigits: 3 });
+  const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(value))));
+  const rounded = Number(value.toPrecision(digits));
+  const minimumFractionDigits = Math.min(decimals, digits);
+  return rounded.toLocaleString('en-US', { minimumFractionDigits, maximumFractionDigits: digits });
 }
 
 /** The median, and from where to where. */
@@ -20,4 +22,9 @@ export function milliseconds(value: number): string {
 
 export function mebibytes(bytes: number): string {
   return `${number(bytes / 2 ** 20)} MiB`;
+}
+
+/** What the scenario's column and chart are about. */
+export function headlineOf({ unit, headline }: Scenario): string {
+  return headline === undefined ? `${unit} per CPU second` : `${headline} (less is better)`;
 }

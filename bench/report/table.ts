@@ -1,25 +1,25 @@
 /** The report: markdown, on stdout and as a page for each scenario. */
 import { type Spread, spreadOfFigure, spreadOfRatios } from '../rounds.ts';
 import type { Measurement, Scenario } from '../scenario.ts';
-import { FLOORS } from '../subjects/floor.ts';
+import { YARDSTICKS } from '../subjects/yardstick.ts';
 import type { Verdict } from '../targets.ts';
-import { mebibytes, milliseconds, number, spread } from './format.ts';
+import { headlineOf, mebibytes, milliseconds, number, spread } from './format.ts';
 import type { Circumstances, ScenarioResult, WorkloadResult } from './results.ts';
 
-function toldOf(floors: readonly string[]): string {
-  return `${floors.join(' and ')}: a floor, the plainest program that does the work, without a check or a limit. It tells what public node:net can do at all.`;
+function toldOf(yardsticks: readonly string[]): string {
+  return `${yardsticks.join(' and ')}: a yardstick, the plainest program that does the work, without a check or a limit. A server may be above it, by fewer or larger calls.`;
 }
 
 /** Machine, versions and method: what stands above all tables. */
 export function preamble({ machine, versions, rounds, warmUpMs, windowMs }: Circumstances): string {
   const here = [...versions].flatMap(([name, version]) => (version === null ? [] : [`${name} ${version}`.trim()]));
   const missing = [...versions].flatMap(([name, version]) => (version === null ? [name] : []));
-  const floors = FLOORS.filter((name) => versions.has(name));
+  const yardsticks = YARDSTICKS.filter((name) => versions.has(name));
   return [
     machine,
     `Subjects: ${here.join(', ')}.${missing.length > 0 ? ` Not installed, and left out: ${missing.join(', ')}.` : ''}`,
-    ...(floors.length > 0 ? [toldOf(floors)] : []),
-    `Method: server, agents and load are processes of their own. Each measurement starts all of them anew, warms up for ${warmUpMs} ms, and lasts ${windowMs} ms. Medians of ${rounds} rounds, of fewer where one takes long, and the least and the greatest in parentheses; rounds are interleaved (A B C, then C B A), and one before them is dropped. Counted is the processor time of the server's processes, user and system. What arrives is checked.`,
+    ...(yardsticks.length > 0 ? [toldOf(yardsticks)] : []),
+    `Method: server, agents and load are processes of their own. Each measurement starts all of them anew; where its page says nothing else, it warms up for ${warmUpMs} ms and lasts ${windowMs} ms. Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, or of as many as the table says, and the least and the greatest in parentheses; rounds are interleaved (A B C, then C B A), and one before them is dropped. Counted is the processor time of the server's processes, user and system. What arrives is checked.`,
     '',
   ].join('\n\n');
 }
@@ -55,17 +55,8 @@ function versionsIn({ versions }: Circumstances, { workloads }: ScenarioResult):
 }
 
 function lines({ scenario, workloads }: ScenarioResult): string[] {
-  const { unit, baseline, headline } = scenario;
-  const columns = [
-    '',
-    '',
-    `× ${baseline}`,
-    headline?.title ?? `${unit} per CPU second`,
-    'p50',
-    'p99',
-    'RSS',
-    'To reach',
-  ];
+  const { baseline } = scenario;
+  const columns = ['', '', `× ${baseline}`, headlineOf(scenario), 'p50', 'p99', 'RSS', 'rounds', 'To reach'];
   return [
     row(columns),
     row(columns.map((_, i) => (i < 2 || i === columns.length - 1 ? '---' : '--:'))),
@@ -79,11 +70,10 @@ function rows({ name, rounds, verdicts }: WorkloadResult, { baseline, headline }
     row([
       i === 0 ? name : '',
       subject,
-      subject === baseline
-        ? '1'
-        : cell(spreadOfRatios(measurements, base, headline?.figure), ({ median }) => number(median)),
-      cell(spreadOfFigure(measurements, headline?.figure), spread),
+      subject === baseline ? '1' : cell(spreadOfRatios(measurements, base, headline), spread),
+      cell(spreadOfFigure(measurements, headline), spread),
       ...figures(measurements),
+      String(measurements.length),
       i === 0 ? verdicts.map(told).join('; ') : '',
     ]),
   );
@@ -101,7 +91,8 @@ function cell(found: Spread | null, print: (found: Spread) => string): string {
 
 function told({ target, reached, met }: Verdict): string {
   if (reached === null) return `${target}: not measured`;
-  return `${target}: ${number(reached)} ${met ? 'met' : '**not met**'}`;
+  // One digit more than targets have, so that what falls short by little is seen to.
+  return `${target}: ${number(reached, 4)} ${met ? 'met' : '**not met**'}`;
 }
 
 function row(cells: readonly string[]): string {

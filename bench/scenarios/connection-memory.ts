@@ -4,7 +4,7 @@ import { maxConnectionsOfProcess } from '../../src/transport/descriptors.ts';
 import { residentBytes } from '../limits/resident.ts';
 import { Load } from '../load/process.ts';
 import type { Scenario, Server, Subject, Target, Workload } from '../scenario.ts';
-import { bunEcho, ourEcho, wsEcho } from '../subjects/echo.ts';
+import { bunEcho, ECHO_SUBJECT, ourEcho, wsEcho } from '../subjects/echo.ts';
 import { ourRegistry, wsRegistry } from '../subjects/registry.ts';
 
 const KIBIBYTE = 1024;
@@ -20,7 +20,7 @@ const QUICK_IDLE_MS = 1000;
 /** Until so many are open and have carried something. */
 const STARTING_SECONDS = 4;
 
-const FIGURE = 'kibibytesPerConnection';
+const FIGURE = 'KiB per connection';
 const AT_MOST = 0.65;
 
 interface Startable extends Subject {
@@ -64,8 +64,10 @@ function workload(
       const server = await subject.start();
       const pids = await server.pids();
       const before = await residentBytes(pids);
-      await carry(new Load(), server.port, connections);
+      const load = new Load();
+      await carry(load, server.port, connections);
       await delay(idleMs);
+      await load.tell('intact', {});
       const after = await residentBytes(pids);
       const extra = { [FIGURE]: (after - before) / KIBIBYTE / connections };
       return { work: connections, cpuSeconds: 0, seconds: 0, residentBytes: after, extra };
@@ -80,13 +82,13 @@ const REGISTRIES = [ourRegistry, { ...wsRegistry, name: wsEcho.name }];
 export const connectionMemory: Scenario = {
   name: 'connection-memory',
   title: 'Memory of idle connections',
-  description: `All connections are opened, and each carries ${MESSAGES} messages of 125 bytes and their echoes, or ${MESSAGES} requests to a registry and their answers, ${AT_A_TIME} connections at a time. ${IDLE_MS / 1000} s later (${QUICK_IDLE_MS / 1000} s for the smallest), with no collection forced: by how much the server's resident memory has grown since before the first, for each connection. As many as the descriptor limit allows, up to 10,000.`,
-  unit: 'KiB',
+  description: `${ECHO_SUBJECT} All connections are opened, and each carries ${MESSAGES} messages of 125 bytes and their echoes, or ${MESSAGES} requests to a registry and their answers, ${AT_A_TIME} connections at a time. ${IDLE_MS / 1000} s later (${QUICK_IDLE_MS / 1000} s for the smallest), with no collection forced: by how much the server's resident memory has grown since before the first, for each connection. As many as the descriptor limit allows, up to 10,000.`,
+  unit: 'connections',
   baseline: wsEcho.name,
-  headline: { figure: FIGURE, title: 'KiB per connection' },
+  headline: FIGURE,
   workloads: [
     workload('echo', 1000, echo, [ourEcho, wsEcho], [], true),
     workload('echo', 10_000, echo, ECHOES, TARGETS),
-    workload('registry', 10_000, callRegistry, REGISTRIES, []),
+    workload('registry', 10_000, callRegistry, REGISTRIES, TARGETS),
   ],
 };

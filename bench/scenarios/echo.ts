@@ -2,8 +2,16 @@
 import { Load } from '../load/process.ts';
 import { measurementOf } from '../measuring.ts';
 import type { Scenario, Target, Workload } from '../scenario.ts';
-import { bunEcho, type EchoSubject, netEcho, ourEcho, wsBufferutilEcho, wsEcho } from '../subjects/echo.ts';
-import { FLOOR } from '../subjects/floor.ts';
+import {
+  bunEcho,
+  ECHO_SUBJECT,
+  type EchoSubject,
+  netEcho,
+  ourEcho,
+  wsBufferutilEcho,
+  wsEcho,
+} from '../subjects/echo.ts';
+import { YARDSTICK } from '../subjects/yardstick.ts';
 
 const LIBRARIES = [ourEcho, wsEcho];
 const ALL = [...LIBRARIES, wsBufferutilEcho, bunEcho];
@@ -25,7 +33,7 @@ function workload(
     subjects,
     targets,
     ...(atLeast === null && { maxRounds: 2 }),
-    quick,
+    quick: quick && LIBRARIES.map(({ name }) => name),
     async measure(subject, window) {
       const load = new Load();
       const server = await subject.start();
@@ -44,7 +52,7 @@ function workload(
 export const echo: Scenario = {
   name: 'echo',
   title: 'Echo',
-  description: `Binary messages, each a frame of its own; 32 connections, 4 for 1 MiB. At depth 16 a client writes 16 messages in one write, and the next 16 once all have come back; the latency is that of the 16. ${FLOOR.name}, the floor, knows messages of up to 125 bytes.`,
+  description: `${ECHO_SUBJECT} Binary messages, each a frame of its own; 32 connections, 4 for 1 MiB. At depth 16 a client writes 16 messages in one write, and the next 16 once all have come back; the latency is that of the 16. ${YARDSTICK.name}, the yardstick, knows messages of up to 125 bytes.`,
   unit: 'messages',
   baseline: wsEcho.name,
   workloads: [

@@ -2,9 +2,9 @@
 import { Load } from '../load/process.ts';
 import { measurementOf } from '../measuring.ts';
 import type { Scenario, Server, Subject, Target, Workload } from '../scenario.ts';
-import { bunEcho, netEcho, ourEcho, wsEcho } from '../subjects/echo.ts';
-import { FLOOR } from '../subjects/floor.ts';
+import { bunEcho, ECHO_SUBJECT, netEcho, ourEcho, wsEcho } from '../subjects/echo.ts';
 import { ourRegistry, wsRegistry } from '../subjects/registry.ts';
+import { YARDSTICK } from '../subjects/yardstick.ts';
 
 const AT_A_TIME = 32;
 const WARM_UP_HANDSHAKES = 4000;
@@ -21,12 +21,13 @@ function workload(
   command: 'shakeHands' | 'visit',
   subjects: readonly Startable[],
   targets: readonly Target[],
+  quick = false,
 ): Workload<Startable> {
   return {
     name,
     subjects,
     targets,
-    quick: true,
+    quick: quick && [ourEcho.name, wsEcho.name],
     seconds: 3.5,
     async measure(subject, window) {
       const server = await subject.start();
@@ -45,11 +46,11 @@ function workload(
 export const handshake: Scenario = {
   name: 'handshake',
   title: 'Handshakes',
-  description: `Each counts a whole connection: TCP connect, the upgrade request in one write, the 101 checked, TCP close by the client without a closing handshake; ${AT_A_TIME} at a time. At the registry, in which nobody is, the client waits for the roster behind the 101 too. The latency is that from connect to the 101, or the roster. ${WARM_UP_HANDSHAKES} of them at the least are the warm-up. ${FLOOR.name}, the floor, finds the key in the request and writes a 101.`,
+  description: `${ECHO_SUBJECT} Each counts a whole connection: TCP connect, the upgrade request in one write, the 101 checked, TCP close by the client without a closing handshake; ${AT_A_TIME} at a time. At the registry, in which nobody is, the client waits for the roster behind the 101 too. The latency is that from connect to the 101, or the roster. ${WARM_UP_HANDSHAKES} of them at the least are the warm-up. ${YARDSTICK.name}, the yardstick, finds the key in the request and writes a 101.`,
   unit: 'handshakes',
   baseline: wsEcho.name,
   workloads: [
-    workload('echo', 'shakeHands', [ourEcho, wsEcho, bunEcho, netEcho], [{ peer: wsEcho.name, atLeast: 1.5 }]),
+    workload('echo', 'shakeHands', [ourEcho, wsEcho, bunEcho, netEcho], [{ peer: wsEcho.name, atLeast: 1.5 }], true),
     workload('registry', 'visit', [ourRegistry, wsSendingRoster], [{ peer: wsEcho.name, atLeast: 1.5 }]),
   ],
 };

@@ -27,7 +27,7 @@ function workload(
     subjects: [ourHttp, nodeHttp],
     targets: [],
     quick: true,
-    maxRounds: 2,
+    maxRounds: 1,
     seconds: 4,
     async measure(subject, window) {
       const server = await subject.start();

@@ -4,11 +4,11 @@ import { Load } from '../load/process.ts';
 import { measurementOf } from '../measuring.ts';
 import type { Scenario, Target, Workload } from '../scenario.ts';
 import { type BroadcastSubject, bunBroadcast, netBroadcast, ourBroadcast, wsBroadcast } from '../subjects/broadcast.ts';
-import { FLOOR } from '../subjects/floor.ts';
+import { YARDSTICK } from '../subjects/yardstick.ts';
 
 const BURST = 16;
-/** Where the floor is shown. */
-const FLOOR_AT = 1000;
+/** Where the yardstick is shown. */
+const YARDSTICK_AT = 1000;
 
 const SINGLE_TARGETS: Target[] = [{ peer: wsBroadcast.name, atLeast: 1.2 }];
 const BURST_TARGETS: Target[] = [
@@ -24,7 +24,7 @@ function workload(
   const isBurst = eventsPerWrite > 1;
   return {
     name: `${dashboards.toLocaleString('en-US')} dashboards, ${isBurst ? `bursts of ${eventsPerWrite}` : 'single'}`,
-    subjects: [ourBroadcast, wsBroadcast, bunBroadcast, ...(dashboards === FLOOR_AT ? [netBroadcast] : [])],
+    subjects: [ourBroadcast, wsBroadcast, bunBroadcast, ...(dashboards === YARDSTICK_AT ? [netBroadcast] : [])],
     targets: isBurst ? BURST_TARGETS : SINGLE_TARGETS,
     quick,
     async measure({ start, driver }, window) {
@@ -41,7 +41,7 @@ function workload(
 export const registryBroadcast: Scenario = {
   name: 'registry-broadcast',
   title: 'Broadcast',
-  description: `Pushes of ${EVENT_BYTES} B to all dashboards. A driver sends one message for each event, ${BURST} in one write for a burst, and the next once every dashboard has all of them; the latency is that until the last one has. Here its message is an agent's registration, parsed, checked, entered in the roster and encoded as a push; at the peers it is the push itself, handed on as it came. At ${FLOOR.name}, the floor, it is the very frame, written to each socket as it came.`,
+  description: `Pushes of ${EVENT_BYTES} B to all dashboards. A driver sends one message for each event, ${BURST} in one write for a burst, and the next once every dashboard has all of them; the latency is that until the last one has. Here its message is an agent's registration, parsed, checked, entered in the roster and encoded as a push; at the peers it is the push itself, handed on as it came. At ${YARDSTICK.name}, the yardstick, it is the very frame, written to each socket as it came.`,
   unit: 'pushes',
   baseline: wsBroadcast.name,
   workloads: [

@@ -1,11 +1,12 @@
-/** What a register, an event and a dashboard cost among few nodes and among many. */
-import { REGISTRY_PATH } from '../../src/protocol/registry.ts';
+/** What each thing that a hub does costs among few nodes and among many. */
+import { REGISTRY_PATH, RELAY_PATH_PREFIX } from '../../src/protocol/registry.ts';
 import { Load } from '../load/process.ts';
 import type { Counted, Counting } from '../load/window.ts';
 import { measurementOf } from '../measuring.ts';
 import { number } from '../report/format.ts';
 import type { Scenario, Workload } from '../scenario.ts';
 import { ourRegistry, type RegistrySubject, startWithAgents, wsRegistry } from '../subjects/registry.ts';
+import { texts } from './relays.ts';
 
 /** Of the roster, and how many seconds it takes to fill and to measure. */
 const SIZES: readonly [nodes: number, seconds: number][] = [
@@ -15,6 +16,7 @@ const SIZES: readonly [nodes: number, seconds: number][] = [
 ];
 const DASHBOARDS = 100;
 const AT_A_TIME = 8;
+const RELAYS = 32;
 
 /** Does one thing again and again on a server of some size. Its work is in times that it was done. */
 type Act = (load: Load, counting: Counting & { port: number }) => Promise<Counted>;
@@ -33,10 +35,23 @@ const broadcast: Act = async (load, counting) => {
 
 const arrival: Act = (load, counting) => load.tell('visit', { ...counting, atATime: AT_A_TIME });
 
-function workloads(curve: string, act: Act): Workload<RegistrySubject>[] {
+const handshake: Act = (load, counting) =>
+  load.tell('shakeHands', { ...counting, path: REGISTRY_PATH, atATime: AT_A_TIME });
+
+const roundTrip: Act = async (load, counting) => {
+  const pattern = texts(100);
+  const agent = new Load();
+  const [agentPort] = await agent.tell('serve', { agents: 1, answers: true, pattern });
+  await agent.tell('register', { port: counting.port, nodes: [{ id: 'answers', port: agentPort as number }] });
+  const paths = [`${RELAY_PATH_PREFIX}answers`];
+  await load.tell('connect', { port: counting.port, paths, connections: RELAYS, pattern });
+  return load.tell('roundTrips', counting);
+};
+
+function workloads(curve: string, act: Act, subjects = [ourRegistry, wsRegistry]): Workload<RegistrySubject>[] {
   return SIZES.map(([nodes, seconds]) => ({
     name: `${curve}, ${number(nodes)} nodes`,
-    subjects: [ourRegistry, wsRegistry],
+    subjects,
     targets: [],
     maxRounds: nodes > 1000 ? 1 : 2,
     seconds,
@@ -53,8 +68,14 @@ function workloads(curve: string, act: Act): Workload<RegistrySubject>[] {
 export const registryGrowth: Scenario = {
   name: 'registry-growth',
   title: 'Growth',
-  description: `So many agents are connected and in the roster. Register: agents connect, register, deregister and go, ${AT_A_TIME} at a time, while ${DASHBOARDS} dashboards watch. Event: an agent registers anew, and does so again once ${DASHBOARDS} dashboards have been told. Dashboard: dashboards connect, get the roster and go, ${AT_A_TIME} at a time.`,
+  description: `So many agents are connected and in the roster. Register: agents connect, register, deregister and go, ${AT_A_TIME} at a time, while ${DASHBOARDS} dashboards watch. Event: an agent registers anew, and does so again once ${DASHBOARDS} dashboards have been told. Dashboard: dashboards connect, get the roster and go, ${AT_A_TIME} at a time. Handshake: agents connect, shake hands and go, ${AT_A_TIME} at a time. Round trip: a message of 100 B to an agent and its answer, ${RELAYS} relays at a time; the ws registry relays nothing. As the original, it sends the roster to whoever shakes hands, and every event to agents too; here an agent is sent a large roster only where it stays without registering.`,
   unit: 'times',
   baseline: wsRegistry.name,
-  workloads: [...workloads('register', register), ...workloads('event', broadcast), ...workloads('dashboard', arrival)],
+  workloads: [
+    ...workloads('register', register),
+    ...workloads('event', broadcast),
+    ...workloads('dashboard', arrival),
+    ...workloads('handshake', handshake),
+    ...workloads('round trip', roundTrip, [ourRegistry]),
+  ],
 };

@@ -14,13 +14,16 @@ const MAX_UNSAMPLED = 1000;
 const SAMPLES = 20;
 
 const FLATNESS = 'cost, last thousand ÷ first';
-const BYTES_TO_AGENT = 'bytes to an agent, last thousand ÷ first';
+/** The first thousand are among those who are sent the roster when they connect, as long as it is small. */
+const FLATNESS_FROM_SECOND = 'cost, last thousand ÷ second';
+const BYTES_TO_AGENT = 'bytes to an agent, last thousand ÷ second';
 const BYTES = 'bytes';
 const SECOND_INITS = 'second inits';
 
 const NOTHING_SKIPPED: Target = { figure: SECOND_INITS, atMost: 0 };
 const FLAT: Target[] = [
   { figure: FLATNESS, atMost: 1.2 },
+  { figure: FLATNESS_FROM_SECOND, atMost: 1.2 },
   { figure: BYTES_TO_AGENT, atMost: 1 },
 ];
 const FEW_BYTES: Target = { peer: wsRegistry.name, figure: BYTES, atMost: 1 / 50 };
@@ -45,13 +48,14 @@ function workload(agents: number, atATime: number, options: Options): Workload<R
       const storm = isSampled
         ? await load.tell('sampledStorm', { port, nodes, samples: SAMPLES, pids })
         : await load.tell('storm', { port, nodes, atATime, pids });
-      const [first, last] = [storm.costs[0] as number, storm.costs.at(-1) as number];
+      const [first = 0, second = first] = storm.costs;
+      const last = storm.costs.at(-1) as number;
       return measurementOf(server, storm, {
         // Where all come at once the first thousand's handshakes are everyone's.
-        ...(atATime < agents && { [FLATNESS]: last / first }),
+        ...(atATime < agents && { [FLATNESS]: last / first, [FLATNESS_FROM_SECOND]: last / second }),
         'microseconds, first thousand': first,
         'microseconds, last thousand': last,
-        [BYTES_TO_AGENT]: storm.bytesToLast / storm.bytesToFirst,
+        [BYTES_TO_AGENT]: storm.bytesToLast / storm.bytesToSecond,
         [BYTES]: storm.bytes,
         [SECOND_INITS]: storm.secondInits,
       });
@@ -62,7 +66,7 @@ function workload(agents: number, atATime: number, options: Options): Workload<R
 export const registryStorm: Scenario = {
   name: 'registry-storm',
   title: 'Register storm',
-  description: `Agents connect, register and stay, while ${DASHBOARDS} dashboards watch: so many agents are under way at any moment, and the next comes once one is registered. It lasts until all dashboards have been told of all agents, and counts all bytes that the server has sent. Before it ${number(WARM_UP_AGENTS)} agents have come and gone. The latency is that from the first byte of a connection to the answer to its register. The ws registry does as the original: all connections, agents' too, get the whole roster and every push; at 10,000 agents a storm of it takes minutes, so in the middle of each thousand ${SAMPLES} registers are measured, and stand for all of them.`,
+  description: `Agents connect, register and stay, while ${DASHBOARDS} dashboards watch: so many agents are under way at any moment, and the next comes once one is registered. (Where all come at once the first thousand's cost holds the handshakes of all, so it is on those that come in turns that the cost of a register is judged.) It lasts until all dashboards have been told of all agents, and counts all bytes that the server has sent. Before it ${number(WARM_UP_AGENTS)} agents have come and gone. The latency is that from the first byte of a connection to the answer to its register. The ws registry does as the original: all connections, agents' too, get the whole roster and every push; at 10,000 agents a storm of it takes minutes, so in the middle of each thousand ${SAMPLES} registers are measured, and stand for all of them.`,
   unit: 'registers',
   baseline: wsRegistry.name,
   workloads: [

@@ -1,4 +1,5 @@
 /** Large messages one way: a long history, a file that is attached. */
+import { WRITES_A_TURN } from '../load/pattern.ts';
 import type { Load } from '../load/process.ts';
 import { measurementOf } from '../measuring.ts';
 import type { Measurement, Scenario, Target, Window, Workload } from '../scenario.ts';
@@ -73,7 +74,7 @@ function fromTo({ agent, clients }: OpenRelays, isDown: boolean): [Load, Load] {
 export const relayBulk: Scenario = {
   name: 'relay-bulk',
   title: 'Relay: bulk',
-  description: `Text messages, each a frame and a write of its own, one way over ${CLIENTS} relays: down, from the agent to its clients, or up, where they are masked. Each end writes the next as soon as the kernel has taken the last. ${OUTPACED}`,
+  description: `Text messages, each a frame and a write of its own, one way over ${CLIENTS} relays: down, from the agent to its clients, or up, where they are masked. They are written in turns, up to ${WRITES_A_TURN} writes each, as long as the kernel takes them. ${OUTPACED}`,
   unit: 'MiB',
   baseline: nginxRelay.name,
   workloads: [

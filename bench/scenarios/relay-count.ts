@@ -4,7 +4,7 @@ import { nginxRelay, ourRelay, type RelaySubject } from '../subjects/relay.ts';
 import { measureBulk } from './relay-bulk.ts';
 import { measureFlood } from './relay-flood.ts';
 import { measurePingPong } from './relay-ping-pong.ts';
-import { KIBIBYTE } from './relays.ts';
+import { KIBIBYTE, OUTPACED } from './relays.ts';
 
 const COUNTS = [1, 64, 1000];
 
@@ -29,8 +29,7 @@ function workload(kind: string, measure: Measure, relays: number): Workload<Rela
 export const relayCount: Scenario = {
   name: 'relay-count',
   title: 'Relay: one, 64 and 1,000 relays',
-  description:
-    'Round trips, messages from flooding agents (one frame a write), and MiB from agents to clients: written as in the scenarios of their own.',
+  description: `Round trips, messages from flooding agents (one frame a write), and MiB from agents to clients: written as in the scenarios of their own. In floods and bulk: ${OUTPACED}`,
   unit: 'round trips, messages or MiB',
   baseline: nginxRelay.name,
   workloads: Object.entries(MEASURES).flatMap(([kind, measure]) =>

@@ -5,11 +5,12 @@ import { direct, nginx128KiBRelay, nginxRelay, RELAYS, type RelaySubject } from 
 import { openRelays, texts } from './relays.ts';
 
 const MICROSECONDS = 1000;
+const P50 = 'µs, half of them';
 
 const workload: Workload<RelaySubject> = {
   name: '100 B, one relay',
   subjects: [...RELAYS.filter((relay) => relay !== nginx128KiBRelay), direct],
-  targets: [{ peer: nginxRelay.name, figure: 'p50Us', atMostMore: 5 }],
+  targets: [{ peer: nginxRelay.name, figure: P50, atMostMore: 5 }],
   async measure(subject, window) {
     const message = texts(100);
     const { server, pids, clients } = await openRelays(subject, {
@@ -19,7 +20,7 @@ const workload: Workload<RelaySubject> = {
       answers: true,
     });
     const counted = await clients.tell('roundTrips', { ...window, pids });
-    return measurementOf(server, counted, { p50Us: (counted.p50Ms ?? Number.NaN) * MICROSECONDS });
+    return measurementOf(server, counted, { [P50]: (counted.p50Ms ?? Number.NaN) * MICROSECONDS });
   },
 };
 
@@ -30,6 +31,6 @@ export const relayLatency: Scenario = {
     'One connection, one message of 100 B at a time: the client writes, the agent answers, and only then the client writes again. What a relay adds is its p50 less that of the direct connection.',
   unit: 'round trips',
   baseline: nginxRelay.name,
-  headline: { figure: 'p50Us', title: 'p50, µs' },
+  headline: P50,
   workloads: [workload],
 };

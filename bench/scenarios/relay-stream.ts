@@ -5,7 +5,7 @@ import type { Scenario, Target, Workload } from '../scenario.ts';
 import { nginxRelay, ourRelay, RELAYS, type RelaySubject, wsRelay } from '../subjects/relay.ts';
 import { KIBIBYTE, openRelays, SILENT } from './relays.ts';
 
-const AGENTS = 64;
+const RELAYS_AT_ONCE = 64;
 const FEW = [ourRelay, nginxRelay, wsRelay];
 
 function workload(
@@ -17,7 +17,7 @@ function workload(
   quick = false,
 ): Workload<RelaySubject> {
   return {
-    name: `${name}, ${AGENTS} × ${perSecond}/s`,
+    name: `${name}, ${RELAYS_AT_ONCE} × ${perSecond}/s`,
     subjects,
     targets,
     ...(targets.length === 0 && { maxRounds: 2 }),
@@ -25,7 +25,7 @@ function workload(
     async measure(subject, window) {
       const pattern: WritePattern = { payloadBytes, messagesPerWrite: 1, text: true, stamped: true };
       const { server, pids, agent, clients } = await openRelays(subject, {
-        relays: AGENTS,
+        relays: RELAYS_AT_ONCE,
         client: SILENT,
         agent: pattern,
       });
@@ -44,7 +44,7 @@ function growing(from: number, to: number): number[] {
 export const relayStream: Scenario = {
   name: 'relay-stream',
   title: 'Relay: streams',
-  description: `${AGENTS} agents write text messages at a steady pace, evenly spread, each a frame and a write of its own. Those of a real pi grow from message to message, 0.3 to 1.7 KiB or 0.8 to 23.2 KiB, and begin anew. The latency is from the agent's write to the client's having read the message whole; the moment of the write stands in the message.`,
+  description: `An agent writes text messages on ${RELAYS_AT_ONCE} relays at a steady pace, evenly spread, each a frame and a write of its own. Those of a real pi grow from message to message, 0.3 to 1.7 KiB or 0.8 to 23.2 KiB, and begin anew. The latency is from the agent's write to the client's having read the message whole; the moment of the write stands in the message.`,
   unit: 'messages',
   baseline: nginxRelay.name,
   workloads: [

@@ -8,7 +8,7 @@ import { cpuSeconds } from '../cpu.ts';
 import { residentBytes, withChildren } from '../limits/resident.ts';
 import { afterwards, spawnProcess, stopProcesses } from '../processes.ts';
 import type { Measurement, Scenario, Target, Workload } from '../scenario.ts';
-import { FLOOR } from '../subjects/floor.ts';
+import { freePort } from '../subjects/free-port.ts';
 import {
   bunProgram,
   emptyProgram,
@@ -17,6 +17,7 @@ import {
   type ProgramSubject,
   wsProgram,
 } from '../subjects/programs.ts';
+import { YARDSTICK } from '../subjects/yardstick.ts';
 
 const STARTS = 5;
 const REQUEST = 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
@@ -26,8 +27,8 @@ const REST_MS = 100;
 const REST_CPU_SECONDS = 0.000_2;
 const PATIENCE_MS = 10_000;
 
-const CPU = 'cpuMs';
-const FIRST_BYTE = 'firstByteMs';
+const CPU = 'ms of CPU';
+const FIRST_BYTE = 'ms to the first byte';
 
 interface Started {
   cpuMs: number;
@@ -51,15 +52,6 @@ async function start({ command, args, env }: ProgramSubject, serves: boolean): P
   const started = { cpuMs, firstByteMs, residentBytes: await residentBytes(pids) };
   await stopProcesses();
   return started;
-}
-
-/** One that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise<unknown>((resolve) => server.close(resolve));
-  return port;
 }
 
 async function firstByteAt(port: number): Promise<number> {
@@ -128,10 +120,10 @@ const METHOD = `Each figure is the median of ${STARTS} starts of a new process, 
 export const startCpu: Scenario = {
   name: 'start-cpu',
   title: 'Start: processor time',
-  description: `${METHOD} Counted is the processor time until it rests, having used nothing for ${REST_MS} ms. The empty Node waits for a timer; ${FLOOR.name}, the floor, has one answer for everyone.`,
+  description: `${METHOD} Counted is the processor time until it rests, having used next to nothing for ${REST_MS} ms. The empty Node waits for a timer; ${YARDSTICK.name}, the yardstick, has one answer for everyone.`,
   unit: 'starts',
   baseline: emptyProgram.name,
-  headline: { figure: CPU, title: 'ms of CPU' },
+  headline: CPU,
   workloads: [
     workload(
       'until it rests',
@@ -147,6 +139,6 @@ export const startFirstByte: Scenario = {
   description: `${METHOD} Counted is the time from before the process is made until the first byte of the answer.`,
   unit: 'starts',
   baseline: wsProgram.name,
-  headline: { figure: FIRST_BYTE, title: 'ms to the first byte' },
+  headline: FIRST_BYTE,
   workloads: [workload('until it answers', [ourProgram, netProgram, wsProgram, bunProgram], [])],
 };

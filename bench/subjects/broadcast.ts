@@ -3,10 +3,10 @@
 import { REGISTRY_PATH } from '../../src/protocol/registry.ts';
 import type { DriverForm } from '../load/driver.ts';
 import type { Server, Subject } from '../scenario.ts';
-import { FLOOR } from './floor.ts';
 import { startHypivisor } from './hypivisor.ts';
 import { programAt, startNode, startServer } from './server.ts';
 import { ownVersion, peerVersion } from './versions.ts';
+import { YARDSTICK } from './yardstick.ts';
 
 export interface BroadcastSubject extends Subject {
   /** Where the driver connects, and what it says for one event. */
@@ -38,7 +38,7 @@ export const bunBroadcast: BroadcastSubject = {
 };
 
 export const netBroadcast: BroadcastSubject = {
-  ...FLOOR,
+  ...YARDSTICK,
   driver: { path: '/publish', form: 'frame' },
   start: () => startNode('../peers/net-broadcast.mjs'),
 };

@@ -3,6 +3,7 @@ import { Session } from '../../dist/frame/session.js';
 import { encodeUpgradeResponse, readUpgradeRequest } from '../../dist/http/handshake.js';
 import { DEFAULT_LIMITS } from '../../dist/options.js';
 import { Reception } from '../../dist/reception.js';
+import { keepFreedMemory } from '../../dist/transport/allocator.js';
 import { Connection } from '../../dist/transport/connection.js';
 import { Connections } from '../../dist/transport/connections.js';
 import { Deadlines } from '../../dist/transport/deadlines.js';
@@ -70,6 +71,7 @@ class Echo {
   }
 }
 
+keepFreedMemory();
 const listener = new Listener((socket) => new Echo(socket), onError);
 await listener.listen(['127.0.0.1'], 0);
 console.log(JSON.stringify({ port: listener.addresses[0].port }));

@@ -1,12 +1,16 @@
 /** Servers that send every message back. */
 import type { Server, Subject } from '../scenario.ts';
-import { FLOOR } from './floor.ts';
 import { programAt, startNode, startServer } from './server.ts';
 import { ownVersion, peerVersion } from './versions.ts';
+import { YARDSTICK } from './yardstick.ts';
 
 export interface EchoSubject extends Subject {
   start(): Promise<Server>;
 }
+
+/** Said wherever it stands beside the others. */
+export const ECHO_SUBJECT =
+  'The daemon echoes nothing: hypivisor here is a program of its modules, a session on a connection, without its keepalive.';
 
 export const ourEcho: EchoSubject = {
   name: 'hypivisor',
@@ -37,6 +41,6 @@ export const bunEcho: EchoSubject = {
 
 /** Of messages of up to 125 bytes. */
 export const netEcho: EchoSubject = {
-  ...FLOOR,
+  ...YARDSTICK,
   start: () => startNode('../peers/net-echo.mjs'),
 };

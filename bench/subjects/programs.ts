@@ -2,9 +2,9 @@
 import { PROGRAM } from '../../test/support/daemon.ts';
 import type { Subject } from '../scenario.ts';
 import { bunEcho, wsEcho } from './echo.ts';
-import { FLOOR } from './floor.ts';
 import { programAt } from './server.ts';
 import { ownVersion } from './versions.ts';
+import { YARDSTICK } from './yardstick.ts';
 
 export interface ProgramSubject extends Subject {
   readonly command: string;
@@ -37,7 +37,7 @@ export const bunProgram: ProgramSubject = {
 };
 
 export const netProgram: ProgramSubject = {
-  ...FLOOR,
+  ...YARDSTICK,
   command: process.execPath,
   args: () => [programAt('../peers/net-server.mjs')],
   env: (port) => ({ PORT: String(port) }),

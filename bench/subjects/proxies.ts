@@ -1,14 +1,13 @@
 /** nginx and HAProxy before an agent: their configurations, and how they are started. */
 import { type ChildProcess, execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, writeFile } from 'node:fs/promises';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { eventually } from '../../test/support/measure.ts';
 import { RawPeer } from '../../test/support/raw-peer.ts';
 import { spawnProcess } from '../processes.ts';
+import { freePort } from './free-port.ts';
 
 export interface ProxyProgram {
   readonly command: string;
@@ -19,8 +18,8 @@ export interface ProxyProgram {
 }
 
 /**
- * As Debian ships it, but for where it listens, one process, and room for all relays: it closes connections before their
- * first request once it has less than a sixteenth left.
+ * nginx's own defaults, but for where it listens, one process, no access log, and room for all relays: it
+ * closes connections before their first request once it has less than a sixteenth left.
  */
 function nginxWith(directives: string): ProxyProgram {
   return {
@@ -47,16 +46,12 @@ http {
   };
 }
 
-export const nginx = nginxWith('');
-
-/** After an upgrade each direction has one buffer of `proxy_buffer_size`; the others must be no smaller. */
-export const nginx128KiB = nginxWith('proxy_buffer_size 128k; proxy_buffers 8 128k;');
-
 /** The timeouts of Debian's haproxy.cfg; HAProxy itself has none. One thread, as the others. */
-export const haproxy: ProxyProgram = {
-  command: 'haproxy',
-  args: ['-db', '-f'],
-  configure: (port, agentPort) => `
+function haproxyWith(directives: string): ProxyProgram {
+  return {
+    command: 'haproxy',
+    args: ['-db', '-f'],
+    configure: (port, agentPort) => `
 global
   nbthread 1
 defaults
@@ -64,11 +59,24 @@ defaults
   timeout connect 5000
   timeout client 50000
   timeout server 50000
+  ${directives}
 listen all
   bind 127.0.0.1:${port} backlog 4096
   server agent 127.0.0.1:${agentPort}
 `,
-};
+  };
+}
+
+export const nginx = nginxWith('');
+export const haproxy = haproxyWith('');
+
+/** As relays: by default one that is silent for a minute is ended, also where it is to be measured at rest. */
+const SILENT_FOR_AN_HOUR = 'proxy_read_timeout 1h; proxy_send_timeout 1h;';
+export const nginxRelaying = nginxWith(SILENT_FOR_AN_HOUR);
+export const haproxyRelaying = haproxyWith('timeout tunnel 1h');
+
+/** After an upgrade each direction has one buffer of `proxy_buffer_size`; the others must be no smaller. */
+export const nginx128KiBRelaying = nginxWith(`${SILENT_FOR_AN_HOUR} proxy_buffer_size 128k; proxy_buffers 8 128k;`);
 
 export interface RunningProxy {
   readonly child: ChildProcess;
@@ -98,12 +106,4 @@ export async function proxyVersion({ command }: ProxyProgram): Promise<string | 
   } catch {
     return null;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  return port;
 }

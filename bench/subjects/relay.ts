@@ -3,11 +3,18 @@ import { rm } from 'node:fs/promises';
 import { withChildren } from '../limits/resident.ts';
 import { afterwards } from '../processes.ts';
 import type { Subject } from '../scenario.ts';
-import { PIPE } from './floor.ts';
 import { type Relaying, startHypivisorBefore } from './hypivisor.ts';
-import { haproxy, nginx, nginx128KiB, type ProxyProgram, proxyVersion, startProxy } from './proxies.ts';
+import {
+  haproxyRelaying,
+  nginx128KiBRelaying,
+  nginxRelaying,
+  type ProxyProgram,
+  proxyVersion,
+  startProxy,
+} from './proxies.ts';
 import { startNode } from './server.ts';
 import { ownVersion, peerVersion } from './versions.ts';
+import { PIPE } from './yardstick.ts';
 
 export interface RelaySubject extends Subject {
   start(agentPort: number): Promise<Relaying>;
@@ -19,9 +26,9 @@ export const ourRelay: RelaySubject = {
   start: (agentPort) => startHypivisorBefore([agentPort]),
 };
 
-export const nginxRelay = proxyRelay('nginx', nginx);
-export const nginx128KiBRelay = proxyRelay('nginx 128 KiB', nginx128KiB);
-export const haproxyRelay = proxyRelay('HAProxy', haproxy);
+export const nginxRelay = proxyRelay('nginx', nginxRelaying);
+export const nginx128KiBRelay = proxyRelay('nginx 128 KiB', nginx128KiBRelaying);
+export const haproxyRelay = proxyRelay('HAProxy', haproxyRelaying);
 export const httpProxyRelay = nodeRelay('http-proxy', 'http-proxy-relay.mjs', () => peerVersion('http-proxy'));
 export const wsRelay = nodeRelay('ws relay', 'ws-relay.mjs', () => peerVersion('ws'), { WS_NO_BUFFER_UTIL: '1' });
 export const pipeRelay = nodeRelay(PIPE.name, 'pipe-relay.mjs', PIPE.version);

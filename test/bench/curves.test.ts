@@ -50,4 +50,31 @@ describe('the curves of the bench', () => {
     assert.match(svg, /Growth &amp; &lt;more>/);
     assert.ok(svg.includes('>1,000</text>') && svg.includes('>100,000</text>'), 'microseconds for one');
   });
+
+  it('are three in a row', () => {
+    const names = ['a', 'b', 'c', 'd'];
+    const svg = curves({
+      scenario: {
+        name: 'growth',
+        title: 'Growth',
+        description: '',
+        unit: 'times',
+        baseline: 'ours',
+        workloads: names.map((name) => workload(name, 100)),
+      },
+      workloads: names.map((name) => ({
+        name: `${name} 100`,
+        verdicts: [],
+        rounds: new Map([['ours', measured(10)]]),
+      })),
+    });
+    const at = names.map((name) =>
+      new RegExp(`x="([\\d.]+)" y="([\\d.]+)"[^>]*>${name}<`).exec(svg)?.slice(1).map(Number),
+    );
+    const [a, b, c, d] = at as [number, number][];
+    assert.ok(a && b && c && d);
+    assert.deepEqual([b[1], c[1]], [a[1], a[1]]);
+    assert.ok(a[0] < b[0] && b[0] < c[0]);
+    assert.ok(d[0] === a[0] && d[1] > a[1]);
+  });
 });

@@ -22,7 +22,7 @@ describe('the processes of a load', () => {
     assert.ok(counted.bytes >= counted.work * 100);
   });
 
-  it('are echoed by the floor', async () => {
+  it('are echoed by the yardstick', async () => {
     const pattern = { payloadBytes: [20, 125], messagesPerWrite: 16 };
     const clients = new Load();
     const { port, pids } = await netEcho.start();

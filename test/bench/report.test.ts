@@ -6,7 +6,7 @@ import { toJson } from '../../bench/report/json.ts';
 import type { Circumstances, ScenarioResult, WorkloadResult } from '../../bench/report/results.ts';
 import { page, preamble, table } from '../../bench/report/table.ts';
 import type { Measurement } from '../../bench/scenario.ts';
-import { FLOOR } from '../../bench/subjects/floor.ts';
+import { YARDSTICK } from '../../bench/subjects/yardstick.ts';
 
 const measured = (work: number): Measurement => ({
   work,
@@ -54,17 +54,12 @@ const result: ScenarioResult = {
 };
 
 describe('the report of the bench', () => {
-  it('prints three digits', () => {
-    assert.deepEqual([0, 0.1234, 1, 1.005, 45.67, 999.6, 45_678, 1_234_567].map(number), [
-      '0',
-      '0.123',
-      '1.00',
-      '1.00',
-      '45.7',
-      '1,000',
-      '45,700',
-      '1,230,000',
-    ]);
+  it('prints three digits, or as many as it is told', () => {
+    assert.deepEqual(
+      [0, 0.1234, 1, 1.005, 45.67, 999.6, 45_678, 1_234_567].map((value) => number(value)),
+      ['0', '0.123', '1.00', '1.00', '45.7', '1,000', '45,700', '1,230,000'],
+    );
+    assert.equal(number(1.1174, 4), '1.117');
     assert.equal(number(Number.NaN), 'NaN');
     assert.equal(spread({ median: 1.5, min: 1, max: 2 }), '1.50 (1.00–2.00)');
   });
@@ -79,23 +74,23 @@ describe('the report of the bench', () => {
   it('is a table with a row for each subject', () => {
     const rows = table(result).split('\n').slice(4, -2);
     assert.deepEqual(rows, [
-      '|  |  | × theirs | messages per CPU second | p50 | p99 | RSS | To reach |',
-      '| --- | --- | --: | --: | --: | --: | --: | --- |',
-      '| small | ours | 3.00 | 3,000 (2,000–4,000) | 250 µs | 2.00 ms | 1.00 MiB | ≥ 2 × theirs: 3.00 met; ≥ 9 × theirs: 3.00 **not met**; ≥ 1 × gone: not measured |',
-      '|  | theirs | 1 | 1,000 (1,000–1,000) | 250 µs | 2.00 ms | 1.00 MiB |  |',
+      '|  |  | × theirs | messages per CPU second | p50 | p99 | RSS | rounds | To reach |',
+      '| --- | --- | --: | --: | --: | --: | --: | --: | --- |',
+      '| small | ours | 3.00 (2.00–4.00) | 3,000 (2,000–4,000) | 250 µs | 2.00 ms | 1.00 MiB | 2 | ≥ 2 × theirs: 3.000 met; ≥ 9 × theirs: 3.000 **not met**; ≥ 1 × gone: not measured |',
+      '|  | theirs | 1 | 1,000 (1,000–1,000) | 250 µs | 2.00 ms | 1.00 MiB | 2 |  |',
     ]);
   });
 
-  it('is a page too, with the command, the chart, and what a floor is', () => {
+  it('is a page too, with the command, the chart, and what a yardstick is', () => {
     const [workload] = result.workloads as [WorkloadResult];
-    const rounds = new Map([...workload.rounds, [FLOOR.name, [measured(5000)]]]);
-    const versions = new Map([...circumstances.versions, [FLOOR.name, 'v20'], ['of another scenario', '1']]);
+    const rounds = new Map([...workload.rounds, [YARDSTICK.name, [measured(5000)]]]);
+    const versions = new Map([...circumstances.versions, [YARDSTICK.name, 'v20'], ['of another scenario', '1']]);
     const text = page({ ...circumstances, versions }, { ...result, workloads: [{ ...workload, rounds }] });
     assert.match(text, /^# Echo & <more>\n\n {4}npm run bench -- echo\n\nHow\.\n\n\|/);
     assert.match(text, /\n!\[Echo & <more>\]\(echo\.svg\)\n\na machine\n/);
-    assert.match(text, /node:net \(no checks\): a floor/);
+    assert.match(text, /node:net \(no checks\): a yardstick/);
     assert.doesNotMatch(text, /of another scenario/);
-    assert.doesNotMatch(preamble(circumstances), /floor/);
+    assert.doesNotMatch(preamble(circumstances), /yardstick/);
   });
 
   it('keeps every round in JSON', () => {
