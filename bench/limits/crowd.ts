@@ -19,6 +19,7 @@ interface CrowdOptions {
 
 const AT_ONCE = 200;
 const COMES_BACK_AFTER_MS = 1000;
+const PATIENCE_MS = 60_000;
 export class Crowd {
   readonly #process: ChildProcess;
 
@@ -29,18 +30,21 @@ export class Crowd {
   /** Resolves once all are connected, and have shaken hands. */
   static async gather(options: CrowdOptions, say: Say): Promise<Crowd> {
     const child = fork(fileURLToPath(import.meta.url), [JSON.stringify(options)], { execArgv: ['--import', 'tsx'] });
+    // Then it has ended, as below.
+    const late = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
     await new Promise<void>((resolve, reject) => {
       child.on('message', (connected: number) => {
         say(`${connected} of ${options.count} connected`);
         if (connected === options.count) resolve();
       });
       child.once('exit', () => reject(new Error('the crowd has ended')));
-    });
+    }).finally(() => clearTimeout(late));
     return new Crowd(child);
   }
 
   /** All leave at once, without a word. */
   async leave(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const exited = once(this.#process, 'exit');
     this.#process.kill('SIGKILL');
     await exited;

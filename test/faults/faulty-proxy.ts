@@ -45,6 +45,7 @@ export class FaultyProxy {
     const server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
+    server.unref();
     const proxy = new FaultyProxy(server);
     server.on('connection', (near) => {
       const far = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });

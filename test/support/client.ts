@@ -19,7 +19,7 @@ export class Client {
   #wake: (() => void) | null = null;
 
   constructor(url: string, protocols: string[] = [], options: ClientOptions = {}) {
-    this.socket = new WebSocket(url, protocols, options);
+    this.socket = new WebSocket(url, protocols, { handshakeTimeout: PATIENCE_MS, ...options });
     // Not `once`, which would reject on an error that comes before the close.
     this.closed = new Promise((resolve) => {
       this.socket.once('close', (code, reason) => resolve({ code, reason: String(reason) }));

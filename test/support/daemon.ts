@@ -8,6 +8,16 @@ import { fileURLToPath } from 'node:url';
 
 export const PROGRAM = fileURLToPath(new URL('../../dist/hypivisor.js', import.meta.url));
 
+const STARTING_MS = 30_000;
+const STOPPING_MS = 10_000;
+
+/** Nothing of it outlives the process that started it, however that ends: the test runner ends a file that hangs. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+if (process.env.NODE_TEST_CONTEXT !== undefined) process.once('SIGTERM', () => process.exit(143));
+
 export interface DaemonOptions {
   args?: string[];
   env?: NodeJS.ProcessEnv;
@@ -46,8 +56,18 @@ export class Daemon {
       env: { PATH: process.env.PATH, HOME: home, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     const daemon = new Daemon(child, home, host);
-    await daemon.#online();
+    const late = setTimeout(() => child.kill('SIGKILL'), STARTING_MS);
+    try {
+      await daemon.#online();
+    } catch (error) {
+      await daemon.stop('SIGKILL');
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
     return daemon;
   }
 
@@ -73,9 +93,11 @@ export class Daemon {
     if (this.process.exitCode === null && this.process.signalCode === null) {
       const exited = once(this.process, 'exit');
       this.process.kill(signal);
+      const late = setTimeout(() => this.process.kill('SIGKILL'), STOPPING_MS);
       await exited;
+      clearTimeout(late);
     }
-    await rm(this.home, { recursive: true, force: true });
+    await rm(this.home, { recursive: true, force: true, maxRetries: 5 });
     return this.process.exitCode ?? (this.process.signalCode as NodeJS.Signals);
   }
 
@@ -91,7 +113,7 @@ export class Daemon {
         once(this.process, 'exit'),
       ]);
       await heard;
-      if (this.process.exitCode !== null) throw new Error(`the daemon did not start: ${this.stderr}`);
+      if (this.process.exitCode !== null || this.process.signalCode !== null) throw new Error(`the daemon did not start: ${this.stderr}`);
     }
   }
 }

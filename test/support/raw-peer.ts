@@ -50,8 +50,9 @@ export class RawPeer {
     const peer = await RawPeer.connect(port);
     peer.socket.write(upgradeRequest(path, fields));
     const head = await peer.head();
-    if (!head.startsWith('HTTP/1.1 101 ')) throw new Error(`no upgrade: ${head}`);
-    return peer;
+    if (head.startsWith('HTTP/1.1 101 ')) return peer;
+    peer.socket.destroy();
+    throw new Error(`no upgrade: ${head}`);
   }
 
   /** The next head, its empty line included. */
