@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { createHash, type Hash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -266,6 +267,11 @@ describe('how a relay ends', PATIENCE, () => {
     return { child, port: Number(port) };
   }
 
+  /** How many bytes have come, of whole frames or not. */
+  function bytesRead({ socket }: Client): number {
+    return (socket as unknown as { _socket: Socket })._socket.bytesRead;
+  }
+
   test('an agent killed between frames: 1014. Killed inside one: 1006, for no close can be put in', async (t) => {
     for (const [word, code] of [
       ['whole', 1014],
@@ -277,9 +283,10 @@ describe('how a relay ends', PATIENCE, () => {
       const bystander = await open(t, `killed-${word}`);
       client.socket.send('hello');
       await client.next();
+      const heardBytes = bytesRead(client);
       client.socket.send(word);
       if (word === 'whole') await client.next();
-      else await delay(100);
+      else await eventually(() => assert.notEqual(bytesRead(client), heardBytes));
       child.kill('SIGKILL');
       assert.equal((await client.closed).code, code);
       assert.equal((await bystander.closed).code, 1014);
@@ -319,7 +326,7 @@ describe('how a relay ends', PATIENCE, () => {
   });
 
   test('an idle relay is pinged on both legs; a half-open agent is found, and its client told 1014', async (t) => {
-    const hypivisor = createHypivisor({ port: 0, host: '127.0.0.1', limits: { pingIntervalMs: 100 } });
+    const hypivisor = createHypivisor({ port: 0, host: '127.0.0.1', limits: { pingIntervalMs: 250 } });
     t.after(() => hypivisor.close());
     const { port } = await hypivisor.listen();
     const url = `ws://127.0.0.1:${port}/ws`;
@@ -348,12 +355,12 @@ describe('how a relay ends', PATIENCE, () => {
 });
 
 describe('nothing is put into a frame', PATIENCE, () => {
-  const DRIP_MS = 10;
+  const DRIP_MS = 20;
   const PAYLOAD = Buffer.from('a frame that takes its time, from its first byte to the last');
 
   /** A daemon in this process that pings often, and a relay through it, open at both ends. */
   async function openRelay(t: TestContext) {
-    const limits = { pingIntervalMs: 100, drainTimeoutMs: 200 };
+    const limits = { pingIntervalMs: 250, drainTimeoutMs: 200 };
     const hypivisor = createHypivisor({ port: 0, host: '127.0.0.1', limits });
     t.after(() => hypivisor.close());
     const { port } = await hypivisor.listen();
@@ -551,7 +558,7 @@ describe('vanishing at every stage', PATIENCE, () => {
           await peer.frame();
           peer.socket.write(serverFrame(BINARY, Buffer.alloc(70_000)).subarray(0, 66_000));
           // A reset may overtake what was sent before it.
-          await delay(100);
+          await delay(500);
         },
         [1006],
       ],
@@ -561,7 +568,7 @@ describe('vanishing at every stage', PATIENCE, () => {
           await upgrade(peer);
           await peer.frame();
           peer.socket.write(serverFrame(CLOSE, closePayload(4000)));
-          await delay(100);
+          await delay(500);
         },
         [4000],
       ],
@@ -579,6 +586,7 @@ describe('vanishing at every stage', PATIENCE, () => {
     for (const [i, [what, reach, told]] of stages.entries()) {
       for (const [j, [how, leave]] of WAYS.entries()) {
         const agent = await RawAgent.serve((peer) => reach(peer).then(() => leave(peer)));
+        t.after(() => agent.stop());
         const uplink = await register(t, `vanishing-${i}-${j}`, agent.port);
         await inLanes(TIMES, TIMES, async () => {
           const client = await Client.open(daemon.relayUrl(`vanishing-${i}-${j}`));

@@ -5,6 +5,7 @@ import { mkdir, open, readdir, readFile, stat, symlink, utimes, writeFile } from
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openOutput, removeAbandoned, truncateOversized } from '../../src/host/output.ts';
+import { eventually } from '../support/measure.ts';
 import { makeHome } from './home.ts';
 
 const ID = '01234567-89ab-cdef-0123-456789abcdef';
@@ -86,10 +87,11 @@ test('a file that is emptied begins again, without a hole', async (t) => {
   const outputDirectory = await makeOutputDirectory(t);
   const output = await openOutput(outputDirectory);
   const writer = spawn('sh', ['-c', 'echo before; read line; echo after'], { stdio: ['pipe', output.fd, output.fd] });
+  t.after(() => writer.kill('SIGKILL'));
   await output.keep(writer.pid ?? Number.NaN);
   await output.close();
   const path = join(outputDirectory, (await readdir(outputDirectory))[0] ?? '');
-  while ((await stat(path)).size === 0) await new Promise(setImmediate);
+  await eventually(async () => assert.notEqual((await stat(path)).size, 0));
   assert.equal(await truncateOversized(outputDirectory, 0), 1);
   writer.stdin?.end('go on\n');
   await once(writer, 'exit');

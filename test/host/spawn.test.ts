@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Jail } from '../../src/host/jail.ts';
 import { type SpawnOptions, type SpawnParams, spawnAgent } from '../../src/host/spawn.ts';
+import { eventually } from '../support/measure.ts';
 import { descriptorsIn, makeHome, type TestHome } from './home.ts';
 
 /** Says so when its stdin ends, and ends then: as a pi in rpc mode does. */
@@ -118,7 +119,7 @@ test('a Node program, as pi is one, waits on that stdin too', async (t) => {
   `;
   await machine.spawn([process.execPath, '-e', script]);
   assert.equal(await outputOf(machine, /./), 'waiting\n');
-  assert.equal((await statusOf(await agentOf(machine)))?.state, 'S');
+  await eventually(async () => assert.equal((await statusOf(await agentOf(machine)))?.state, 'S'));
 });
 
 test('an agent leads a session of its own', async (t) => {
@@ -250,10 +251,11 @@ test('agents that end leave no zombie', async (t) => {
 });
 
 for (const ending of ['SIGKILL', 'SIGTERM', 'nothing left to do']) {
-  test(`an agent outlives its daemon, ended by ${ending}`, async (t) => {
+  test(`an agent outlives its daemon, ended by ${ending}`, { timeout: 30_000 }, async (t) => {
     const machine = await makeMachine(t);
     const isKilled = ending.startsWith('SIG');
     const daemon = startDaemon(machine, isKilled ? 'stay' : 'go');
+    t.after(() => daemon.kill('SIGKILL'));
     const exit = once(daemon, 'exit');
     const [printed] = await once(daemon.stdout ?? daemon, 'data');
     const processId = Number(printed);
@@ -274,6 +276,6 @@ for (const ending of ['SIGKILL', 'SIGTERM', 'nothing left to do']) {
 function startDaemon({ home, outputDirectory }: Machine, stay: string): ChildProcess {
   const daemon = fileURLToPath(new URL('daemon.ts', import.meta.url));
   return spawn(process.execPath, ['--import', 'tsx', daemon, home, outputDirectory, stay, ...WAITING_FOR_STDIN], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'ignore'],
   });
 }
