@@ -1,5 +1,5 @@
 /**
- * Frames to bytes: header and payload in one Buffer, because two writes cost a third of the throughput.
+ * Frames to bytes: header and payload in one Buffer, for a write costs far more than copying a small payload.
  */
 import { isControl } from './check.ts';
 import { encodeClose } from './close.ts';

@@ -1,8 +1,9 @@
 /**
- * The zero-copy relay: two connections whose opening handshakes are done, and the very Buffers across.
+ * The zero-copy relay: two connections whose opening handshakes are done, and the Buffers that were read across,
+ * untouched.
  *
  *   client ──▶ walker ──▶ agent        A browser's frames arrive masked, as an agent, being a server, wants them;
- *   client ◀── walker ◀── agent        an agent's arrive unmasked, as a browser wants them. Nothing is touched.
+ *   client ◀── walker ◀── agent        an agent's arrive unmasked, as a browser wants them.
  *
  * The walkers only learn where frames end, so that the relay can put in a ping or a close of its own between two of
  * them. Backpressure stops the source: while one leg is blocked the other is not read.
