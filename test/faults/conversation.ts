@@ -2,6 +2,9 @@
  * One relay from its first byte to its last, a stage at a time. At each stage both peers have half said something, or
  * nothing: where a leg then fails, `told` goes on as a well-behaved peer would and notes what it is told.
  */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { Client } from '../support/client.ts';
 import {
   CLOSE,
   clientFrame,
@@ -15,6 +18,7 @@ import {
   upgradeRequest,
   upgradeResponse,
 } from '../support/raw-peer.ts';
+import { FaultyProxy } from './faulty-proxy.ts';
 
 export type Leg = 'client' | 'agent';
 
@@ -221,6 +225,23 @@ export class Conversation {
   async heard(leg: Leg): Promise<void> {
     await (this[leg === 'client' ? 'agent' : 'client'] as RawPeer).frame();
   }
+}
+
+/** A relay whose legs both go through a proxy. */
+export async function converse(t: TestContext, port: number, nodeId: string) {
+  const agents = await WaitingAgent.serve();
+  t.after(() => agents.stop());
+  const client = await FaultyProxy.open(port, 'daemon');
+  t.after(() => client.stop());
+  const agent = await FaultyProxy.open(agents.port, 'peer');
+  t.after(() => agent.stop());
+  const uplink = await Client.open(`ws://127.0.0.1:${port}/ws`);
+  t.after(() => uplink.terminate());
+  const params = { id: nodeId, machine: '127.0.0.1', cwd: '/', port: agent.port, status: 'active' };
+  assert.deepEqual((await uplink.call('register', params)).result, { status: 'registered' });
+  const conversation = new Conversation(client.port, nodeId, agents);
+  t.after(() => conversation.client?.socket.destroy());
+  return { conversation, proxies: { client, agent } };
 }
 
 export const STAGES = [

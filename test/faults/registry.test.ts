@@ -24,13 +24,11 @@ let lastId = 0;
 /** A peer behind a proxy, and a dashboard beside it. */
 async function converse(t: TestContext, { port }: Subject) {
   const proxy = await FaultyProxy.open(port, 'daemon');
+  t.after(() => proxy.stop());
   const dashboard = await Client.open(`ws://127.0.0.1:${port}/ws`);
+  t.after(() => dashboard.terminate());
   const peer = await RawPeer.connect(proxy.port, { allowHalfOpen: true });
-  t.after(async () => {
-    dashboard.terminate();
-    peer.socket.destroy();
-    await proxy.stop();
-  });
+  t.after(() => peer.socket.destroy());
   const info = { id: `faulty-${++lastId}`, machine: '127.0.0.1', cwd: '/', port: 20_000 + lastId, status: 'active' };
   const register = clientFrame(TEXT, JSON.stringify({ id: 'register', method: 'register', params: info }));
   return { proxy, dashboard, peer, info, register };

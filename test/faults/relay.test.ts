@@ -1,9 +1,8 @@
 /** Each leg of a relay fails in each way at each stage: what the other leg is told, and that nothing stays behind. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { Client } from '../support/client.ts';
-import { Conversation, type Leg, type Stage, type Told, WaitingAgent } from './conversation.ts';
-import { type Fault, FaultyProxy } from './faulty-proxy.ts';
+import { type Conversation, converse, type Leg, type Stage, type Told } from './conversation.ts';
+import type { Fault } from './faulty-proxy.ts';
 import { describeBuilt, describeEmbedded, type Subject } from './subject.ts';
 
 /** Long enough for a busy machine to answer in time, short enough for a test. */
@@ -68,26 +67,6 @@ const TABLE: [stage: Stage, leg: Leg, outcome: Outcome][] = [
   ['closing, the agent first', 'client', same(END)],
 ];
 
-/** A relay whose legs both go through a proxy. */
-async function converse(t: TestContext, { port }: Subject, nodeId: string) {
-  const agents = await WaitingAgent.serve();
-  const proxies = {
-    client: await FaultyProxy.open(port, 'daemon'),
-    agent: await FaultyProxy.open(agents.port, 'peer'),
-  };
-  const uplink = await Client.open(`ws://127.0.0.1:${port}/ws`);
-  t.after(async () => {
-    uplink.terminate();
-    await Promise.all([proxies.client.stop(), proxies.agent.stop()]);
-    await agents.stop();
-  });
-  const params = { id: nodeId, machine: '127.0.0.1', cwd: '/', port: proxies.agent.port, status: 'active' };
-  assert.deepEqual((await uplink.call('register', params)).result, { status: 'registered' });
-  const conversation = new Conversation(proxies.client.port, nodeId, agents);
-  t.after(() => conversation.client?.socket.destroy());
-  return { conversation, proxies };
-}
-
 function otherThan(leg: Leg): Leg {
   return leg === 'client' ? 'agent' : 'client';
 }
@@ -95,7 +74,7 @@ function otherThan(leg: Leg): Leg {
 let lastId = 0;
 
 async function fail(t: TestContext, subject: Subject, stage: Stage, leg: Leg, fault: Fault): Promise<Conversation> {
-  const { conversation, proxies } = await converse(t, subject, `faulty-${++lastId}`);
+  const { conversation, proxies } = await converse(t, subject.port, `faulty-${++lastId}`);
   if (stage === 'at the dial') {
     // No byte of the agent's may come: what is reached is the stage before it.
     proxies.agent.plan = { fault, speaker: 'daemon', afterBytes: 0 };
@@ -140,7 +119,7 @@ function testTable(subject: Subject, faults: readonly Fault[]): void {
 function testSplit(subject: Subject): void {
   for (const [stage, leg] of TABLE) {
     test(`${stage}, ${leg}, split: all arrives, and both end as they should`, async (t) => {
-      const { conversation, proxies } = await converse(t, subject, `split-${++lastId}`);
+      const { conversation, proxies } = await converse(t, subject.port, `split-${++lastId}`);
       if (stage === 'at the dial') proxies.agent.plan = { fault: 'split', speaker: 'daemon', afterBytes: 0 };
       await conversation.reach(stage);
       await proxies[leg].inject('split');

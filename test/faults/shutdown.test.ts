@@ -2,10 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { createHypivisor, type Hypivisor } from 'hypivisor';
-import { Client } from '../support/client.ts';
 import { clientFrame, RawPeer, TEXT } from '../support/raw-peer.ts';
-import { Conversation, type Leg, type Stage, type Told, WaitingAgent } from './conversation.ts';
-import { FaultyProxy } from './faulty-proxy.ts';
+import { converse, type Leg, type Stage, type Told } from './conversation.ts';
 import { AGENT_STAGES, toldOf } from './registration.ts';
 
 /** Long enough for who answers, short enough for a test with somebody who does not. */
@@ -29,40 +27,21 @@ const RELAYS: [stage: Stage, told: Record<Leg, Told>][] = [
   ['closing, the agent first', { client: CUT, agent: GOING_AWAY }],
 ];
 
-async function start(t: TestContext): Promise<{ hypivisor: Hypivisor; port: number }> {
+async function start(t: TestContext): Promise<{ hypivisor: Hypivisor; port: number; faults: unknown[] }> {
   const hypivisor = createHypivisor({ port: 0, host: '127.0.0.1', limits: LIMITS });
   t.after(() => hypivisor.close());
   const faults: unknown[] = [];
   hypivisor.on('fault', (error) => faults.push(error));
-  t.after(() => assert.deepEqual(faults, []));
   const { port } = await hypivisor.listen();
-  return { hypivisor, port };
+  return { hypivisor, port, faults };
 }
 
 describe('a relay while the daemon goes', TOGETHER, () => {
   for (const [stage, expected] of RELAYS) {
     for (const mute of [null, 'client', 'agent'] as const) {
       test(`${stage}${mute === null ? '' : `, the ${mute} silent`}`, async (t) => {
-        const { hypivisor, port } = await start(t);
-        const agents = await WaitingAgent.serve();
-        const proxies = {
-          client: await FaultyProxy.open(port, 'daemon'),
-          agent: await FaultyProxy.open(agents.port, 'peer'),
-        };
-        const uplink = await Client.open(`ws://127.0.0.1:${port}/ws`);
-        const conversation = new Conversation(proxies.client.port, 'a', agents);
-        t.after(async () => {
-          uplink.terminate();
-          conversation.client?.socket.destroy();
-          await Promise.all([proxies.client.stop(), proxies.agent.stop(), agents.stop()]);
-        });
-        await uplink.call('register', {
-          id: 'a',
-          machine: '127.0.0.1',
-          cwd: '/',
-          port: proxies.agent.port,
-          status: 'active',
-        });
+        const { hypivisor, port, faults } = await start(t);
+        const { conversation, proxies } = await converse(t, port, 'a');
         await conversation.reach(stage);
         if (mute !== null && conversation[mute] !== null) {
           await proxies[mute].inject('mute', conversation[mute]?.socket.bytesWritten);
@@ -72,6 +51,7 @@ describe('a relay while the daemon goes', TOGETHER, () => {
         assert.deepEqual({ client, agent }, expected);
         await closed;
         assert.equal(hypivisor.counters.connections, 0);
+        assert.deepEqual(faults, []);
       });
     }
   }
@@ -80,7 +60,7 @@ describe('a relay while the daemon goes', TOGETHER, () => {
 describe('a registry connection while the daemon goes', TOGETHER, () => {
   for (const stage of AGENT_STAGES) {
     test(`${stage.name}, and the peer never answers`, async (t) => {
-      const { hypivisor, port } = await start(t);
+      const { hypivisor, port, faults } = await start(t);
       const peer = await RawPeer.connect(port, { allowHalfOpen: true });
       t.after(() => peer.socket.destroy());
       const params = { id: 'a', machine: '127.0.0.1', cwd: '/', port: 1, status: 'active' };
@@ -90,6 +70,7 @@ describe('a registry connection while the daemon goes', TOGETHER, () => {
       assert.deepEqual(await toldOf(peer, stage), saidGoodbye ? GOING_AWAY : CUT);
       await closed;
       assert.equal(hypivisor.counters.connections, 0);
+      assert.deepEqual(faults, []);
     });
   }
 });

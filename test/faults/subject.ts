@@ -15,7 +15,7 @@ export interface Subject {
 }
 
 /** Most of a test is waiting. What never comes fails it, on a busy machine too. */
-const TOGETHER = { concurrency: 40, timeout: 60_000 };
+const TOGETHER = { concurrency: 16, timeout: 60_000 };
 
 /** @param declare declares the tests, which run at the same time */
 export function describeEmbedded(name: string, limits: Partial<Limits>, declare: (subject: Subject) => void): void {

@@ -40,7 +40,7 @@ const SHORT_LIMITS = {
 };
 
 /** At the same time; those that stall mostly wait. */
-const LANES: Partial<Record<Fault, number>> = { stall: 48 };
+const LANES: Partial<Record<Fault, number>> = { stall: 16 };
 
 const ASK = clientFrame(TEXT, 'ask');
 const ANSWER = serverFrame(TEXT, 'answer');
@@ -99,40 +99,32 @@ function expected({ leg, speaker, afterBytes }: Place, lengths: Lengths): Told {
 /** A client and an agent, each behind a proxy, that speak with each other again and again. */
 class Lane {
   readonly #id: string;
-  readonly #agents: RawAgent;
   readonly #proxies: Record<Leg, FaultyProxy>;
-  readonly #uplink: Client;
   #told: Record<Leg, Told> = { client: [], agent: [] };
   #onAgentEnd = () => {};
   /** Of the heads that the daemon writes, seen in passing. */
   readonly #headBytes: Record<Leg, number> = { client: 0, agent: 0 };
 
-  private constructor(id: string, agents: RawAgent, proxies: Record<Leg, FaultyProxy>, uplink: Client) {
+  private constructor(id: string, proxies: Record<Leg, FaultyProxy>) {
     this.#id = id;
-    this.#agents = agents;
     this.#proxies = proxies;
-    this.#uplink = uplink;
   }
 
-  static async open({ port }: Subject, id: string): Promise<Lane> {
+  static async open(t: TestContext, { port }: Subject, id: string): Promise<Lane> {
     const take = { peer: async (_peer: RawPeer) => {} };
     const agents = await RawAgent.serve((peer) => take.peer(peer));
-    const proxies = {
-      client: await FaultyProxy.open(port, 'daemon'),
-      agent: await FaultyProxy.open(agents.port, 'peer'),
-    };
+    t.after(() => agents.stop());
+    const client = await FaultyProxy.open(port, 'daemon');
+    t.after(() => client.stop());
+    const agent = await FaultyProxy.open(agents.port, 'peer');
+    t.after(() => agent.stop());
     const uplink = await Client.open(`ws://127.0.0.1:${port}/ws`);
-    const info = { id, machine: '127.0.0.1', cwd: '/', port: proxies.agent.port, status: 'active' };
+    t.after(() => uplink.terminate());
+    const info = { id, machine: '127.0.0.1', cwd: '/', port: agent.port, status: 'active' };
     assert.deepEqual((await uplink.call('register', info)).result, { status: 'registered' });
-    const lane = new Lane(id, agents, proxies, uplink);
+    const lane = new Lane(id, { client, agent });
     take.peer = (peer) => lane.#speakAsAgent(peer);
     return lane;
-  }
-
-  async close(): Promise<void> {
-    this.#uplink.terminate();
-    await this.#agents.stop();
-    await Promise.all([this.#proxies.client.stop(), this.#proxies.agent.stop()]);
   }
 
   /** @returns how much each says, from a dialogue in which nothing fails */
@@ -259,9 +251,8 @@ async function assertFault(lane: Lane, fault: Fault, place: Place, lengths: Leng
 
 async function sweep(t: TestContext, subject: Subject, fault: Fault, leg: Leg, speaker: Speaker): Promise<void> {
   const lanes = await Promise.all(
-    Array.from({ length: LANES[fault] ?? 8 }, (_, i) => Lane.open(subject, `sweep-${leg}-${speaker}-${10 + i}`)),
+    Array.from({ length: LANES[fault] ?? 8 }, (_, i) => Lane.open(t, subject, `sweep-${leg}-${speaker}-${10 + i}`)),
   );
-  t.after(() => Promise.all(lanes.map((lane) => lane.close())));
   const lengths = (await (lanes[0] as Lane).lengths())[leg][speaker];
   const bytes = lengths.reduce((sum, length) => sum + length);
   const places = Array.from({ length: bytes }, (_, i): Place => ({ leg, speaker, afterBytes: i + 1 }));
