@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from '../support/agent.ts';
 import { Client, type Json } from '../support/client.ts';
 import { Daemon, PROGRAM } from '../support/daemon.ts';
+import { HAS_IPV6 } from '../support/ipv6.ts';
 import { eventually } from '../support/measure.ts';
 import { readFrames } from '../support/raw-frame.ts';
 import {
@@ -88,10 +89,6 @@ async function isOpen(host: string, port: number): Promise<boolean> {
     socket.destroy();
   }
 }
-
-const hasIPv6Loopback = Object.values(networkInterfaces()).some((infos) =>
-  infos?.some((info) => info.address === '::1'),
-);
 
 describe('the command line', PATIENCE, () => {
   test('--help and --version print to stdout and exit 0', async (t) => {
@@ -216,7 +213,7 @@ describe('where it listens', PATIENCE, () => {
     const daemon = await Daemon.start();
     t.after(() => daemon.stop());
     assert.ok(await isOpen('127.0.0.1', daemon.port));
-    assert.equal(await isOpen('::1', daemon.port), hasIPv6Loopback);
+    assert.equal(await isOpen('::1', daemon.port), HAS_IPV6);
     assert.ok(!(await isOpen('127.0.0.2', daemon.port)));
     for (const infos of Object.values(networkInterfaces())) {
       for (const { internal, family, address } of infos ?? []) {
@@ -231,7 +228,7 @@ describe('where it listens', PATIENCE, () => {
     const daemon = await Daemon.start({ env: { HYPI_TOKEN: 'secret' } });
     t.after(() => daemon.stop());
     for (const host of ['127.0.0.1', '127.0.0.2']) assert.ok(await isOpen(host, daemon.port));
-    assert.equal(await isOpen('::1', daemon.port), hasIPv6Loopback);
+    assert.equal(await isOpen('::1', daemon.port), HAS_IPV6);
     assert.ok(!linesOf(daemon.stderr).some(({ level }) => level !== 'info'));
   });
 

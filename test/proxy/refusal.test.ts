@@ -10,8 +10,6 @@ const NOTHING = Buffer.alloc(0);
 
 async function refuse(t: TestContext, rest: Buffer = NOTHING, closingTimeoutMs = 60_000) {
   const loopback = await Loopback.open(t);
-  const alive = setInterval(() => {}, 1000);
-  t.after(() => clearInterval(alive));
   const [connection, peer] = await loopback.accept();
   peer.read();
   // As after a dial during which the client sent too much.

@@ -1,20 +1,8 @@
 import assert from 'node:assert/strict';
-import dns from 'node:dns/promises';
-import { syncBuiltinESMExports } from 'node:module';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { DialError } from '../../src/proxy/error.ts';
 import { Resolver } from '../../src/proxy/resolver.ts';
-
-/** Puts a look-up of the test's own in the place of the system's. */
-function mockLookup(t: TestContext, look: (name: string) => Promise<{ address: string; family: number }[]>) {
-  const mocked = t.mock.method(dns, 'lookup', look as unknown as typeof dns.lookup);
-  syncBuiltinESMExports();
-  t.after(() => {
-    mocked.mock.restore();
-    syncBuiltinESMExports();
-  });
-  return mocked.mock;
-}
+import { mockLookup } from './mock-lookup.ts';
 
 test('asks the system, so that its hosts file counts', async () => {
   const addresses = await new Resolver().lookUp('localhost', 5000);

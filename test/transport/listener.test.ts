@@ -2,21 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
 import { Listener } from '../../src/transport/listener.ts';
-
-const HAS_IPV6 = await listensOn('::1');
-
-async function listensOn(host: string): Promise<boolean> {
-  const server = net.createServer();
-  server.listen(0, host);
-  const listening = await once(server, 'listening').then(
-    () => true,
-    () => false,
-  );
-  if (listening) server.close();
-  return listening;
-}
+import { HAS_IPV6 } from '../support/ipv6.ts';
+import { eventually } from './loopback.ts';
 
 interface Heard {
   listener: Listener;
@@ -56,7 +44,7 @@ test('one address, a free port; what is accepted stays open on its own after clo
   const { address, port } = firstOf(listener);
   assert.equal(address, '127.0.0.1');
   const socket = await connect('127.0.0.1', port);
-  while (sockets.length === 0) await turn();
+  await eventually(() => assert.equal(sockets.length, 1));
   listener.close();
   listener.close();
   assert.deepEqual(listener.addresses, []);
@@ -74,7 +62,7 @@ test('both loopback addresses have the same port', { skip: HAS_IPV6 ? false : 'n
   assert.deepEqual([first.address, second.address], ['127.0.0.1', '::1']);
   assert.equal(first.port, second.port);
   for (const host of ['127.0.0.1', '::1']) (await connect(host, first.port)).destroy();
-  while (sockets.length < 2) await turn();
+  await eventually(() => assert.equal(sockets.length, 2));
 });
 
 test('undefined is every interface', async (t) => {
@@ -99,10 +87,12 @@ test('a further address that this machine does not have is passed over, the firs
 });
 
 test('all or none: a port in use on one of the addresses frees the others', async (t) => {
-  const { listener: taken } = listenerFor(t);
-  await taken.listen(['127.0.0.2'], 0);
-  const { port } = firstOf(taken);
   const { listener } = listenerFor(t);
+  await listener.listen(['127.0.0.1', '127.0.0.2'], 0);
+  const { port } = firstOf(listener);
+  listener.close();
+  const { listener: taken } = listenerFor(t);
+  await taken.listen(['127.0.0.2'], port);
   await assert.rejects(listener.listen(['127.0.0.1', '127.0.0.2'], port), { code: 'EADDRINUSE' });
   assert.deepEqual(listener.addresses, []);
   await assert.rejects(connect('127.0.0.1', port), { code: 'ECONNREFUSED' });

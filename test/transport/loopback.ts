@@ -10,6 +10,7 @@ import { Deadlines } from '../../src/transport/deadlines.ts';
 import { openConnection } from '../../src/transport/open.ts';
 
 const PATIENCE_MS = 8000;
+const LONGEST_TEST_MS = 30_000;
 
 /** Notes what it is told, one word each, and keeps what came; what it should do besides is set from outside. */
 export class RecordingHandler implements ConnectionHandler {
@@ -119,14 +120,17 @@ export class Loopback {
   readonly #server = net.createServer(SOCKET_OPTIONS);
   readonly #agentServer = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
   readonly #peers: Peer[] = [];
+  /** The wheel keeps no process alive: this does, for longer than a test takes. */
+  readonly #alive = setTimeout(() => {}, LONGEST_TEST_MS);
 
   static async open(t: TestContext): Promise<Loopback> {
     const loopback = new Loopback();
+    t.after(() => loopback.#close());
     for (const server of [loopback.#server, loopback.#agentServer]) {
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
+      server.unref();
     }
-    t.after(() => loopback.#close());
     return loopback;
   }
 
@@ -160,11 +164,12 @@ export class Loopback {
   }
 
   async #close(): Promise<void> {
+    clearTimeout(this.#alive);
     for (const { socket } of this.#peers) socket.destroy();
     this.#server.close();
     this.#agentServer.close();
     for (const connection of this.connections) connection.destroy();
-    await this.connections.empty();
+    await eventually(() => assert.equal(this.connections.size, 0, 'no connection is left'));
     assert.equal(this.deadlines.size, 0, 'no deadline outlives its connection');
   }
 }
