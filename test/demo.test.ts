@@ -1,22 +1,23 @@
 /** The demo as a newcomer runs it: a process that shows a living roster and a chat, and leaves nothing behind. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { access, mkdtemp, readdir, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Client } from './support/client.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PATIENCE_MS = 60_000;
+const STOPPING_MS = 10_000;
 
 /** The demo's process, with a folder of its own for what is temporary, and a home folder that does not exist. */
 class Demo {
   readonly process: ChildProcess;
   output = '';
+  readonly #closed: Promise<void>;
 
   constructor(folder: string, args: string[]) {
     const { PATH, NODE_V8_COVERAGE } = process.env;
@@ -25,6 +26,7 @@ class Demo {
       env: { PATH, NODE_V8_COVERAGE, TMPDIR: folder, HOME: join(folder, 'home') },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    this.#closed = new Promise((resolve) => this.process.once('close', () => resolve()));
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.output += text;
@@ -44,11 +46,34 @@ class Demo {
     }
   }
 
-  /** @returns its exit code */
-  async end(): Promise<number | null> {
-    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
+  /** Waits until it has ended, and all that it printed has come. @returns its exit code; null where it had to be killed */
+  async end(patienceMs = PATIENCE_MS): Promise<number | null> {
+    const late = setTimeout(() => this.process.kill('SIGKILL'), patienceMs);
+    await this.#closed;
+    clearTimeout(late);
     return this.process.exitCode;
   }
+
+  /** Told to end, it ends its daemon too; killed, it cannot. */
+  async stop(): Promise<void> {
+    this.process.kill('SIGTERM');
+    await this.end(STOPPING_MS);
+  }
+}
+
+async function makeFolder(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'hypivisor-test-'));
+}
+
+/** A demo in a folder of its own; both are gone when the test is over. */
+async function start(t: TestContext, ...args: string[]): Promise<{ demo: Demo; folder: string }> {
+  const folder = await makeFolder();
+  const demo = new Demo(folder, args);
+  t.after(async () => {
+    await demo.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+  return { demo, folder };
 }
 
 function isListening(port: number): Promise<boolean> {
@@ -64,14 +89,14 @@ describe('npm run demo', () => {
   let port: number;
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
+    folder = await makeFolder();
     demo = new Demo(folder, ['--port', '0']);
     const [, printed] = await demo.says(/listens on port (\d+)/);
     port = Number(printed);
   });
 
   after(async () => {
-    demo.process.kill('SIGKILL');
+    await demo.stop();
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -83,16 +108,18 @@ describe('npm run demo', () => {
     await demo.says(/back +emmy /);
   });
 
-  it('lets anyone talk to an agent from another terminal', async () => {
+  it('lets anyone talk to an agent from another terminal', async (t) => {
     const talk = new Demo(folder, ['talk', 'ada', 'Hello', 'And then?', '--port', String(port)]);
+    t.after(() => talk.stop());
     assert.equal(await talk.end(), 0, talk.output);
     const lines = talk.output.trimEnd().split('\n');
     assert.equal(lines.length, 2);
     for (const line of lines) assert.match(line, /^(The parser drops|Done: one line) .*\.$/);
   });
 
-  it('says why an agent cannot be talked to', async () => {
+  it('says why an agent cannot be talked to', async (t) => {
     const talk = new Demo(folder, ['talk', 'nobody', 'Hello', '--port', String(port)]);
+    t.after(() => talk.stop());
     assert.equal(await talk.end(), 1);
     assert.equal(talk.output, 'Agent not found\n');
   });
@@ -145,9 +172,7 @@ describe('npm run demo', () => {
 
 describe('npm run demo -- --seconds', () => {
   it('ends by itself', async (t) => {
-    const folder = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
-    t.after(() => rm(folder, { recursive: true, force: true }));
-    const demo = new Demo(folder, ['--port', '0', '--seconds', '1']);
+    const { demo, folder } = await start(t, '--port', '0', '--seconds', '1');
     assert.equal(await demo.end(), 0, demo.output);
     const [, port] = /listens on port (\d+)/.exec(demo.output) ?? [];
     assert.equal(await isListening(Number(port)), false);
@@ -155,9 +180,7 @@ describe('npm run demo -- --seconds', () => {
   });
 
   it('ends, and leaves nothing, when nobody reads what it prints', async (t) => {
-    const folder = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
-    t.after(() => rm(folder, { recursive: true, force: true }));
-    const demo = new Demo(folder, ['--port', '0']);
+    const { demo, folder } = await start(t, '--port', '0');
     await demo.says(/listens on port/);
     demo.process.stdout?.destroy();
     assert.equal(await demo.end(), 0, demo.output);
@@ -169,10 +192,8 @@ describe('npm run demo -- --seconds', () => {
   });
 
   it('refuses what it does not understand', async (t) => {
-    const folder = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
-    t.after(() => rm(folder, { recursive: true, force: true }));
     for (const args of [['--seconds', 'x'], ['--port', '-1'], ['dance'], ['talk'], ['--loud']]) {
-      const demo = new Demo(folder, args);
+      const { demo } = await start(t, ...args);
       assert.equal(await demo.end(), 2, args.join(' '));
       assert.match(demo.output, /Usage:/);
     }

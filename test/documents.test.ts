@@ -1,7 +1,6 @@
 /** What the documents say: their programs run, their tables are those of the code, their links lead somewhere. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { access, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -21,10 +20,12 @@ const readText = (path: string) => readFile(join(ROOT, path), 'utf8');
 class Program {
   readonly process: ChildProcess;
   output = '';
+  readonly #closed: Promise<void>;
 
   constructor(folder: string, name: string, env: NodeJS.ProcessEnv) {
     const { PATH, NODE_V8_COVERAGE } = process.env;
     this.process = spawn(process.execPath, [name], { cwd: folder, env: { PATH, NODE_V8_COVERAGE, ...env } });
+    this.#closed = new Promise((resolve) => this.process.once('close', () => resolve()));
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.output += text;
@@ -40,8 +41,11 @@ class Program {
     }
   }
 
+  /** Waits until it has ended, and all that it printed has come. @returns its exit code; null where it had to be killed */
   async end(): Promise<number | null> {
-    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
+    const late = setTimeout(() => this.process.kill('SIGKILL'), PATIENCE_MS);
+    await this.#closed;
+    clearTimeout(late);
     return this.process.exitCode;
   }
 
@@ -90,8 +94,9 @@ describe("README.md's programs", () => {
     });
   }
 
-  it('the daemon is embedded', async () => {
+  it('the daemon is embedded', async (t) => {
     const program = new Program(folder, 'embed.mjs', { HOME: folder });
+    t.after(() => program.kill());
     assert.equal(await program.end(), 0, program.output);
     assert.match(program.output, /^listening on 127\.0\.0\.1.*, port \d+\n\{ port: \d+, hosts: \[.*\] \} \[\]\n$/);
   });

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
-import { after, before, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { Client } from './client.ts';
@@ -12,8 +12,14 @@ import { Client } from './client.ts';
 const PROGRAM = fileURLToPath(new URL('echo.ts', import.meta.url));
 const MAX_MESSAGE_BYTES = 2 ** 21;
 
-function start(...args: string[]): ChildProcess {
+function spawnEcho(...args: string[]): ChildProcess {
   return spawn(process.execPath, ['--import', 'tsx', PROGRAM, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function start(t: TestContext, ...args: string[]): ChildProcess {
+  const child = spawnEcho(...args);
+  t.after(() => child.kill('SIGKILL'));
+  return child;
 }
 
 async function endOf(child: ChildProcess): Promise<{ code: number | null; said: string }> {
@@ -29,7 +35,7 @@ let server: ChildProcess;
 let url: string;
 
 before(async () => {
-  server = start('--max-message-bytes', String(MAX_MESSAGE_BYTES));
+  server = spawnEcho('--max-message-bytes', String(MAX_MESSAGE_BYTES));
   const [line] = await once(createInterface({ input: server.stdout as NodeJS.ReadableStream }), 'line');
   url = line;
 });
@@ -103,16 +109,16 @@ test('echo: who does not read is not listened to', async () => {
   await once(socket, 'close');
 });
 
-test('echo: a bad flag and a port in use are a sentence each', async () => {
-  assert.deepEqual((await endOf(start('--port', 'x'))).code, 2);
+test('echo: a bad flag and a port in use are a sentence each', async (t) => {
+  assert.deepEqual((await endOf(start(t, '--port', 'x'))).code, 2);
   const { port } = new URL(url);
-  const { code, said } = await endOf(start('--port', port));
+  const { code, said } = await endOf(start(t, '--port', port));
   assert.equal(code, 1);
   assert.match(said, /^Cannot listen on port \d+: .*EADDRINUSE/);
 });
 
-test('echo: a signal ends it, with clients attached', async () => {
-  const child = start();
+test('echo: a signal ends it, with clients attached', async (t) => {
+  const child = start(t);
   const [line] = await once(createInterface({ input: child.stdout as NodeJS.ReadableStream }), 'line');
   const client = await Client.open(line);
   child.kill('SIGINT');
