@@ -141,7 +141,7 @@ describe('Reception', () => {
     assert.deepEqual(sink.refusals, []);
   });
 
-  it('does so on a real connection, too', async () => {
+  it('does so on a real connection, too', async (t) => {
     const deadlines = new Deadlines();
     const connections = new Connections(deadlines, (fault) => assert.fail(String(fault)));
     const server = net.createServer({ allowHalfOpen: true });
@@ -149,7 +149,7 @@ describe('Reception', () => {
     server.on('connection', (socket) => {
       const idle = { onData() {}, onEof() {}, onDrain() {}, onDeadline() {}, onGone() {}, onShutdown() {} };
       const connection = new Connection(socket, connections, idle);
-      connection.handler = new Reception(connection, LIMITS, {
+      connection.handler = new Reception(connection, { ...LIMITS, headTimeoutMs: 500 }, {
         onRequest: (head, rest) => {
           sink.onRequest(head, rest);
           connection.handler = idle;
@@ -165,6 +165,11 @@ describe('Reception', () => {
     const { port } = server.address() as net.AddressInfo;
     const open = () => net.connect(port, '127.0.0.1').on('error', () => {});
     const [whole, silent, dripping, leaving] = [open(), open(), open(), open()];
+    t.after(() => {
+      for (const socket of [whole, silent, dripping, leaving]) socket.destroy();
+      for (const connection of connections) connection.destroy();
+      server.close();
+    });
     whole.write(`${REQUEST}rest`);
     dripping.write(REQUEST.slice(0, 20));
     leaving.end(REQUEST.slice(0, 20));
@@ -181,8 +186,6 @@ describe('Reception', () => {
     whole.destroy();
     for (const connection of connections) connection.destroy();
     await connections.empty();
-    server.close();
-    await once(server, 'close');
     assert.equal(deadlines.size, 0);
   });
 });

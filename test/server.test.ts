@@ -56,7 +56,7 @@ test('closing twice, and before listening, does nothing', async (t) => {
 });
 
 test('it listens again after it was closed, and what was offline still expires', async (t) => {
-  const { hypivisor, url } = await listen(t, { nodeTtlMs: 300 });
+  const { hypivisor, url } = await listen(t, { nodeTtlMs: 2000 });
   const agent = await Client.open(url);
   await agent.call('register', node('a', 4001));
   await hypivisor.close();
@@ -94,13 +94,10 @@ test('a chunk full of requests for a large roster holds nobody else up', async (
   greedy.resume();
   greedy.write(Buffer.concat(Array.from({ length: 1000 }, () => request)));
   await delay(10);
-  let served = 0;
-  const until = performance.now() + 500;
-  while (performance.now() < until) {
-    assert.equal((await other.call('ping')).result.status, 'healthy');
-    served++;
-  }
-  assert.ok(served > 5, `served ${served} times beside it`);
+  for (let pings = 0; pings < 6; pings++) assert.equal((await other.call('ping')).result.status, 'healthy');
+  // What the greedy one has read, and what the daemon, being in this process, holds for it.
+  const answeredBytes = greedy.bytesRead + process.memoryUsage().arrayBuffers;
+  assert.ok(answeredBytes < 1000 * 600_000, `${answeredBytes} bytes answered meanwhile`);
   greedy.destroy();
   await Promise.all([...agents, other].map((client) => client.close()));
 });

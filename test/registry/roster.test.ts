@@ -78,17 +78,17 @@ describe('Roster', () => {
   });
 
   it('removes each offline node after the TTL, and waits for nothing while none is offline', async () => {
-    const { roster, events, deadlines } = setUp(100);
+    const { roster, events, deadlines } = setUp(600);
     const [first, second] = [{}, {}];
     roster.register(first, info('a'), HERE);
     roster.register(second, info('b', { port: 1 }), HERE);
     assert.equal(deadlines.size, 0);
     const offlineAt = performance.now();
     roster.disconnect(first);
-    await sleep(60);
+    await sleep(200);
     roster.disconnect(second);
     await until(() => roster.size === 0, 'both are removed');
-    assert.ok(performance.now() - offlineAt >= 158, 'neither before its time');
+    assert.ok(performance.now() - offlineAt >= 798, 'neither before its time');
     assert.deepEqual(events.slice(2), [
       { event: 'node_offline', id: 'a' },
       { event: 'node_offline', id: 'b' },
