@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from '../../test/support/client.ts';
 import { Daemon } from '../../test/support/daemon.ts';
 import { MASKING_KEY, rawFrame } from '../../test/support/raw-frame.ts';
-import { BINARY, RawPeer } from '../../test/support/raw-peer.ts';
+import { BINARY, type RawAgent, RawPeer } from '../../test/support/raw-peer.ts';
 import { atMost, type Figure, figure, inKibibytes, KIBIBYTE, type Part, type Say } from './figure.ts';
 import { residentBytes } from './resident.ts';
 import { serveAgents } from './waiting.ts';
@@ -33,23 +33,24 @@ async function figures(pouring: Pouring, boundKibibytes: number, say: Say): Prom
   ];
 }
 
-export function ofDaemon(pouring: Pouring, say: Say): Promise<Held> {
-  return heldByEach(pouring, say, async (agentPort) => {
-    const daemon = await Daemon.start({ env: ASKABLE });
-    const uplink = await Client.open(daemon.registryUrl);
-    const params = { id: 'a', machine: '127.0.0.1', cwd: '/', port: agentPort, status: 'active' };
-    await uplink.call('register', params);
-    return {
-      port: daemon.port,
-      path: '/ws/agent/a',
-      pids: async () => [daemon.pid],
-      waiting: () => waitingBytes(daemon),
-      stop: async () => {
-        uplink.terminate();
-        await daemon.stop();
-      },
-    };
-  });
+export async function ofDaemon(pouring: Pouring, say: Say): Promise<Held> {
+  const daemon = await Daemon.start({ env: ASKABLE });
+  try {
+    return await heldByEach(pouring, say, async (agentPort) => {
+      const uplink = await Client.open(daemon.registryUrl);
+      const params = { id: 'a', machine: '127.0.0.1', cwd: '/', port: agentPort, status: 'active' };
+      await uplink.call('register', params);
+      return {
+        port: daemon.port,
+        path: '/ws/agent/a',
+        pids: async () => [daemon.pid],
+        waiting: () => waitingBytes(daemon),
+        stop: async () => uplink.terminate(),
+      };
+    });
+  } finally {
+    await daemon.stop();
+  }
 }
 
 /** For each relay, in bytes. */
@@ -76,7 +77,19 @@ export async function heldByEach(
   start: (agentPort: number) => Promise<Relaying>,
 ): Promise<Held> {
   const agent = await serveAgents();
-  const relaying = await start(agent.port);
+  try {
+    const relaying = await start(agent.port);
+    try {
+      return await held(pouring, say, agent, relaying);
+    } finally {
+      await relaying.stop();
+    }
+  } finally {
+    await agent.stop();
+  }
+}
+
+async function held(pouring: Pouring, say: Say, agent: RawAgent, relaying: Relaying): Promise<Held> {
   const open = async (count: number) => {
     const clients: RawPeer[] = [];
     const from = agent.peers.length;
@@ -97,32 +110,27 @@ export async function heldByEach(
   const close = ({ from, to }: { from: RawPeer[]; to: RawPeer[] }) => {
     for (const { socket } of [...from, ...to]) socket.destroy();
   };
-  try {
-    say(`${pouring}: warming up`);
-    const first = await open(FIRST_RELAYS);
-    await block(first);
-    close(first);
-    await delay(SETTLE_MS);
-    const all = await open(RELAYS);
-    await delay(SETTLE_MS);
-    const pids = await relaying.pids();
-    const measure = async () => {
-      const resident = await residentBytes(pids);
-      return { resident, waiting: (await relaying.waiting?.()) ?? resident };
-    };
-    const before = await measure();
-    say(`${pouring}: ${RELAYS} relays fill up`);
-    await block(all);
-    const after = await measure();
-    close(all);
-    return {
-      waiting: (after.waiting - before.waiting) / RELAYS,
-      resident: (after.resident - before.resident) / RELAYS,
-    };
-  } finally {
-    await agent.stop();
-    await relaying.stop();
-  }
+  say(`${pouring}: warming up`);
+  const first = await open(FIRST_RELAYS);
+  await block(first);
+  close(first);
+  await delay(SETTLE_MS);
+  const all = await open(RELAYS);
+  await delay(SETTLE_MS);
+  const pids = await relaying.pids();
+  const measure = async () => {
+    const resident = await residentBytes(pids);
+    return { resident, waiting: (await relaying.waiting?.()) ?? resident };
+  };
+  const before = await measure();
+  say(`${pouring}: ${RELAYS} relays fill up`);
+  await block(all);
+  const after = await measure();
+  close(all);
+  return {
+    waiting: (after.waiting - before.waiting) / RELAYS,
+    resident: (after.resident - before.resident) / RELAYS,
+  };
 }
 
 /** One frame without an end, for as long as somebody takes it. */

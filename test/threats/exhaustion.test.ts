@@ -50,6 +50,7 @@ describe('descriptors run out', { timeout: 60_000 }, () => {
     let attacking = true;
     const sockets = new Set<net.Socket>();
     t.after(() => {
+      attacking = false;
       for (const socket of sockets) socket.destroy();
     });
     /**
