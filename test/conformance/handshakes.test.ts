@@ -174,11 +174,9 @@ describe('as a client', () => {
         const response = upgradeResponse(await peer.head());
         peer.socket.write(Buffer.concat([Buffer.from(changed(response, change)), serverFrame(TEXT, '"welcome"')]));
       });
+      t.after(() => agent.stop());
       const uplink = await Client.open(daemon.registryUrl);
-      t.after(async () => {
-        uplink.terminate();
-        await agent.stop();
-      });
+      t.after(() => uplink.terminate());
       const node = { id: what, machine: '127.0.0.1', cwd: '/', port: agent.port, status: 'active' };
       await uplink.call('register', node);
       const client = await Client.open(daemon.relayUrl(what), [], { perMessageDeflate: false });

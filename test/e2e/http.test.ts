@@ -329,7 +329,7 @@ describe('with a token', PATIENCE, () => {
 
 describe('at the limits', PATIENCE, () => {
   test('408: a head that does not come to an end, dripped or not; who says nothing is just closed', async (t) => {
-    const { port } = await embed(t, { limits: { headTimeoutMs: 200 } });
+    const { port } = await embed(t, { limits: { headTimeoutMs: 1000 } });
     const stalled = await RawPeer.connect(port);
     stalled.socket.write('GET /healthz HTTP/1.1\r\n');
     const dripping = await RawPeer.connect(port);

@@ -32,8 +32,11 @@ describe('agents on other machines', { skip: why }, () => {
   });
 
   after(async () => {
-    await daemon?.stop();
-    await network?.remove();
+    try {
+      await daemon?.stop();
+    } finally {
+      await network?.remove();
+    }
   });
 
   async function register(peer: PeerProcess, machine: string, from = daemon.origin): Promise<string> {

@@ -449,7 +449,13 @@ describe('starting agents', PATIENCE, () => {
       params: { path: join(spawner.home, 'work'), new_folder: ' deeper ' },
     });
     const { node } = await dashboard.until(({ event }) => event === 'node_joined');
-    t.after(() => process.kill(node.pid, 'SIGKILL'));
+    t.after(() => {
+      try {
+        process.kill(node.pid, 'SIGKILL');
+      } catch {
+        // It has ended already.
+      }
+    });
     assert.equal(node.cwd, folder);
     const relay = await Client.open(spawner.relayUrl('spawned') + query);
     const { argv, env: environment } = await relay.nextJson();

@@ -1,6 +1,5 @@
 /** The registry as its clients see it: storms, the rules of the roster, requests and their errors. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -199,7 +198,7 @@ describe('the roster', () => {
   });
 
   test('a half-open agent is found by our own pings; one that answers them stays', async (t) => {
-    const { url, port } = await embed(t, { nodeTtlMs: 100, limits: { pingIntervalMs: 150 } });
+    const { url, port } = await embed(t, { nodeTtlMs: 100, limits: { pingIntervalMs: 400 } });
     const dashboard = await watch(t, url);
     await register(t, url, nodeInfo('answers'));
     const halfOpen = await RawPeer.upgrade(port, '/ws');
@@ -393,8 +392,8 @@ describe('requests', () => {
     await client.nextJson();
   });
   after(async () => {
-    client.terminate();
-    await daemon.stop();
+    client?.terminate();
+    await daemon?.stop();
   });
 
   test('a slow list_directories holds up no list_nodes; what needs no waiting keeps its order', async () => {
@@ -657,7 +656,7 @@ describe('how the registry ends a connection', () => {
       const peer = await RawPeer.connect(daemon.port);
       peer.socket.write(Buffer.concat([Buffer.from(upgradeRequest('/ws')), bytes]));
       peer.socket.end();
-      await once(peer.socket, 'close');
+      await peer.closed;
     }
     assert.deepEqual(await soFar(bystander), []);
   });

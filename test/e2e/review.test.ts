@@ -455,7 +455,7 @@ describe('finding 9: no test writes into the home folder or needs one', () => {
     run.stdout.on('data', (chunk) => {
       output += chunk;
     });
-    const [exitCode] = await once(run, 'exit');
+    const [exitCode] = await once(run, 'close');
     assert.equal(exitCode, 0, output);
     assert.match(output, /pass [1-9]/);
   }

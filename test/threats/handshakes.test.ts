@@ -80,13 +80,17 @@ describe('smuggling', () => {
   });
 });
 
-/** Registers a raw agent for as long as the test runs. @returns its relay's path, with the token */
+/** A raw agent for as long as the test runs. */
+async function serve(t: TestContext, onPeer: (peer: RawPeer) => unknown): Promise<RawAgent> {
+  const agent = await RawAgent.serve(onPeer);
+  t.after(() => agent.stop());
+  return agent;
+}
+
+/** Registers an agent for as long as the test runs. @returns its relay's path, with the token */
 async function relayTo(t: TestContext, id: string, agent: RawAgent, fields = {}): Promise<string> {
   const uplink = await Client.open(`${daemon.registryUrl}?token=${TOKEN}`);
-  t.after(async () => {
-    uplink.terminate();
-    await agent.stop();
-  });
+  t.after(() => uplink.terminate());
   const info = { id, machine: '127.0.0.1', cwd: '', port: agent.port, status: 'active', ...fields };
   assert.deepEqual((await uplink.call('register', info)).result, { status: 'registered' });
   return `/ws/agent/${encodeURIComponent(id)}?token=${TOKEN}`;
@@ -95,7 +99,7 @@ async function relayTo(t: TestContext, id: string, agent: RawAgent, fields = {})
 describe('header injection', () => {
   test('no id and no key of an agent can break out of its field', async (t) => {
     const heads: string[] = [];
-    const agent = await RawAgent.serve(async (peer) => {
+    const agent = await serve(t, async (peer) => {
       const head = await peer.head();
       heads.push(head);
       peer.socket.write(upgradeResponse(head));
@@ -125,12 +129,9 @@ describe('header injection', () => {
 
   test('no machine can: with control characters it is refused, and with others no request is made of it', async (t) => {
     let dials = 0;
-    const agent = await RawAgent.serve(() => dials++);
+    const agent = await serve(t, () => dials++);
     const uplink = await Client.open(`${daemon.registryUrl}?token=${TOKEN}`);
-    t.after(async () => {
-      uplink.terminate();
-      await agent.stop();
-    });
+    t.after(() => uplink.terminate());
     const register = (machine: string) =>
       uplink.call('register', { id: 'evil', machine, cwd: '', port: agent.port, status: 'active' });
     for (const machine of [
@@ -169,7 +170,7 @@ describe('header injection', () => {
 
   test('subprotocols are tokens, and reach the agent rewritten; all else of the client stays behind', async (t) => {
     let requestHead = '';
-    const agent = await RawAgent.serve(async (peer) => {
+    const agent = await serve(t, async (peer) => {
       requestHead = await peer.head();
       peer.socket.write(upgradeResponse(requestHead, ['Sec-WebSocket-Protocol: b']));
     });
@@ -200,7 +201,7 @@ describe('a hostile agent', () => {
     answer: (requestHead: string) => (string | Buffer)[],
     fields = [''],
   ) {
-    const agent = await RawAgent.serve(async (peer) => {
+    const agent = await serve(t, async (peer) => {
       for (const bytes of answer(await peer.head())) peer.socket.write(bytes);
     });
     const path = await relayTo(t, id, agent);
@@ -211,7 +212,7 @@ describe('a hostile agent', () => {
   }
 
   test('its answer in pieces, its first words close behind: no 101 before it is whole, and not a byte is lost', async (t) => {
-    const agent = await RawAgent.serve(async (peer) => {
+    const agent = await serve(t, async (peer) => {
       const bytes = Buffer.concat([Buffer.from(upgradeResponse(await peer.head())), serverFrame(TEXT, 'first words')]);
       const end = bytes.indexOf('\r\n\r\n') + 3;
       for (const byte of bytes.subarray(0, end)) {

@@ -31,8 +31,8 @@ describe('a path out of the home folder', () => {
     client = await Client.open(daemon.registryUrl);
   });
   after(async () => {
-    client.terminate();
-    await daemon.stop();
+    client?.terminate();
+    await daemon?.stop();
     await rm(base, { recursive: true });
   });
 
