@@ -193,6 +193,7 @@ export const registryCommands = {
    */
   async drive({ port, path, form, eventsPerWrite, ...counting }: DriveOptions): Promise<Counted> {
     const driver = await Driver.open(port, path, form, faultHandler());
+    const reader = dashboards.find(({ roster }) => roster !== null);
     const perWrite = eventsPerWrite * dashboards.length;
     let due = 0;
     let wroteAt = 0;
@@ -207,7 +208,7 @@ export const registryCommands = {
       if (payloadBytes !== EVENT_BYTES) fail(new WrongAnswer(`an event of ${payloadBytes} bytes, not ${EVENT_BYTES}`));
       if (--due > 0) return;
       tally.onLatency(performance.now() - wroteAt);
-      const { pid } = dashboards[0]?.roster?.get(DRIVER_ID) ?? {};
+      const { pid } = reader?.roster?.get(DRIVER_ID) ?? {};
       if (pid !== driver.lastPid) fail(new WrongAnswer(`the last event was ${pid}, not ${driver.lastPid}`));
       onAll();
     };

@@ -9,61 +9,60 @@ import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Side } from './vocabulary.ts';
 
 const masker = new Masker();
 
-/** Where frames are put together. */
-export interface Allocator {
-  /** @returns room for a frame of so many bytes, with anything in it; it is filled and written before more is asked for */
-  allocate(length: number): Buffer;
+/** How long the whole frame is, in bytes. */
+export function frameLength(side: Side, payloadLength: number): number {
+  return encodedHeaderLength(payloadLength, side === 'client') + payloadLength;
 }
 
-const POOL: Allocator = { allocate: Buffer.allocUnsafe };
-
 /**
- * One frame as `side` must send it: unmasked from a server, masked with a fresh key from a client. The payload is
- * copied, never changed.
+ * Puts one frame into `target` from `at` on, as `side` must send it: unmasked from a server, masked with a fresh key from
+ * a client. There must be room for `frameLength`. The payload is copied, never changed.
  *
  * @param fin false for a fragment that another continues
  * @throws RangeError for a control frame over 125 bytes or without `fin`
  */
-export function encodeFrame(
-  side: Side,
-  opcode: Opcode,
-  payload: Buffer,
-  fin = true,
-  allocator: Allocator = POOL,
-): Buffer {
+export function putFrame(target: Buffer, at: number, side: Side, opcode: Opcode, payload: Buffer, fin = true): void {
   // "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented." (5.5)
   if (isControl(opcode) && (payload.length > MAX_CONTROL_PAYLOAD_BYTES || !fin)) {
     throw new RangeError('a control frame is at most 125 bytes, in one piece');
   }
   const maskingKey = side === 'client' ? randomMaskingKey() : null;
-  const headerLength = encodedHeaderLength(payload.length, maskingKey !== null);
-  const frame = allocator.allocate(headerLength + payload.length);
-  encodeHeader(frame, (fin ? FIN : 0) | opcode, payload.length, maskingKey);
-  frame.set(payload, headerLength);
-  return finish(frame, headerLength, maskingKey);
+  const start = encodeHeader(target, (fin ? FIN : 0) | opcode, payload.length, maskingKey, at);
+  target.set(payload, start);
+  mask(target, start, payload.length, maskingKey);
+}
+
+/** The same for a text message in one frame. @param payloadLength that of the text in UTF-8 */
+export function putText(target: Buffer, at: number, side: Side, text: string, payloadLength: number): void {
+  const maskingKey = side === 'client' ? randomMaskingKey() : null;
+  const start = encodeHeader(target, FIN | Opcode.TEXT, payloadLength, maskingKey, at);
+  // All ASCII, as nearly everything here is: the cheaper copy gives the same bytes.
+  target.write(text, start, payloadLength, payloadLength === text.length ? 'latin1' : 'utf8');
+  mask(target, start, payloadLength, maskingKey);
+}
+
+/** One frame in a Buffer of its own. @throws RangeError as `putFrame` */
+export function encodeFrame(side: Side, opcode: Opcode, payload: Buffer, fin = true): Buffer {
+  const frame = Buffer.allocUnsafe(frameLength(side, payload.length));
+  putFrame(frame, 0, side, opcode, payload, fin);
+  return frame;
 }
 
 /** A text message in one frame; lone surrogates become U+FFFD, so that what is sent is UTF-8. */
-export function encodeText(side: Side, text: string, allocator: Allocator = POOL): Buffer {
+export function encodeText(side: Side, text: string): Buffer {
   const payloadLength = Buffer.byteLength(text);
-  const maskingKey = side === 'client' ? randomMaskingKey() : null;
-  const headerLength = encodedHeaderLength(payloadLength, maskingKey !== null);
-  const frame = allocator.allocate(headerLength + payloadLength);
-  encodeHeader(frame, FIN | Opcode.TEXT, payloadLength, maskingKey);
-  // All ASCII, as nearly everything here is: the cheaper copy gives the same bytes.
-  frame.write(text, headerLength, payloadLength === text.length ? 'latin1' : 'utf8');
-  return finish(frame, headerLength, maskingKey);
+  const frame = Buffer.allocUnsafe(frameLength(side, payloadLength));
+  putText(frame, 0, side, text, payloadLength);
+  return frame;
 }
 
 /** @throws RangeError as `encodeClose` */
-export function encodeCloseFrame(side: Side, closeCode: number, closeReason = '', allocator: Allocator = POOL): Buffer {
-  return encodeFrame(side, Opcode.CLOSE, encodeClose(closeCode, closeReason), true, allocator);
+export function encodeCloseFrame(side: Side, closeCode: number, closeReason = ''): Buffer {
+  return encodeFrame(side, Opcode.CLOSE, encodeClose(closeCode, closeReason));
 }
 
-function finish(frame: Buffer, headerLength: number, maskingKey: number | null): Buffer {
-  if (maskingKey !== null) {
-    masker.apply(frame, headerLength, frame.length, maskingKey);
-    masker.release();
-  }
-  return frame;
+function mask(target: Buffer, start: number, length: number, maskingKey: number | null): void {
+  if (maskingKey === null) return;
+  masker.apply(target, start, start + length, maskingKey);
+  masker.release();
 }

@@ -81,29 +81,30 @@ export function encodedHeaderLength(payloadLength: number, masked: boolean): num
 }
 
 /**
- * Writes a header at the start of `target`.
+ * Writes a header into `target`, from `start` on.
  *
  * @param firstByte FIN, reserved bits and opcode as they go on the wire
  * @param maskingKey the key, its first byte in the lowest bits, or null for an unmasked frame
- * @returns the header's length in bytes
+ * @returns where the payload starts
  */
 export function encodeHeader(
   target: Buffer,
   firstByte: number,
   payloadLength: number,
   maskingKey: number | null,
+  start = 0,
 ): number {
   const maskBit = maskingKey === null ? 0 : MASKED;
-  let at = 2;
-  target[0] = firstByte;
+  let at = start + 2;
+  target[start] = firstByte;
   if (payloadLength < LENGTH_16) {
-    target[1] = maskBit | payloadLength;
+    target[start + 1] = maskBit | payloadLength;
   } else if (payloadLength < 2 ** 16) {
-    target[1] = maskBit | LENGTH_16;
+    target[start + 1] = maskBit | LENGTH_16;
     target.writeUInt16BE(payloadLength, at);
     at += 2;
   } else {
-    target[1] = maskBit | LENGTH_64;
+    target[start + 1] = maskBit | LENGTH_64;
     target.writeUInt32BE(Math.floor(payloadLength / 2 ** 32), at);
     target.writeUInt32BE(payloadLength >>> 0, at + 4);
     at += 8;

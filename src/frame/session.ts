@@ -10,8 +10,8 @@
  * The session alone owns the closing handshake. It keeps no time: whoever holds it bounds the wait for the peer's
  * close.
  */
-import type { Close } from './close.ts';
-import { type Allocator, encodeCloseFrame, encodeFrame, encodeText } from './encode.ts';
+import { type Close, encodeClose } from './close.ts';
+import { encodeFrame, encodeText, frameLength, putFrame, putText } from './encode.ts';
 import { type DataOpcode, MessageAssembler, type MessageLimits, type MessageSink } from './message.ts';
 import { FrameParser } from './parser.ts';
 import { CloseCode, Opcode, ProtocolError, type Side } from './vocabulary.ts';
@@ -36,19 +36,29 @@ export interface SessionSink {
   onClosed(close: Close): void;
 }
 
+/** Where frames can be put together one behind the other, so that none needs a Buffer of its own. */
+export interface WriteBuffer {
+  /** Where the next bytes go in the buffer. */
+  readonly offset: number;
+  /** @returns the buffer, with room for so many bytes from `offset` on; null where there is none now */
+  bufferFor(length: number): Buffer | null;
+  /** So many bytes have been put there; they are written, as if the sink had been given them. */
+  advance(length: number): void;
+}
+
 export class Session implements MessageSink {
   readonly side: Side;
   readonly #sink: SessionSink;
   readonly #assembler: MessageAssembler;
   readonly #parser: FrameParser;
-  readonly #allocator: Allocator | undefined;
+  readonly #writeBuffer: WriteBuffer | null;
   #state: SessionState = SessionState.OPEN;
 
-  /** @param allocator where frames are put together that the sink is then given; left out, each is a Buffer of its own */
-  constructor(side: Side, limits: MessageLimits, sink: SessionSink, allocator?: Allocator) {
+  /** @param writeBuffer where frames are put as long as it has room; without one the sink is given all of them */
+  constructor(side: Side, limits: MessageLimits, sink: SessionSink, writeBuffer: WriteBuffer | null = null) {
     this.side = side;
     this.#sink = sink;
-    this.#allocator = allocator;
+    this.#writeBuffer = writeBuffer;
     this.#assembler = new MessageAssembler(limits, this);
     this.#parser = new FrameParser(side, this.#assembler);
   }
@@ -89,7 +99,17 @@ export class Session implements MessageSink {
   // dropped.
 
   sendText(text: string): void {
-    if (this.#state === SessionState.OPEN) this.#sink.write(encodeText(this.side, text, this.#allocator));
+    if (this.#state !== SessionState.OPEN) return;
+    const payloadLength = Buffer.byteLength(text);
+    const length = frameLength(this.side, payloadLength);
+    const writeBuffer = this.#writeBuffer;
+    const buffer = writeBuffer === null ? null : writeBuffer.bufferFor(length);
+    if (writeBuffer === null || buffer === null) {
+      this.#sink.write(encodeText(this.side, text));
+      return;
+    }
+    putText(buffer, writeBuffer.offset, this.side, text, payloadLength);
+    writeBuffer.advance(length);
   }
 
   /** @param payload is copied; UTF-8 where the opcode is TEXT */
@@ -105,10 +125,10 @@ export class Session implements MessageSink {
   /** Begins the closing handshake. @throws RangeError for a code that may not be sent or a reason over 123 bytes */
   sendClose(closeCode: number, closeReason = ''): void {
     if (this.#state !== SessionState.OPEN) return;
-    const frame = encodeCloseFrame(this.side, closeCode, closeReason, this.#allocator);
+    const payload = encodeClose(closeCode, closeReason);
     // Before the write, for the sink may learn in it that the connection is gone and end the session.
     this.#state = SessionState.CLOSING;
-    this.#sink.write(frame);
+    this.#sendFrame(Opcode.CLOSE, payload);
   }
 
   /** "_Fail the WebSocket Connection_" (7.1.7): tells the peer why, if it has not been told yet, and is CLOSED. */
@@ -143,7 +163,15 @@ export class Session implements MessageSink {
   }
 
   #sendFrame(opcode: Opcode, payload: Buffer): void {
-    this.#sink.write(encodeFrame(this.side, opcode, payload, true, this.#allocator));
+    const length = frameLength(this.side, payload.length);
+    const writeBuffer = this.#writeBuffer;
+    const buffer = writeBuffer === null ? null : writeBuffer.bufferFor(length);
+    if (writeBuffer === null || buffer === null) {
+      this.#sink.write(encodeFrame(this.side, opcode, payload));
+      return;
+    }
+    putFrame(buffer, writeBuffer.offset, this.side, opcode, payload);
+    writeBuffer.advance(length);
   }
 
   #finish(close: Close): void {

@@ -72,7 +72,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Subscri
   #waiting: string[] = [];
   /** What has been served, and written, in this turn of the event loop. */
   #turnRequests = 0;
-  #turnBytes = 0;
+  #turnCharacters = 0;
   #awaitsTurn = false;
   #inFlight = 0;
   /** When the frame or message began that is not whole yet, or when we went on reading it. */
@@ -171,7 +171,6 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Subscri
   // SessionSink, Subscriber
 
   write(bytes: Buffer): void {
-    this.#turnBytes += bytes.length;
     this.#connection.write(bytes);
   }
 
@@ -312,7 +311,9 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Subscri
   }
 
   #answer(id: RequestId | undefined, result: string): void {
-    this.#session.sendText(encodeResult(id, result));
+    const text = encodeResult(id, result);
+    this.#turnCharacters += text.length;
+    this.#session.sendText(text);
   }
 
   #refuse(id: RequestId | undefined, error: unknown): void {
@@ -331,12 +332,12 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Subscri
   /** Too much is unread, or this turn has done its share. */
   #mustWait(): boolean {
     const { maxUnreadBytes } = this.#context.limits;
-    return this.#turnRequests >= MAX_REQUESTS_A_TURN || this.#turnBytes > maxUnreadBytes || this.#congested();
+    return this.#turnRequests >= MAX_REQUESTS_A_TURN || this.#turnCharacters > maxUnreadBytes || this.#congested();
   }
 
   #beginTurn(): void {
     this.#turnRequests = 0;
-    this.#turnBytes = 0;
+    this.#turnCharacters = 0;
   }
 
   #stopReading(): void {

@@ -154,18 +154,28 @@ export class Connection implements Expiring, Member {
     return this.#gone;
   }
 
-  /** Room for what is written next, with anything in it; in the outbox where it can be. */
-  allocate(length: number): Buffer {
-    if (length > OUTBOX_BYTES || (answering !== this && answering !== null)) return Buffer.allocUnsafe(length);
+  /** Where what is written next can be put, from `offset` on; null where it must be a Buffer of its own. */
+  bufferFor(length: number): Buffer | null {
+    if (length > OUTBOX_BYTES || (answering !== this && answering !== null)) return null;
     if (!outbox.hasRoom(length)) this.#emptyOutbox();
-    return outbox.allocate(length);
+    return outbox.buffer;
+  }
+
+  /** Where the next bytes go in the buffer of `bufferFor`. */
+  get offset(): number {
+    return outbox.length;
+  }
+
+  /** So many bytes were put there: writes them. */
+  advance(length: number): void {
+    outbox.advance(length);
+    if (answering !== this) this.#emptyOutbox();
   }
 
   /** The Buffer must not be changed until it is out. Writes on a connection that is ended or gone are dropped. */
   write(bytes: Buffer): void {
-    if (outbox.holds(bytes) || (answering === this && outbox.hasRoom(bytes.length))) {
+    if (answering === this && outbox.hasRoom(bytes.length)) {
       outbox.add(bytes);
-      if (answering !== this) this.#emptyOutbox();
     } else {
       // Too large, perhaps, and not before what was answered already.
       if (answering === this) this.#emptyOutbox();

@@ -19,19 +19,19 @@ export class Outbox {
     return this.#length + length <= OUTBOX_BYTES;
   }
 
-  /** Room for the next bytes, with anything in it; `add` makes them part. There must be so much. */
-  allocate(length: number): Buffer {
-    return this.#buffer.subarray(this.#length, this.#length + length);
+  /** Where the next bytes can be put, from `length` on; `advance` makes them part. */
+  get buffer(): Buffer {
+    return this.#buffer;
   }
 
-  /** Is this what was allocated? */
-  holds(bytes: Buffer): boolean {
-    return bytes.buffer === this.#buffer.buffer;
+  /** So many bytes were put there. */
+  advance(length: number): void {
+    this.#length += length;
   }
 
-  /** Adds what was allocated last and is filled now, or a copy of other bytes, for which there must be room. */
+  /** Adds a copy, for which there must be room. */
   add(bytes: Buffer): void {
-    if (!this.holds(bytes)) this.#buffer.set(bytes, this.#length);
+    this.#buffer.set(bytes, this.#length);
     this.#length += bytes.length;
   }
 

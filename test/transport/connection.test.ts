@@ -255,13 +255,14 @@ test('more answers than are worth joining keep their order', async (t) => {
   await eventually(() => assert.equal(connection.blocked, false));
 });
 
-test('what is allocated is written in its place among the answers, whoever else allocates meanwhile', async (t) => {
+test('what is put in place is written among the answers, in their order, whoever else writes meanwhile', async (t) => {
   const loopback = await Loopback.open(t);
   const [other, otherPeer] = await loopback.accept();
   const say = (to: Connection, text: string) => {
-    const room = to.allocate(text.length);
-    room.write(text);
-    to.write(room);
+    const buffer = to.bufferFor(text.length);
+    buffer?.write(text, to.offset);
+    if (buffer === null) to.write(Buffer.from(text));
+    else to.advance(text.length);
   };
   const handler = new RecordingHandler({
     onData: () => {
@@ -291,9 +292,10 @@ test('answers that the kernel has not taken stay as they are while others are an
     const handler = new RecordingHandler({
       onData: () => {
         while (!connection.blocked) {
-          const room = connection.allocate(30_000).fill(byte);
-          connection.write(room);
-          answeredBytes += room.length;
+          const length = 30_000;
+          connection.bufferFor(length)?.fill(byte, connection.offset, connection.offset + length);
+          connection.advance(length);
+          answeredBytes += length;
         }
       },
     });
