@@ -149,7 +149,8 @@ describe('Reception', () => {
     server.on('connection', (socket) => {
       const idle = { onData() {}, onEof() {}, onDrain() {}, onDeadline() {}, onGone() {}, onShutdown() {} };
       const connection = new Connection(socket, connections, idle);
-      connection.handler = new Reception(connection, { ...LIMITS, headTimeoutMs: 500 }, {
+      const limits = { ...LIMITS, headTimeoutMs: 500 };
+      connection.handler = new Reception(connection, limits, {
         onRequest: (head, rest) => {
           sink.onRequest(head, rest);
           connection.handler = idle;
