@@ -385,14 +385,15 @@ describe('pings', { concurrency: 3 }, () => {
       serverFrame(CLOSE, closePayload(1000)),
     ]);
     agent.socket.end(bytes);
+    // A chunk at a time.
+    client.read().socket.on('data', () => client.socket.pause());
     const started = performance.now();
     while (client.receivedBytes < bytes.length) {
-      client.read();
-      await delay(1);
-      client.socket.pause();
-      await delay(30);
+      client.socket.resume();
+      await delay(10);
       assert.ok(performance.now() - started < 20_000, 'all of it');
     }
+    assert.ok(performance.now() - started > 3 * INTERVAL_MS, 'a silent one would be dead by now');
     assert.equal(sha(client.received), sha(bytes));
     client.socket.destroy();
     await over(relayed);
