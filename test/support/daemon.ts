@@ -113,7 +113,8 @@ export class Daemon {
         once(this.process, 'exit'),
       ]);
       await heard;
-      if (this.process.exitCode !== null || this.process.signalCode !== null) throw new Error(`the daemon did not start: ${this.stderr}`);
+      if (this.process.exitCode !== null || this.process.signalCode !== null)
+        throw new Error(`the daemon did not start: ${this.stderr}`);
     }
   }
 }
