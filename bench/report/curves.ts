@@ -46,7 +46,8 @@ export function curves(result: ScenarioResult): string {
   const names = [...new Set(dots.map(({ curve }) => curve))];
   const subjects = [...new Set(dots.map(({ subject }) => subject))];
   const xAxis = axisOf(dots.map(({ x }) => x));
-  const yAxis = axisOf(dots.map(({ y }) => y));
+  // Half of the lowest, so that its label has room below it.
+  const yAxis = axisOf(dots.flatMap(({ y }) => [y / 2, y]));
   const panels = names.map((name, i) => {
     const ofPanel = dots.filter(({ curve }) => curve === name);
     const left = LEFT + (i % PANELS_PER_ROW) * (PANEL_WIDTH + GAP);
