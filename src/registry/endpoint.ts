@@ -9,7 +9,7 @@
  */
 import type { Close } from '../frame/close.ts';
 import type { DataOpcode, MessageLimits } from '../frame/message.ts';
-import { Session, type SessionSink, SessionState } from '../frame/session.ts';
+import { Session, type SessionSink, SessionState, type WriteBuffer } from '../frame/session.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
 import type { Request, RequestId } from '../protocol/registry.ts';
 import type { Connection, ConnectionHandler } from '../transport/connection.ts';
@@ -61,7 +61,7 @@ export interface EndpointContext {
   onLaggard: () => void;
 }
 
-export class RegistryEndpoint implements ConnectionHandler, SessionSink, Subscriber {
+export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBuffer, Subscriber {
   readonly #connection: Connection;
   readonly #context: EndpointContext;
   readonly #session: Session;
@@ -72,7 +72,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Subscri
   #waiting: string[] = [];
   /** What has been served, and written, in this turn of the event loop. */
   #turnRequests = 0;
-  #turnCharacters = 0;
+  #turnBytes = 0;
   #awaitsTurn = false;
   #inFlight = 0;
   /** When the frame or message began that is not whole yet, or when we went on reading it. */
@@ -90,7 +90,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Subscri
   constructor(connection: Connection, context: EndpointContext, fromBrowser: boolean, rest: Buffer) {
     this.#connection = connection;
     this.#context = context;
-    this.#session = new Session('server', context.limits, this, connection);
+    this.#session = new Session('server', context.limits, this, this);
     this.#registeredFrom = connection.remoteAddress;
     this.#pingAllowance = 2 * context.limits.maxPingsPerSecond;
     connection.handler = this;
@@ -168,10 +168,24 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Subscri
     this.#connection.setDeadline(this.#context.limits.closingTimeoutMs);
   }
 
-  // SessionSink, Subscriber
+  // SessionSink, WriteBuffer, Subscriber
 
   write(bytes: Buffer): void {
+    this.#turnBytes += bytes.length;
     this.#connection.write(bytes);
+  }
+
+  bufferFor(length: number): Buffer | null {
+    return this.#connection.bufferFor(length);
+  }
+
+  get offset(): number {
+    return this.#connection.offset;
+  }
+
+  advance(length: number): void {
+    this.#turnBytes += length;
+    this.#connection.advance(length);
   }
 
   onLagging(): void {
@@ -311,9 +325,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Subscri
   }
 
   #answer(id: RequestId | undefined, result: string): void {
-    const text = encodeResult(id, result);
-    this.#turnCharacters += text.length;
-    this.#session.sendText(text);
+    this.#session.sendText(encodeResult(id, result));
   }
 
   #refuse(id: RequestId | undefined, error: unknown): void {
@@ -332,12 +344,12 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, Subscri
   /** Too much is unread, or this turn has done its share. */
   #mustWait(): boolean {
     const { maxUnreadBytes } = this.#context.limits;
-    return this.#turnRequests >= MAX_REQUESTS_A_TURN || this.#turnCharacters > maxUnreadBytes || this.#congested();
+    return this.#turnRequests >= MAX_REQUESTS_A_TURN || this.#turnBytes > maxUnreadBytes || this.#congested();
   }
 
   #beginTurn(): void {
     this.#turnRequests = 0;
-    this.#turnCharacters = 0;
+    this.#turnBytes = 0;
   }
 
   #stopReading(): void {
