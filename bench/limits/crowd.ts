@@ -20,6 +20,7 @@ interface CrowdOptions {
 const AT_ONCE = 200;
 const COMES_BACK_AFTER_MS = 1000;
 const PATIENCE_MS = 60_000;
+
 export class Crowd {
   readonly #process: ChildProcess;
 

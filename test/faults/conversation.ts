@@ -231,17 +231,28 @@ export class Conversation {
 export async function converse(t: TestContext, port: number, nodeId: string) {
   const agents = await WaitingAgent.serve();
   t.after(() => agents.stop());
+  const proxies = await openProxies(t, port, agents.port, nodeId);
+  const conversation = new Conversation(proxies.client.port, nodeId, agents);
+  t.after(() => conversation.client?.socket.destroy());
+  return { conversation, proxies };
+}
+
+/** A proxy before the daemon and one before the agent, which is registered as found there. */
+export async function openProxies(
+  t: TestContext,
+  port: number,
+  agentPort: number,
+  id: string,
+): Promise<Record<Leg, FaultyProxy>> {
   const client = await FaultyProxy.open(port, 'daemon');
   t.after(() => client.stop());
-  const agent = await FaultyProxy.open(agents.port, 'peer');
+  const agent = await FaultyProxy.open(agentPort, 'peer');
   t.after(() => agent.stop());
   const uplink = await Client.open(`ws://127.0.0.1:${port}/ws`);
   t.after(() => uplink.terminate());
-  const params = { id: nodeId, machine: '127.0.0.1', cwd: '/', port: agent.port, status: 'active' };
+  const params = { id, machine: '127.0.0.1', cwd: '/', port: agent.port, status: 'active' };
   assert.deepEqual((await uplink.call('register', params)).result, { status: 'registered' });
-  const conversation = new Conversation(client.port, nodeId, agents);
-  t.after(() => conversation.client?.socket.destroy());
-  return { conversation, proxies: { client, agent } };
+  return { client, agent };
 }
 
 export const STAGES = [

@@ -11,7 +11,6 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { Client } from '../support/client.ts';
 import { inLanes } from '../support/measure.ts';
 import {
   CLOSE,
@@ -26,8 +25,8 @@ import {
   upgradeRequest,
   upgradeResponse,
 } from '../support/raw-peer.ts';
-import type { Leg, Told } from './conversation.ts';
-import { type Fault, FaultyProxy, type Speaker } from './faulty-proxy.ts';
+import { type Leg, openProxies, type Told } from './conversation.ts';
+import type { Fault, FaultyProxy, Speaker } from './faulty-proxy.ts';
 import { describeEmbedded, type Subject } from './subject.ts';
 
 /** For what only time tells. */
@@ -114,15 +113,7 @@ class Lane {
     const take = { peer: async (_peer: RawPeer) => {} };
     const agents = await RawAgent.serve((peer) => take.peer(peer));
     t.after(() => agents.stop());
-    const client = await FaultyProxy.open(port, 'daemon');
-    t.after(() => client.stop());
-    const agent = await FaultyProxy.open(agents.port, 'peer');
-    t.after(() => agent.stop());
-    const uplink = await Client.open(`ws://127.0.0.1:${port}/ws`);
-    t.after(() => uplink.terminate());
-    const info = { id, machine: '127.0.0.1', cwd: '/', port: agent.port, status: 'active' };
-    assert.deepEqual((await uplink.call('register', info)).result, { status: 'registered' });
-    const lane = new Lane(id, { client, agent });
+    const lane = new Lane(id, await openProxies(t, port, agents.port, id));
     take.peer = (peer) => lane.#speakAsAgent(peer);
     return lane;
   }
