@@ -6,9 +6,9 @@ import { MASKING_KEY, masked } from '../support/raw-frame.ts';
 
 const KEY = MASKING_KEY.readInt32LE(0);
 
-/** A Buffer whose first byte stands `misalignment` bytes after a 32-bit boundary. */
+/** A Buffer whose first byte stands `misalignment` bytes after a 64-bit boundary. */
 function misalign(bytes: Buffer, misalignment: number): Buffer {
-  const misaligned = Buffer.from(new ArrayBuffer(bytes.length + 8), 4 + misalignment, bytes.length);
+  const misaligned = Buffer.from(new ArrayBuffer(bytes.length + 16), 8 + misalignment, bytes.length);
   bytes.copy(misaligned);
   return misaligned;
 }
@@ -20,12 +20,14 @@ describe('Masker (RFC 6455, 5.3)', () => {
     assert.equal(chunk.toString('utf8', 6), 'Hello');
   });
 
-  // Lengths on both sides of where whole words begin to be used, and enough beyond for every remainder.
-  const LENGTHS = [0, 1, 2, 3, 4, 5, 7, 8, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 63, 64, 65, 255, 256, 257];
+  // Lengths on both sides of where longs begin to be used, and enough beyond for every remainder.
+  const LENGTHS = [
+    0, 1, 2, 3, 4, 5, 7, 8, 9, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 63, 64, 65, 79, 80, 81, 255, 256, 257,
+  ];
 
   it('masks every length at every alignment and from every phase of the key, and nothing beside it', () => {
     for (const length of LENGTHS) {
-      for (let misalignment = 0; misalignment < 4; misalignment++) {
+      for (let misalignment = 0; misalignment < 8; misalignment++) {
         for (let start = 0; start < 8; start++) {
           const bytes = Buffer.from(Array.from({ length: start + length + 5 }, (_, i) => (i * 7 + 3) & 0xff));
           const chunk = misalign(bytes, misalignment);
@@ -50,7 +52,7 @@ describe('Masker (RFC 6455, 5.3)', () => {
 
   it('carries the key over pieces of any size, wherever they lie in their chunks', () => {
     const pieces = fc.array(
-      fc.record({ bytes: fc.uint8Array({ maxLength: 120, size: 'max' }), start: fc.nat(9), misalignment: fc.nat(3) }),
+      fc.record({ bytes: fc.uint8Array({ maxLength: 120, size: 'max' }), start: fc.nat(9), misalignment: fc.nat(7) }),
       { maxLength: 8 },
     );
     fc.assert(

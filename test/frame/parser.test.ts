@@ -79,7 +79,7 @@ const STREAMS: [what: string, frames: RawFrame[]][] = [
   ['125 bytes, the most of the short form', [{ opcode: 2, payload: Buffer.alloc(125, 'ab') }]],
   ['126 bytes, the least of 16 bits', [{ opcode: 2, payload: Buffer.alloc(126, 'ab') }]],
   [
-    'payloads on both sides of where words are masked',
+    'payloads on both sides of where longs are masked',
     [47, 48, 49, 50, 51, 52].map((length) => ({ opcode: 2, payload: Buffer.alloc(length, 'abcde') })),
   ],
 ];
