@@ -2,7 +2,7 @@
 
 import type { WritePattern } from '../load/pattern.ts';
 import { Load } from '../load/process.ts';
-import { outpace } from '../outpace.ts';
+import { outpace } from '../processor.ts';
 import type { Relaying } from '../subjects/hypivisor.ts';
 import type { RelaySubject } from '../subjects/relay.ts';
 

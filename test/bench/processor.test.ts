@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import { afterEach, it } from 'node:test';
 import { Load } from '../../bench/load/process.ts';
-import { outpace } from '../../bench/outpace.ts';
 import { stopProcesses } from '../../bench/processes.ts';
+import { outpace, shareProcessor } from '../../bench/processor.ts';
 import { startHypivisor } from '../../bench/subjects/hypivisor.ts';
 
 afterEach(stopProcesses);
@@ -19,6 +19,20 @@ it('all share one processor, and the server is the last to get it', async () => 
   assert.deepEqual(new Set(processors).size, 1);
   for (const pid of pids) assert.equal(os.getPriority(pid), os.constants.priority.PRIORITY_LOW);
   assert.equal(os.getPriority(load.pid), before);
+});
+
+it('all share one processor, none before the others', async () => {
+  const [server, load] = [await startHypivisor(), new Load()];
+  const pids = [...(await server.pids()), load.pid];
+  const before = pids.map((pid) => os.getPriority(pid));
+  await shareProcessor(pids);
+  const processors = await Promise.all(pids.map(processorsOf));
+  assert.match(processors[0] as string, /^\d+$/);
+  assert.deepEqual(new Set(processors).size, 1);
+  assert.deepEqual(
+    pids.map((pid) => os.getPriority(pid)),
+    before,
+  );
 });
 
 async function processorsOf(pid: number): Promise<string> {
