@@ -12,6 +12,7 @@ import { curves } from './report/curves.ts';
 import { toJson } from './report/json.ts';
 import type { Circumstances, ScenarioResult } from './report/results.ts';
 import { page, preamble, table } from './report/table.ts';
+import { sum } from './rounds.ts';
 import { expectedMs, measurementsOf, type Pace, runScenario } from './run.ts';
 import type { Scenario, Workload } from './scenario.ts';
 import { SCENARIOS } from './scenarios/index.ts';
@@ -124,10 +125,6 @@ async function write(folder: string, circumstances: Circumstances, result: Scena
   await writeFile(join(folder, `${name}.md`), page(circumstances, result));
   const draw = result.scenario.workloads.some(({ point }) => point !== undefined) ? curves : chart;
   await writeFile(join(folder, `${name}.svg`), draw(result));
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
 
 async function main(): Promise<void> {

@@ -1,6 +1,7 @@
 /** What a server's processes hold and cost. */
-import { residentBytes } from './limits/resident.ts';
+
 import type { Counted } from './load/window.ts';
+import { residentBytes } from './resident.ts';
 import type { Measurement, Server } from './scenario.ts';
 
 /** What the load counted, with what the server holds now. */

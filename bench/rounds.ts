@@ -20,6 +20,10 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median: (low + high) / 2, min: sorted[0] as number, max: sorted.at(-1) as number };
 }
 
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
 /** @returns undefined where that measurement has no such figure */
 export function figureOf(measurement: Measurement, figure = 'rate'): number | undefined {
   switch (figure) {

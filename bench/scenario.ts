@@ -69,6 +69,11 @@ export interface Subject {
   version(): Promise<string | null>;
 }
 
+/** One that is started in the same way for all workloads. */
+export interface StartableSubject extends Subject {
+  start(): Promise<Server>;
+}
+
 /** One that runs. */
 export interface Server {
   readonly port: number;

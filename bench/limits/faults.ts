@@ -8,6 +8,7 @@ import { Agent } from '../../test/support/agent.ts';
 import { Client } from '../../test/support/client.ts';
 import { Daemon } from '../../test/support/daemon.ts';
 import { eventually, footprint } from '../../test/support/measure.ts';
+import { KIBIBYTE } from '../units.ts';
 import { CollectedDaemon } from './collected.ts';
 import {
   atMost,
@@ -17,7 +18,6 @@ import {
   inMebibytes,
   inMs,
   inSeconds,
-  KIBIBYTE,
   type Part,
   type Say,
   spread,
@@ -100,8 +100,7 @@ async function killedDaemons(say: Say): Promise<Figure[]> {
 
 async function resets(say: Say): Promise<Figure[]> {
   const daemon = await Daemon.start();
-  const lanes = await Resets.open(daemon.port, LANES);
-  try {
+  return resetting(daemon, async (lanes) => {
     const before = await footprint(daemon.pid);
     const began = performance.now();
     await lanes.run(RESETS, (done) => say(`${done} of ${RESETS} resets`));
@@ -117,17 +116,13 @@ async function resets(say: Say): Promise<Figure[]> {
       exactly('… the daemon lives', String(daemon.process.exitCode === null), 'true'),
       exactly('… faults it logged', daemon.stderr.split('"level":"error"').length - 1, 0),
     ];
-  } finally {
-    await lanes.close();
-    await daemon.stop();
-  }
+  });
 }
 
 /** Its resident memory grows with garbage that was not worth collecting yet: what is held on to is seen without it. */
 async function collected(say: Say): Promise<Figure[]> {
   const daemon = await CollectedDaemon.start();
-  const lanes = await Resets.open(daemon.port, LANES);
-  try {
+  return resetting(daemon, async (lanes) => {
     const held = [];
     for (const [i, count] of COLLECTED_AFTER.entries()) {
       await lanes.run(count - (COLLECTED_AFTER[i - 1] ?? 0), (done) => say(`${done} resets of a daemon within reach`));
@@ -149,8 +144,20 @@ async function collected(say: Say): Promise<Figure[]> {
       atMost('… the heap grows in the last 15,000 by', grownBytes, HEAP_GROWS_BY_BYTES, inMebibytes),
       exactly('… connections then, beside the agents of the resets', (held.at(-1)?.connections ?? 0) - LANES, 0),
     ];
+  });
+}
+
+/** Ends the daemon afterwards. */
+async function resetting(
+  daemon: { port: number; stop(): Promise<unknown> },
+  act: (lanes: Resets) => Promise<Figure[]>,
+): Promise<Figure[]> {
+  let lanes: Resets | null = null;
+  try {
+    lanes = await Resets.open(daemon.port, LANES);
+    return await act(lanes);
   } finally {
-    await lanes.close();
+    await lanes?.close();
     await daemon.stop();
   }
 }

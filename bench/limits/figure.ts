@@ -1,4 +1,5 @@
 /** What a part of the run finds out: one line of the table each. */
+import { KIBIBYTE, MEBIBYTE } from '../units.ts';
 
 export interface Figure {
   what: string;
@@ -15,9 +16,6 @@ export interface Part {
   readonly title: string;
   run(say: Say): Promise<Figure[]>;
 }
-
-export const KIBIBYTE = 1024;
-export const MEBIBYTE = 1024 * 1024;
 
 export function inMebibytes(bytes: number): string {
   return `${(bytes / MEBIBYTE).toFixed(1)} MiB`;

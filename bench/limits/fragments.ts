@@ -3,8 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Daemon } from '../../test/support/daemon.ts';
 import { MASKING_KEY, rawFrame, readFrames } from '../../test/support/raw-frame.ts';
 import { CLOSE, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
-import { atMost, exactly, inMebibytes, MEBIBYTE, type Part } from './figure.ts';
-import { growthWhile } from './resident.ts';
+import { growthWhile } from '../resident.ts';
+import { MEBIBYTE } from '../units.ts';
+import { atMost, exactly, inMebibytes, type Part } from './figure.ts';
 
 export const CLIENTS = 50;
 const FRAGMENTS = 16_000;

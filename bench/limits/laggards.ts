@@ -4,19 +4,9 @@ import { Client } from '../../test/support/client.ts';
 import { Daemon } from '../../test/support/daemon.ts';
 import { eventually } from '../../test/support/measure.ts';
 import { clientFrame, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
-import {
-  atMost,
-  exactly,
-  type Figure,
-  figure,
-  inMebibytes,
-  inMs,
-  MEBIBYTE,
-  type Part,
-  type Say,
-  spread,
-} from './figure.ts';
-import { growthWhile } from './resident.ts';
+import { growthWhile } from '../resident.ts';
+import { MEBIBYTE } from '../units.ts';
+import { atMost, exactly, type Figure, figure, inMebibytes, inMs, type Part, type Say, spread } from './figure.ts';
 
 const EVENTS = 60_000;
 const EVENTS_A_BATCH = 300;

@@ -5,11 +5,11 @@ import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { clientFrame, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
+import { growthWhile, withChildren } from '../resident.ts';
 import { haproxy, nginx, type ProxyProgram, proxyVersion, startProxy } from '../subjects/proxies.ts';
 import { type Figure, figure, inKibibytes, inMebibytes, inSeconds, type Part, type Say } from './figure.ts';
 import { unfinished } from './fragments.ts';
 import { heldByEach, type Pouring, type Relaying } from './relays.ts';
-import { growthWhile, withChildren } from './resident.ts';
 import { countingSeconds } from './timeouts.ts';
 import { serveAgents, sufferedDeadClient, sufferedFrame, sufferedHead, sufferedSilence } from './waiting.ts';
 

@@ -4,8 +4,9 @@ import { Client } from '../../test/support/client.ts';
 import { Daemon } from '../../test/support/daemon.ts';
 import { MASKING_KEY, rawFrame } from '../../test/support/raw-frame.ts';
 import { BINARY, type RawAgent, RawPeer } from '../../test/support/raw-peer.ts';
-import { atMost, type Figure, figure, inKibibytes, KIBIBYTE, type Part, type Say } from './figure.ts';
-import { residentBytes } from './resident.ts';
+import { residentBytes } from '../resident.ts';
+import { KIBIBYTE } from '../units.ts';
+import { atMost, type Figure, figure, inKibibytes, type Part, type Say } from './figure.ts';
 import { serveAgents } from './waiting.ts';
 import { ASKABLE, waitingBytes } from './waiting-bytes.ts';
 

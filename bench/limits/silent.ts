@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Daemon } from '../../test/support/daemon.ts';
 import { footprint } from '../../test/support/measure.ts';
 import { clientFrame, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
+import { residentBytes } from '../resident.ts';
 import { Crowd } from './crowd.ts';
 import { atMost, type Figure, figure, inKibibytes, inMs, type Part, type Say, spread } from './figure.ts';
-import { residentBytes } from './resident.ts';
 
 const CONNECTIONS = 10_000;
 const ASKED = 200;

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { NodeStatus } from '../../src/protocol/registry.ts';
 import { inLanes } from '../../test/support/measure.ts';
 import { cpuSeconds } from '../cpu.ts';
+import { spreadOf, sum } from '../rounds.ts';
 import { WrongAnswer } from './checker.ts';
 import { DRIVER_ID, Driver, type DriverForm, EVENT_BYTES } from './driver.ts';
 import { type AgentNode, Dashboard, LANES, Uplink } from './registry.ts';
@@ -135,8 +136,8 @@ export const registryCommands = {
       ...counted,
       bytes: bytesReceived(),
       costs: cpu.slice(1).map((seconds, i) => ((seconds - (cpu[i] as number)) * 1e6) / THOUSAND),
-      bytesToSecond: medianOf(bytes.slice(THOUSAND).slice(0, THOUSAND)),
-      bytesToLast: medianOf(bytes.slice(-THOUSAND)),
+      bytesToSecond: spreadOf(bytes.slice(THOUSAND).slice(0, THOUSAND)).median,
+      bytesToLast: spreadOf(bytes.slice(-THOUSAND)).median,
       secondInits: sum(dashboards.map(({ inits }) => inits - 1)),
     };
   },
@@ -169,8 +170,8 @@ export const registryCommands = {
       cpuSeconds: sum(thousands.map(({ cpuSeconds }) => cpuSeconds)) * share,
       seconds: sum(thousands.map(({ seconds }) => seconds)) * share,
       costs: thousands.map(({ cpuSeconds }) => (cpuSeconds * 1e6) / samples),
-      bytesToSecond: medianOf(bytes.slice(samples).slice(0, samples)),
-      bytesToLast: medianOf(bytes.slice(-samples)),
+      bytesToSecond: spreadOf(bytes.slice(samples).slice(0, samples)).median,
+      bytesToLast: spreadOf(bytes.slice(-samples)).median,
       secondInits: sum(dashboards.map(({ inits }) => inits - 1)),
     };
   },
@@ -301,13 +302,4 @@ function notYet(activeNodes: number): string | null {
     if (active !== activeNodes) return `a dashboard knows ${active} active nodes, not ${activeNodes}`;
   }
   return got.size > 1 ? `dashboards got ${[...got].join(' or ')} events` : null;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-function medianOf(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }

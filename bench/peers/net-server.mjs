@@ -1,9 +1,14 @@
-// The least that serves: node:net, and one answer for everyone.
+// The least that serves where the daemon does: node:net, and one answer for everyone.
 import { createServer } from 'node:net';
 
 const ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n';
 
-createServer((socket) => {
-  socket.on('error', () => socket.destroy());
-  socket.end(ANSWER);
-}).listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 0), backlog: 4096 });
+for (const host of ['127.0.0.1', '::1']) {
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.end(ANSWER);
+  });
+  // Not every machine has IPv6.
+  server.on('error', (error) => console.error(error.message));
+  server.listen({ host, port: Number(process.env.PORT ?? 0), backlog: 4096 });
+}

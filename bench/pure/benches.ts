@@ -1,6 +1,7 @@
 /** The pure functions on what they are given in earnest. */
 import { encodeFrame } from '../../src/frame/encode.ts';
 import { Opcode, type Side } from '../../src/frame/vocabulary.ts';
+import { KIBIBYTE } from '../units.ts';
 import type { PureModules } from './modules.ts';
 
 export interface PureBench {
@@ -8,7 +9,6 @@ export interface PureBench {
   readonly run: () => unknown;
 }
 
-const KIBIBYTE = 1024;
 /** What one read from a socket gives at the most. */
 const CHUNK_BYTES = 64 * KIBIBYTE;
 const SIZES: readonly [name: string, bytes: number][] = [

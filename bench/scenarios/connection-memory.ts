@@ -1,13 +1,13 @@
 /** What connections hold that have carried a few messages and are idle now. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { maxConnectionsOfProcess } from '../../src/transport/descriptors.ts';
-import { residentBytes } from '../limits/resident.ts';
 import { Load } from '../load/process.ts';
-import type { Scenario, Server, Subject, Target, Workload } from '../scenario.ts';
+import { residentBytes } from '../resident.ts';
+import type { Scenario, StartableSubject, Target, Workload } from '../scenario.ts';
 import { bunEcho, ECHO_SUBJECT, ourEcho, wsEcho } from '../subjects/echo.ts';
 import { ourRegistry, wsRegistry } from '../subjects/registry.ts';
+import { KIBIBYTE } from '../units.ts';
 
-const KIBIBYTE = 1024;
 /** For what a server has open beside its connections. */
 const RESERVED = 100;
 const MOST_CONNECTIONS = (await maxConnectionsOfProcess()) - RESERVED;
@@ -22,10 +22,6 @@ const STARTING_SECONDS = 4;
 
 const FIGURE = 'KiB per connection';
 const AT_MOST = 0.65;
-
-interface Startable extends Subject {
-  start(): Promise<Server>;
-}
 
 type Carry = (load: Load, port: number, connections: number) => Promise<void>;
 
@@ -47,10 +43,10 @@ function workload(
   name: string,
   wished: number,
   carry: Carry,
-  subjects: readonly Startable[],
+  subjects: readonly StartableSubject[],
   targets: readonly Target[],
   quick = false,
-): Workload<Startable> {
+): Workload<StartableSubject> {
   const idleMs = quick ? QUICK_IDLE_MS : IDLE_MS;
   const connections = Math.min(wished, MOST_CONNECTIONS);
   return {

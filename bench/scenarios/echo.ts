@@ -1,32 +1,22 @@
 /** Messages that come back: the cost of one, small and large, alone and sixteen at a time. */
 import { Load } from '../load/process.ts';
 import { measurementOf } from '../measuring.ts';
-import type { Scenario, Target, Workload } from '../scenario.ts';
-import {
-  bunEcho,
-  ECHO_SUBJECT,
-  type EchoSubject,
-  netEcho,
-  ourEcho,
-  wsBufferutilEcho,
-  wsEcho,
-} from '../subjects/echo.ts';
+import type { Scenario, StartableSubject, Target, Workload } from '../scenario.ts';
+import { bunEcho, ECHO_SUBJECT, netEcho, ourEcho, wsBufferutilEcho, wsEcho } from '../subjects/echo.ts';
 import { YARDSTICK } from '../subjects/yardstick.ts';
+import { KIBIBYTE, MEBIBYTE } from '../units.ts';
 
 const LIBRARIES = [ourEcho, wsEcho];
 const ALL = [...LIBRARIES, wsBufferutilEcho, bunEcho];
-
-const KIBIBYTE = 1024;
-const MEBIBYTE = 1024 * 1024;
 
 function workload(
   size: string,
   payloadBytes: number,
   depth: number,
-  subjects: readonly EchoSubject[],
+  subjects: readonly StartableSubject[],
   atLeast: number | null = null,
   quick = false,
-): Workload<EchoSubject> {
+): Workload<StartableSubject> {
   const targets: Target[] = atLeast === null ? [] : [{ peer: wsEcho.name, atLeast }];
   return {
     name: `${size}, depth ${depth}`,

@@ -1,7 +1,7 @@
 /** Connections that come and go: what an opening handshake costs. */
 import { Load } from '../load/process.ts';
 import { measurementOf } from '../measuring.ts';
-import type { Scenario, Server, Subject, Target, Workload } from '../scenario.ts';
+import type { Scenario, StartableSubject, Target, Workload } from '../scenario.ts';
 import { bunEcho, ECHO_SUBJECT, netEcho, ourEcho, wsEcho } from '../subjects/echo.ts';
 import { ourRegistry, wsRegistry } from '../subjects/registry.ts';
 import { YARDSTICK } from '../subjects/yardstick.ts';
@@ -12,17 +12,13 @@ const WARM_UP_HANDSHAKES = 4000;
 /** The baseline's name is that of the library. */
 const wsSendingRoster = { ...wsRegistry, name: wsEcho.name };
 
-interface Startable extends Subject {
-  start(): Promise<Server>;
-}
-
 function workload(
   name: string,
   command: 'shakeHands' | 'visit',
-  subjects: readonly Startable[],
+  subjects: readonly StartableSubject[],
   targets: readonly Target[],
   quick = false,
-): Workload<Startable> {
+): Workload<StartableSubject> {
   return {
     name,
     subjects,

@@ -12,7 +12,8 @@ import {
   RELAYS,
   type RelaySubject,
 } from '../subjects/relay.ts';
-import { KIBIBYTE, MEBIBYTE, type OpenRelays, OUTPACED, openRelays, pour, SILENT, texts } from './relays.ts';
+import { KIBIBYTE, MEBIBYTE } from '../units.ts';
+import { type OpenRelays, OUTPACED, openRelays, pour, SILENT, texts } from './relays.ts';
 
 const CLIENTS = 8;
 

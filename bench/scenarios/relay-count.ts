@@ -1,10 +1,11 @@
 /** One relay, many relays: whether the next one costs what the first did. */
 import type { Measurement, Scenario, Window, Workload } from '../scenario.ts';
 import { nginxRelay, ourRelay, type RelaySubject } from '../subjects/relay.ts';
+import { KIBIBYTE } from '../units.ts';
 import { measureBulk } from './relay-bulk.ts';
 import { measureFlood } from './relay-flood.ts';
 import { measurePingPong } from './relay-ping-pong.ts';
-import { KIBIBYTE, OUTPACED } from './relays.ts';
+import { OUTPACED } from './relays.ts';
 
 const COUNTS = [1, 64, 1000];
 

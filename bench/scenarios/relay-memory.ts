@@ -1,10 +1,11 @@
 /** What relays hold that have carried something and are idle now. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { maxConnectionsOfProcess } from '../../src/transport/descriptors.ts';
-import { residentBytes } from '../limits/resident.ts';
+import { residentBytes } from '../resident.ts';
 import type { Scenario, Workload } from '../scenario.ts';
 import { haproxyRelay, nginxRelay, ourRelay, type RelaySubject } from '../subjects/relay.ts';
-import { KIBIBYTE, openRelays, texts } from './relays.ts';
+import { KIBIBYTE } from '../units.ts';
+import { openRelays, texts } from './relays.ts';
 
 /** For what a server has open beside its relays. */
 const RESERVED = 100;

@@ -3,7 +3,8 @@ import type { WritePattern } from '../load/pattern.ts';
 import { measurementOf } from '../measuring.ts';
 import type { Scenario, Target, Workload } from '../scenario.ts';
 import { nginxRelay, ourRelay, RELAYS, type RelaySubject, wsRelay } from '../subjects/relay.ts';
-import { KIBIBYTE, openRelays, SILENT } from './relays.ts';
+import { KIBIBYTE } from '../units.ts';
+import { openRelays, SILENT } from './relays.ts';
 
 const RELAYS_AT_ONCE = 64;
 const FEW = [ourRelay, nginxRelay, wsRelay];

@@ -6,9 +6,6 @@ import { outpace } from '../processor.ts';
 import type { Relaying } from '../subjects/hypivisor.ts';
 import type { RelaySubject } from '../subjects/relay.ts';
 
-export const KIBIBYTE = 1024;
-export const MEBIBYTE = 1024 * 1024;
-
 export interface Ends {
   /** Each is a client's connection, and the relay's own to the agent. */
   relays: number;

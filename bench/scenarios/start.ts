@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cpuSeconds } from '../cpu.ts';
-import { residentBytes, withChildren } from '../limits/resident.ts';
 import { afterwards, spawnProcess, stopProcesses } from '../processes.ts';
+import { residentBytes, withChildren } from '../resident.ts';
 import type { Measurement, Scenario, Target, Workload } from '../scenario.ts';
 import { freePort } from '../subjects/free-port.ts';
 import {
@@ -120,7 +120,7 @@ const METHOD = `Each figure is the median of ${STARTS} starts of a new process, 
 export const startCpu: Scenario = {
   name: 'start-cpu',
   title: 'Start: processor time',
-  description: `${METHOD} Counted is the processor time until it rests, having used next to nothing for ${REST_MS} ms. The empty Node waits for a timer; ${YARDSTICK.name}, the yardstick, has one answer for everyone.`,
+  description: `${METHOD} Counted is the processor time until it rests, having used next to nothing for ${REST_MS} ms. The empty Node waits for a timer; ${YARDSTICK.name}, the yardstick, listens where the daemon does and has one answer for everyone.`,
   unit: 'starts',
   baseline: emptyProgram.name,
   headline: CPU,

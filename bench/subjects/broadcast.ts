@@ -2,16 +2,15 @@
 
 import { REGISTRY_PATH } from '../../src/protocol/registry.ts';
 import type { DriverForm } from '../load/driver.ts';
-import type { Server, Subject } from '../scenario.ts';
+import type { StartableSubject } from '../scenario.ts';
 import { startHypivisor } from './hypivisor.ts';
 import { programAt, startNode, startServer } from './server.ts';
 import { ownVersion, peerVersion } from './versions.ts';
 import { YARDSTICK } from './yardstick.ts';
 
-export interface BroadcastSubject extends Subject {
+export interface BroadcastSubject extends StartableSubject {
   /** Where the driver connects, and what it says for one event. */
   readonly driver: { path: string; form: DriverForm };
-  start(): Promise<Server>;
 }
 
 const PUBLISHER = { path: '/publish', form: 'push' } as const;

@@ -1,30 +1,26 @@
 /** Servers that send every message back. */
-import type { Server, Subject } from '../scenario.ts';
+import type { StartableSubject } from '../scenario.ts';
 import { programAt, startNode, startServer } from './server.ts';
 import { ownVersion, peerVersion } from './versions.ts';
 import { YARDSTICK } from './yardstick.ts';
-
-export interface EchoSubject extends Subject {
-  start(): Promise<Server>;
-}
 
 /** Said wherever it stands beside the others. */
 export const ECHO_SUBJECT =
   'The daemon echoes nothing: hypivisor here is a program of its modules, a session on a connection, without its keepalive.';
 
-export const ourEcho: EchoSubject = {
+export const ourEcho: StartableSubject = {
   name: 'hypivisor',
   version: ownVersion,
   start: () => startNode('echo-server.mjs'),
 };
 
-export const wsEcho: EchoSubject = {
+export const wsEcho: StartableSubject = {
   name: 'ws',
   version: () => peerVersion('ws'),
   start: () => startNode('../peers/ws-echo.mjs', { WS_NO_BUFFER_UTIL: '1' }),
 };
 
-export const wsBufferutilEcho: EchoSubject = {
+export const wsBufferutilEcho: StartableSubject = {
   name: 'ws + bufferutil',
   version: async () => {
     const [ws, bufferutil] = await Promise.all([peerVersion('ws'), peerVersion('bufferutil')]);
@@ -33,14 +29,14 @@ export const wsBufferutilEcho: EchoSubject = {
   start: () => startNode('../peers/ws-echo.mjs'),
 };
 
-export const bunEcho: EchoSubject = {
+export const bunEcho: StartableSubject = {
   name: 'Bun',
   version: () => peerVersion('bun'),
   start: () => startServer(programAt('../peers/node_modules/.bin/bun'), [programAt('../peers/bun-echo.mjs')]),
 };
 
 /** Of messages of up to 125 bytes. */
-export const netEcho: EchoSubject = {
+export const netEcho: StartableSubject = {
   ...YARDSTICK,
   start: () => startNode('../peers/net-echo.mjs'),
 };

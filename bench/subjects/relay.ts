@@ -1,7 +1,7 @@
 /** Servers that clients reach an agent through. */
 import { rm } from 'node:fs/promises';
-import { withChildren } from '../limits/resident.ts';
 import { afterwards } from '../processes.ts';
+import { withChildren } from '../resident.ts';
 import type { Subject } from '../scenario.ts';
 import { type Relaying, startHypivisorBefore } from './hypivisor.ts';
 import {

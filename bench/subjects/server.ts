@@ -2,8 +2,8 @@
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { eventually } from '../../test/support/measure.ts';
-import { withChildren } from '../limits/resident.ts';
 import { spawnProcess } from '../processes.ts';
+import { withChildren } from '../resident.ts';
 import type { Server } from '../scenario.ts';
 
 /** Of the file in this folder or `../peers/`. */

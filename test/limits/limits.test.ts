@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { Crowd } from '../../bench/limits/crowd.ts';
-import { MEBIBYTE } from '../../bench/limits/figure.ts';
 import { CLIENTS, unfinished } from '../../bench/limits/fragments.ts';
 import { ofDaemon, type Pouring } from '../../bench/limits/relays.ts';
 import { served } from '../../bench/limits/silent.ts';
+import { MEBIBYTE } from '../../bench/units.ts';
 import { Client } from '../support/client.ts';
 import { Daemon, type DaemonOptions } from '../support/daemon.ts';
 import { eventually, footprint } from '../support/measure.ts';

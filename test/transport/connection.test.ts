@@ -158,6 +158,32 @@ for (const how of ['accept', 'dial'] as const) {
   });
 }
 
+for (const { who, restMs, next } of [
+  { who: 'takes them soon', restMs: 0, next: 2 * MEBIBYTE },
+  { who: 'has let us wait', restMs: 1100, next: MEBIBYTE / 2 },
+]) {
+  test(`a large write is made in slices; the next, for a peer that ${who}, has ${next} bytes`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const [connection, peer, socket] = await loopback.accept();
+    const slices: number[] = [];
+    const write = socket.write as (bytes: Buffer) => boolean;
+    socket.write = (bytes: Buffer) => {
+      slices.push(bytes.length);
+      return write.call(socket, bytes);
+    };
+    const roster = randomBytes(24 * MEBIBYTE);
+    connection.write(roster);
+    const first = slices.length;
+    assert.deepEqual(new Set(slices), new Set([MEBIBYTE / 2]), 'until the kernel takes no more');
+    await delay(restMs);
+    peer.read();
+    await eventually(() => assert.equal(peer.receivedBytes, roster.length));
+    assert.equal(slices[first], next);
+    assert.ok(Math.max(...slices) <= 4 * MEBIBYTE, `slices of ${slices}`);
+    assert.equal(sha([peer.bytes]), sha([roster]));
+  });
+}
+
 test('what is poured through a connection that blocks, chunks kept while a write waits, arrives as it was', async (t) => {
   const loopback = await Loopback.open(t);
   const [to, reader] = await loopback.accept(new RecordingHandler({ onDrain: () => from.resume() }));

@@ -1,7 +1,7 @@
 /** The memory that processes hold, as /proc tells it. */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { footprint } from '../../test/support/measure.ts';
+import { footprint } from '../test/support/measure.ts';
 
 const LOOK_EVERY_MS = 50;
 

@@ -1,0 +1,3 @@
+/** In bytes. */
+export const KIBIBYTE = 1024;
+export const MEBIBYTE = 1024 * 1024;
