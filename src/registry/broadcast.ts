@@ -78,7 +78,17 @@ export class Broadcast {
     if (this.#pending.length === 0) return;
     const bytes = this.#pending.length === 1 ? (this.#pending[0] as Buffer) : Buffer.concat(this.#pending);
     this.#pending = [];
-    for (const subscription of this.#subscriptions) this.#deliver(subscription, bytes);
+    let waiting: Buffer | null = null;
+    for (const subscription of this.#subscriptions) {
+      if (subscription.lagging) continue;
+      const { outlet } = subscription;
+      if (!outlet.blocked && subscription.backlogBytes === 0) {
+        outlet.write(bytes);
+      } else {
+        waiting ??= copyOf(bytes);
+        this.#keep(subscription, waiting);
+      }
+    }
   }
 
   /** Sends the roster, and every change from now on. */
@@ -109,13 +119,8 @@ export class Broadcast {
     }
   }
 
-  #deliver(subscription: Subscription, bytes: Buffer): void {
-    if (subscription.lagging) return;
-    const { outlet } = subscription;
-    if (!outlet.blocked && subscription.backlogBytes === 0) {
-      outlet.write(bytes);
-      return;
-    }
+  /** In its backlog, or, past the budget, in the `init` to come. */
+  #keep(subscription: Subscription, bytes: Buffer): void {
     subscription.backlog.push(bytes);
     subscription.backlogBytes += bytes.length;
     const { budgetBytes, initBytes } = this.#options;
@@ -128,6 +133,16 @@ export class Broadcast {
       subscription.subscriber.onLagging();
     }
   }
+}
+
+/**
+ * One for all who have to wait. A small Buffer is part of Node's pool, all of which it would keep from being freed: backlogs
+ * would hold many times what they are counted as.
+ */
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
 }
 
 /** Writes from the backlog until the outlet is blocked again. */

@@ -67,6 +67,8 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
   readonly #session: Session;
   readonly #registeredFrom: string;
   #greeted = false;
+  /** The roster was due, and what came until then is being read. */
+  #rosterDue = false;
   #subscription: Subscription | null = null;
   /** What came while too many answers were unread, in order. */
   #waiting: string[] = [];
@@ -132,6 +134,14 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
       this.#connection.destroy();
       return;
     }
+    if (!this.#greeted && !this.#rosterDue) {
+      this.#rosterDue = true;
+      // Where thousands come at once, its register may be here and wait to be read.
+      setImmediate(() => {
+        if (this.#mayGreet) this.#connection.onDeadline();
+      });
+      return;
+    }
     this.#greet();
     const { frameTimeoutMs, laggardTimeoutMs, pingIntervalMs } = this.#context.limits;
     const now = this.#connection.now;
@@ -139,7 +149,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
       this.#session.fail(CloseCode.POLICY_VIOLATION, 'message took too long');
       return;
     }
-    if (this.#laggingSince !== null && now - this.#laggingSince >= laggardTimeoutMs) {
+    if (this.#idleSince !== null && now - this.#idleSince >= laggardTimeoutMs) {
       this.#context.onLaggard();
       this.#session.fail(CloseCode.TRY_AGAIN_LATER, 'too far behind');
       return;
@@ -221,7 +231,8 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
 
   onClosed({ closeCode }: Close): void {
     this.#unsubscribe();
-    this.#waiting = [];
+    // What it said before its end is done, and not answered.
+    for (const text of this.#waiting.splice(0)) this.#serve(text);
     this.#context.roster.disconnect(this);
     if (this.#connection.gone) return;
     if (closeCode === CloseCode.ABNORMAL && this.#connection.unsentBytes === 0) {
@@ -282,7 +293,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
     this.#context.roster.register(this, readNodeInfo(params), this.#registeredFrom);
     // Who registers needs no roster, from now on and for good.
     this.#unsubscribe();
-    if (!this.#greeted) {
+    if (this.#mayGreet) {
       this.#setGreeted();
       this.write(this.#context.roster.emptyInit);
     }
@@ -391,6 +402,11 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
     return this.#connection.paused ? null : this.#owedSince;
   }
 
+  /** Since when a subscriber over its budget has taken nothing of what was written to it. */
+  get #idleSince(): number | null {
+    return this.#laggingSince === null ? null : Math.max(this.#laggingSince, this.#connection.blockedSince);
+  }
+
   /**
    * Sets the one deadline to the first moment at which something is due.
    *
@@ -403,14 +419,19 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
     const now = this.#connection.now;
     let dueMs = keepaliveMs;
     if (this.#readingSince !== null) dueMs = Math.min(dueMs, this.#readingSince + frameTimeoutMs - now);
-    if (this.#laggingSince !== null) dueMs = Math.min(dueMs, this.#laggingSince + laggardTimeoutMs - now);
+    if (this.#idleSince !== null) dueMs = Math.min(dueMs, this.#idleSince + laggardTimeoutMs - now);
     this.#connection.setDeadline(Math.max(0, dueMs));
   }
 
   // The roster
 
+  /** It has not been, and nothing may follow a close frame. */
+  get #mayGreet(): boolean {
+    return !this.#greeted && this.#session.state === SessionState.OPEN;
+  }
+
   #greet(): void {
-    if (this.#greeted) return;
+    if (!this.#mayGreet) return;
     this.#setGreeted();
     this.#subscription = this.#context.roster.subscribe(this.#connection, this);
   }

@@ -260,6 +260,7 @@ export class Connection implements Expiring, Member {
     this.#gone = true;
     this.#blocked = false;
     this.#unwritten = null;
+    this.#unwrittenBytes = 0;
     this.clearDeadline();
     this.#all.remove(this);
     this.#readBuffer?.release();
@@ -278,7 +279,11 @@ export class Connection implements Expiring, Member {
     // What the peer was told of it, a close with 1011 say, goes first.
     if (answering === this) this.#sendAnswers();
     this.#all.onFault(error);
-    if (!this.#socket.destroyed) this.handler.onFault?.();
+    try {
+      if (!this.#socket.destroyed) this.handler.onFault?.();
+    } catch (another) {
+      this.#all.onFault(another);
+    }
     this.destroy();
   }
 
@@ -327,8 +332,10 @@ export class Connection implements Expiring, Member {
     if (outbox.length === 0) return;
     const bytes = outbox.take();
     if (this.#blocked) {
-      // It waits for who knows how long, and is to hold no more than itself.
-      this.#write(Buffer.from(bytes));
+      // It waits for who knows how long, and is to hold no more than itself: no part of Node's pool of small Buffers.
+      const waiting = Buffer.allocUnsafeSlow(bytes.length);
+      waiting.set(bytes);
+      this.#write(waiting);
       return;
     }
     this.#write(bytes);

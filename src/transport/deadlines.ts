@@ -69,7 +69,12 @@ export class Deadlines {
 
   /** The wheel's clock, in milliseconds: it stands still while the process sleeps. */
   now(): number {
-    return this.#clock() - this.#asleepMs;
+    const now = this.#clock() - this.#asleepMs;
+    // Whoever asks first after a sleep notices it, be it for bytes that are read before the timer is heard.
+    const lateMs = this.#timer === null ? 0 : now - this.#start - this.#timerTick * TICK_MS;
+    if (lateMs <= ASLEEP_MS) return now;
+    this.#asleepMs += lateMs;
+    return now - lateMs;
   }
 
   /**
@@ -121,8 +126,8 @@ export class Deadlines {
   }
 
   #wake(): void {
-    const lateMs = this.now() - this.#start - this.#timerTick * TICK_MS;
-    if (lateMs > ASLEEP_MS) this.#asleepMs += lateMs;
+    // Notices a sleep, as long as the timer tells when it was to end.
+    this.now();
     this.#serving = true;
     try {
       this.#serve();

@@ -101,6 +101,17 @@ describe('the greeting', () => {
       assert.equal((list as { result: unknown[] }).result.length, 4);
     });
 
+    room('does not follow a close frame, whoever ends the daemon at the first event', {}, async (house) => {
+      house.fill(3);
+      const agent = await house.open();
+      house.onEvent = () => agent.connection.shutDown();
+      agent.send(registration(info('a'), 1));
+      const { opcode, payload } = await agent.peer.frame();
+      assert.deepEqual([opcode, payload.readUInt16BE()], [CLOSE, 1001]);
+      agent.write(clientFrame(CLOSE, closePayload(1001)));
+      assert.deepEqual(await agent.peer.rest(), Buffer.alloc(0));
+    });
+
     room('comes unasked after a while', { limits: { initDelayMs: 50 } }, async (house) => {
       house.fill(3);
       const visitor = await house.open();
@@ -109,6 +120,21 @@ describe('the greeting', () => {
       house.roster.register({}, info('later'), '127.0.0.1');
       assert.equal((await visitor.message()).event, 'node_joined');
     });
+
+    room(
+      'is an empty one for who registered in time, however late that is read',
+      { limits: { initDelayMs: 50 } },
+      async (house) => {
+        house.fill(3);
+        const agent = await house.open();
+        agent.send(registration(info('a'), 1));
+        const busyUntil = performance.now() + 200;
+        while (performance.now() < busyUntil);
+        const [init, answer] = await agent.messages(2);
+        assert.deepEqual(init, { event: 'init', nodes: [], protocol_version: '1' });
+        assert.deepEqual(answer, { id: 1, result: { status: 'registered' } });
+      },
+    );
 
     room(
       'is whole, whoever does not read it and asks for more meanwhile',
@@ -131,6 +157,26 @@ describe('the greeting', () => {
 });
 
 describe('requests', () => {
+  for (const [what, end] of [
+    ['a close frame', clientFrame(CLOSE, closePayload(1000))],
+    ['the end of the connection', null],
+  ] as const) {
+    room(`are done, all that came before ${what}, however many wait`, {}, async (house) => {
+      const agent = await house.open();
+      await agent.message();
+      await agent.call(registration(info('a')));
+      const pings = Array.from({ length: 1000 }, (_, id) => clientFrame(TEXT, JSON.stringify(call(id, 'ping'))));
+      const farewell = clientFrame(TEXT, JSON.stringify(call('last', 'deregister', { id: 'a' })));
+      agent.write(...pings, farewell, ...(end === null ? [] : [end]));
+      if (end === null) agent.peer.socket.end();
+      await until(() => agent.connection.gone || house.roster.get('a') === null, 'the end');
+      agent.peer.socket.destroy();
+      await until(() => agent.connection.gone, 'the connection is gone');
+      assert.equal(house.roster.get('a'), null);
+      assert.deepEqual(house.faults, []);
+    });
+  }
+
   room('are answered in the order they came, with their id or without', {}, async (house) => {
     const visitor = await house.open();
     await visitor.message();
@@ -366,6 +412,34 @@ describe('pushes', () => {
       await until(() => house.laggardsClosed === 1, 'the laggard is closed');
       visitor.peer.socket.resume();
       await isClosed(visitor, 1013, 'too far behind');
+    },
+  );
+
+  room(
+    'do not close one that takes what it gets, however long that is on the way',
+    { ...unread, limits: { laggardTimeoutMs: 1500 } },
+    async (house) => {
+      house.fill(6000);
+      const visitor = await house.open();
+      visitor.peer.socket.pause();
+      visitor.send(call(1, 'ping'));
+      await until(() => visitor.connection.blocked, 'the roster is on its way');
+      await outrun(house, visitor);
+      const { socket } = visitor.peer;
+      const bytesBefore = socket.bytesRead;
+      for (let mebibytes = 2; visitor.connection.unsentBytes > 0; mebibytes += 2) {
+        socket.resume();
+        const takes = () => socket.bytesRead - bytesBefore >= mebibytes * 1024 * 1024;
+        await until(() => takes() || visitor.connection.unsentBytes === 0, 'it takes some more');
+        socket.pause();
+        await sleep(300);
+      }
+      socket.resume();
+      let message = await visitor.message();
+      assert.equal(nodeCount(message), 6000);
+      do message = await visitor.message();
+      while (message.event !== 'init');
+      assert.deepEqual([house.roster.resyncs, house.laggardsClosed], [1, 0]);
     },
   );
 

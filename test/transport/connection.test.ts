@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Connection } from '../../src/transport/connection.ts';
+import type { Connection, ConnectionHandler } from '../../src/transport/connection.ts';
 import { eventually, Loopback, RecordingHandler } from './loopback.ts';
 
 const MEBIBYTE = 1024 * 1024;
@@ -446,6 +446,44 @@ test('a fault in onGone is heard of', async (t) => {
   connection.destroy();
   await loopback.connections.empty();
   await eventually(() => assert.deepEqual(loopback.faults, [fault]));
+});
+
+test('a fault in what is to tell the peer of a fault is heard of too, and closes all the same', async (t) => {
+  const loopback = await Loopback.open(t);
+  const faults = [new Error('in onData'), new Error('in onFault')] as const;
+  const handler: ConnectionHandler = new RecordingHandler({
+    onData: () => {
+      throw faults[0];
+    },
+  });
+  handler.onFault = () => {
+    throw faults[1];
+  };
+  const [connection, peer] = await loopback.accept(handler);
+  await peer.send('x');
+  await eventually(() => assert.equal(connection.gone, true));
+  assert.deepEqual(loopback.faults, faults);
+});
+
+test('an answer that waits keeps nothing alive but itself, and nothing once the connection is gone', async (t) => {
+  const loopback = await Loopback.open(t);
+  const handler = new RecordingHandler({ onData: () => connection.write(Buffer.from('an answer')) });
+  const [connection, peer, socket] = await loopback.accept(handler);
+  fill(connection);
+  const waiting: Buffer[] = [];
+  const write = socket.write as (bytes: Buffer) => boolean;
+  socket.write = (bytes: Buffer) => {
+    waiting.push(bytes);
+    return write.call(socket, bytes);
+  };
+  await peer.send('a question');
+  await eventually(() => assert.equal(waiting.length, 1));
+  assert.equal(waiting[0]?.buffer.byteLength, 'an answer'.length);
+  connection.write(Buffer.alloc(MEBIBYTE));
+  assert.ok(connection.unsentBytes > MEBIBYTE);
+  connection.destroy();
+  await eventually(() => assert.equal(connection.gone, true));
+  assert.equal(connection.unsentBytes, 0);
 });
 
 test('a thousand pauses, drains and deadlines leave no listener behind', async (t) => {

@@ -137,6 +137,19 @@ test('Infinity is never, and moving to it clears', (t) => {
   assert.deepEqual(wheel.expired, []);
 });
 
+test('a sleep is noticed by whoever asks first what time it is, and counted out once', (t) => {
+  const wheel = new DrivenWheel(t);
+  wheel.deadlines.set(wheel.deadline('a'), 100);
+  wheel.pass(60);
+  const before = wheel.deadlines.now();
+  wheel.now += 3_600_000;
+  const after = wheel.deadlines.now();
+  assert.ok(after >= before && after <= before + 2 * TICK_MS, `${after - before} ms have passed`);
+  wheel.pass(2 * TICK_MS);
+  assert.deepEqual(wheel.names, ['a']);
+  assert.ok(wheel.deadlines.now() - after <= 2 * TICK_MS);
+});
+
 test('time asleep does not count: who is waited for has the rest of its time when we wake', (t) => {
   const wheel = new DrivenWheel(t);
   wheel.deadlines.set(wheel.deadline('first'), 1000);
