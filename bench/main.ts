@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.ts';
 import { FULL, QUICK, quickened } from './pace.ts';
 import { installPeers } from './peers/install.ts';
+import { stopProcesses } from './processes.ts';
 import { Progress } from './progress.ts';
 import { chart } from './report/chart.ts';
 import { curves } from './report/curves.ts';
@@ -168,5 +169,6 @@ async function main(): Promise<void> {
   progress.end();
 }
 
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, () => void stopProcesses().finally(() => process.exit(1)));
 await main();

@@ -1,4 +1,5 @@
 /** One scenario, every workload of it against every subject that is here. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { stopProcesses } from './processes.ts';
 import type { ScenarioResult, WorkloadResult } from './report/results.ts';
 import { orderOf } from './rounds.ts';
@@ -17,6 +18,10 @@ export interface Watcher {
 
 /** Until a server and its load run, and have ended: what a measurement takes beside warm-up and window. */
 const STARTING_MS = 750;
+
+/** A measurement may take so many times as long as is expected, and this much more. */
+const LATE = 5;
+const LONGEST_STALL_MS = 60_000;
 
 /** How many rounds of the workload count. */
 function roundsOf({ maxRounds = Number.POSITIVE_INFINITY }: Workload, { rounds }: Pace): number {
@@ -63,10 +68,17 @@ async function runWorkload(
   return results;
 }
 
+/** Something hangs: nobody waits for it the rest of the hour. */
+async function tooLate(workload: Workload, pace: Pace): Promise<never> {
+  const limitMs = LONGEST_STALL_MS + LATE * expectedMs(workload, pace);
+  await delay(limitMs, undefined, { ref: false });
+  throw new Error(`no end within ${Math.round(limitMs / 1000)} s`);
+}
+
 async function measure(workload: Workload, subject: Subject, pace: Pace, what: string): Promise<Measurement> {
   const { warmUpMs, windowMs } = pace;
   try {
-    return await workload.measure(subject, { warmUpMs, windowMs });
+    return await Promise.race([workload.measure(subject, { warmUpMs, windowMs }), tooLate(workload, pace)]);
   } catch (error) {
     throw new Error(`${what}: ${(error as Error).message}`, { cause: error });
   } finally {

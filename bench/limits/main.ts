@@ -83,4 +83,6 @@ async function main(): Promise<void> {
   }
 }
 
+// What was started is ended where this process ends.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 await main();

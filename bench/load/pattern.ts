@@ -31,13 +31,13 @@ export interface Cycle {
   readonly verbatim: boolean;
 }
 
-/** At least so many messages differ from each other, so that one lost or said twice is seen. */
-const MIN_CYCLE = 4;
+/** At least so many writes differ from each other, so that one lost or made twice is seen. */
+const MIN_WRITES = 4;
 
 export function cycleOf(pattern: WritePattern): Cycle {
   const { payloadBytes, messagesPerWrite, text = false, stamped = false, verbatim = false } = pattern;
   const messages = leastCommonMultiple(payloadBytes.length, messagesPerWrite);
-  const length = messages * Math.ceil(MIN_CYCLE / messages);
+  const length = messages * Math.ceil((MIN_WRITES * messagesPerWrite) / messages);
   const random = printable(Math.max(...payloadBytes) + length);
   // Each begins one byte on, so that no two are the same.
   const payloads = Array.from({ length }, (_, i) => {

@@ -37,6 +37,7 @@ export class Load {
   /** @throws {WrongAnswer} where what came back is not what was sent; Error for what else went wrong */
   tell<C extends keyof Commands>(command: C, options: Options<C>): Promise<Result<C>> {
     return new Promise((resolve, reject) => {
+      if (!this.#child.connected) throw new Error('the process of the load has ended');
       const id = ++this.#lastId;
       this.#waiting.set(id, { resolve, reject });
       this.#child.send({ id, command, options });

@@ -31,10 +31,18 @@ export interface Crowd {
   atATime: number;
 }
 
+export interface Arrival {
+  port: number;
+  connections: number;
+  /** In the roster that each of them is to get. */
+  nodes: number;
+  pids: number[];
+}
+
 export interface Storm extends Counted {
   /** Microseconds of the server's processor time for a register, thousand after thousand. */
   costs: number[];
-  /** To the agents among the first and among the last thousand, the median: all that came until the storm was over. */
+  /** To the agents among the second and among the last thousand, the median: all that came until the storm was over. */
   bytesToSecond: number;
   bytesToLast: number;
   /** Rosters that dashboards got beyond their first: in each, events were skipped. */
@@ -74,7 +82,9 @@ export const registryCommands = {
 
   /** The same for a window. Counts agents; the latency is that from the first byte to the last. */
   async churn({ port, atATime, ...counting }: Crowd & Counting): Promise<Counted> {
-    return countTurns(counting, atATime, (i) => comeAndGo(port, i));
+    const counted = await countTurns(counting, atATime, (i) => comeAndGo(port, i));
+    await toldOf(counted.work);
+    return counted;
   },
 
   /** Opens dashboards, and waits until each has its roster. From then on `count` counts the pushes they get. */
@@ -84,7 +94,7 @@ export const registryCommands = {
   },
 
   /** Dashboards come all at once. Counts them; the latency is that from the first byte to the last of the roster. */
-  async arrive({ port, connections, pids }: { port: number; connections: number; pids: number[] }): Promise<Counted> {
+  async arrive({ port, connections, nodes, pids }: Arrival): Promise<Counted> {
     const arrivals = new Tally();
     const arrive = async (i: number) => {
       const beganAt = performance.now();
@@ -94,16 +104,16 @@ export const registryCommands = {
     };
     const arriveAll = () => Promise.race([failed, inLanes(connections, connections, arrive)]);
     const counted = await countWhile(pids, arrivals, arriveAll);
-    sameSize(dashboards);
+    sameRoster(dashboards, nodes);
     return counted;
   },
 
   /** Dashboards come, get the roster and go, for a window. Counts them. */
-  async visit({ port, atATime, ...counting }: Crowd & Counting): Promise<Counted> {
+  async visit({ port, atATime, nodes, ...counting }: Crowd & Counting & { nodes: number }): Promise<Counted> {
     const first = await Dashboard.open(port, true, () => {}, faultHandler());
     return countTurns(counting, atATime, async () => {
       const dashboard = await Dashboard.open(port, false, () => {}, faultHandler());
-      sameSize([first, dashboard]);
+      sameRoster([first, dashboard], nodes);
       dashboard.leave();
     });
   },
@@ -136,8 +146,8 @@ export const registryCommands = {
       ...counted,
       bytes: bytesReceived(),
       costs: cpu.slice(1).map((seconds, i) => ((seconds - (cpu[i] as number)) * 1e6) / THOUSAND),
-      bytesToSecond: spreadOf(bytes.slice(THOUSAND).slice(0, THOUSAND)).median,
-      bytesToLast: spreadOf(bytes.slice(-THOUSAND)).median,
+      bytesToSecond: medianOf(bytes.slice(THOUSAND).slice(0, THOUSAND)),
+      bytesToLast: medianOf(bytes.slice(-THOUSAND)),
       secondInits: sum(dashboards.map(({ inits }) => inits - 1)),
     };
   },
@@ -170,8 +180,8 @@ export const registryCommands = {
       cpuSeconds: sum(thousands.map(({ cpuSeconds }) => cpuSeconds)) * share,
       seconds: sum(thousands.map(({ seconds }) => seconds)) * share,
       costs: thousands.map(({ cpuSeconds }) => (cpuSeconds * 1e6) / samples),
-      bytesToSecond: spreadOf(bytes.slice(samples).slice(0, samples)).median,
-      bytesToLast: spreadOf(bytes.slice(-samples)).median,
+      bytesToSecond: medianOf(bytes.slice(samples).slice(0, samples)),
+      bytesToLast: medianOf(bytes.slice(-samples)),
       secondInits: sum(dashboards.map(({ inits }) => inits - 1)),
     };
   },
@@ -195,6 +205,7 @@ export const registryCommands = {
   async drive({ port, path, form, eventsPerWrite, ...counting }: DriveOptions): Promise<Counted> {
     const driver = await Driver.open(port, path, form, faultHandler());
     const reader = dashboards.find(({ roster }) => roster !== null);
+    const eventsBefore = dashboards.map(({ events }) => events);
     const perWrite = eventsPerWrite * dashboards.length;
     let due = 0;
     let wroteAt = 0;
@@ -221,6 +232,8 @@ export const registryCommands = {
     });
     const late = delay(PATIENCE_MS).then(() => Promise.reject(new Error(`${due} events did not come`)));
     await Promise.race([failed, allCame, late]);
+    const got = new Set(dashboards.map(({ events }, i) => events - (eventsBefore[i] as number)));
+    if (got.size > 1) throw new WrongAnswer(`dashboards got ${[...got].join(' or ')} events`);
     return counted;
   },
 };
@@ -249,9 +262,11 @@ async function registerOne(port: number, node: AgentNode, registers: Tally): Pro
 }
 
 /** One of them has read its roster; those of the others are as large. */
-function sameSize(told: readonly Dashboard[]): void {
+function sameRoster(told: readonly Dashboard[], nodes: number): void {
+  const known = told.find(({ roster }) => roster !== null)?.roster?.size;
+  if (known !== nodes) throw new WrongAnswer(`a dashboard got ${known} nodes, not ${nodes}`);
   const sizes = new Set(told.map(({ bytesReceived }) => bytesReceived));
-  if (sizes.size > 1) fail(new WrongAnswer(`dashboards got ${[...sizes].join(' or ')} bytes`));
+  if (sizes.size > 1) throw new WrongAnswer(`dashboards got ${[...sizes].join(' or ')} bytes`);
 }
 
 /** They connect while the roster is empty, for each is told all of it. */
@@ -281,10 +296,23 @@ async function comeAndGo(port: number, i: number): Promise<void> {
   await uplink.leave();
 }
 
+/** Waits until each dashboard has got as many events at the least. */
+async function toldOf(events: number): Promise<void> {
+  await within(PATIENCE_MS, () => {
+    const untold = dashboards.filter((dashboard) => dashboard.events < events).length;
+    return untold === 0 ? null : `${untold} dashboards were not told of ${events} events`;
+  });
+}
+
 async function settled(activeNodes: number): Promise<void> {
-  const endsAt = performance.now() + PATIENCE_MS;
+  await within(PATIENCE_MS, () => notYet(activeNodes));
+}
+
+/** @param look what is wrong; null once nothing is */
+async function within(patienceMs: number, look: () => string | null): Promise<void> {
+  const endsAt = performance.now() + patienceMs;
   for (;;) {
-    const wrong = notYet(activeNodes);
+    const wrong = look();
     if (wrong === null) return;
     if (performance.now() > endsAt) throw new WrongAnswer(wrong);
     await Promise.race([failed, delay(10)]);
@@ -302,4 +330,9 @@ function notYet(activeNodes: number): string | null {
     if (active !== activeNodes) return `a dashboard knows ${active} active nodes, not ${activeNodes}`;
   }
   return got.size > 1 ? `dashboards got ${[...got].join(' or ')} events` : null;
+}
+
+/** 0 where there are none. */
+function medianOf(values: readonly number[]): number {
+  return values.length === 0 ? 0 : spreadOf(values).median;
 }

@@ -5,6 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { cpuSeconds } from '../cpu.ts';
 
 const LOOK_EVERY_MS = 10;
+/** Of fewer, the slowest of a hundred is the slowest of all. */
+const MIN_LATENCIES = 100;
 
 export interface Window {
   warmUpMs: number;
@@ -67,6 +69,7 @@ export async function countWhile(pids: readonly number[], tally: Tally, act: () 
     bytes: after.bytes - before.bytes,
     cpuSeconds: after.cpu - before.cpu,
     seconds: (after.at - before.at) / 1000,
-    ...(latency.count > 0 && { p50Ms: latency.percentile(50) / 1e6, p99Ms: latency.percentile(99) / 1e6 }),
+    ...(latency.count > 0 && { p50Ms: latency.percentile(50) / 1e6 }),
+    ...(latency.count >= MIN_LATENCIES && { p99Ms: latency.percentile(99) / 1e6 }),
   };
 }

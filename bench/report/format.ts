@@ -7,8 +7,7 @@ export function number(value: number, digits = 3): string {
   if (value === 0 || !Number.isFinite(value)) return String(value);
   const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(value))));
   const rounded = Number(value.toPrecision(digits));
-  const minimumFractionDigits = Math.min(decimals, digits);
-  return rounded.toLocaleString('en-US', { minimumFractionDigits, maximumFractionDigits: digits });
+  return rounded.toLocaleString('en-US', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 
 /** The median, and from where to where. */

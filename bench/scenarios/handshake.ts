@@ -31,6 +31,7 @@ function workload(
         ...window,
         warmUpWork: WARM_UP_HANDSHAKES,
         port: server.port,
+        nodes: 0,
         atATime: AT_A_TIME,
         pids: await server.pids(),
       };

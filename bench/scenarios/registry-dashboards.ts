@@ -20,7 +20,7 @@ function workload(agents: number, atLeast: number | null, seconds: number, quick
       const load = new Load();
       const { port } = server;
       const pids = await server.pids();
-      const counted = await load.tell('arrive', { port, connections: DASHBOARDS, pids });
+      const counted = await load.tell('arrive', { port, connections: DASHBOARDS, nodes: agents, pids });
       await load.tell('settle', { activeNodes: agents });
       return measurementOf(server, counted, { bytes: counted.bytes });
     },

@@ -19,7 +19,7 @@ const AT_A_TIME = 8;
 const RELAYS = 32;
 
 /** Does one thing again and again on a server of some size. Its work is in times that it was done. */
-type Act = (load: Load, counting: Counting & { port: number }) => Promise<Counted>;
+type Act = (load: Load, counting: Counting & { port: number }, nodes: number) => Promise<Counted>;
 
 const register: Act = async (load, counting) => {
   await load.tell('watch', { port: counting.port, connections: DASHBOARDS });
@@ -33,7 +33,7 @@ const broadcast: Act = async (load, counting) => {
   return { ...counted, work: counted.work / DASHBOARDS };
 };
 
-const arrival: Act = (load, counting) => load.tell('visit', { ...counting, atATime: AT_A_TIME });
+const arrival: Act = (load, counting, nodes) => load.tell('visit', { ...counting, atATime: AT_A_TIME, nodes });
 
 const handshake: Act = (load, counting) =>
   load.tell('shakeHands', { ...counting, path: REGISTRY_PATH, atATime: AT_A_TIME });
@@ -59,7 +59,7 @@ function workloads(curve: string, act: Act, subjects = [ourRegistry, wsRegistry]
     async measure(subject, window) {
       const server = await startWithAgents(subject, nodes);
       const { port } = server;
-      const counted = await act(new Load(), { port, pids: await server.pids(), ...window });
+      const counted = await act(new Load(), { port, pids: await server.pids(), ...window }, nodes);
       return measurementOf(server, counted);
     },
   }));

@@ -14,6 +14,10 @@ import {
 import { OUTPACED, openRelays, pour, SILENT, texts } from './relays.ts';
 
 const RELAYS_AT_ONCE = 64;
+const FEW = [ourRelay, nginxRelay, haproxyRelay, pipeRelay];
+/** What is to be reached, × nginx. */
+const ONE_FRAME = 1;
+const TWENTY_FRAMES = 1.9;
 
 function workload(
   messagesPerWrite: number,
@@ -31,11 +35,11 @@ function workload(
 }
 
 /** How often a server is woken decides here, which changes from machine to machine and from run to run. */
-function unhurried(messagesPerWrite: number, subjects: readonly RelaySubject[]): Workload<RelaySubject> {
+function unhurried(messagesPerWrite: number): Workload<RelaySubject> {
   return {
-    name: `100 B, ${messagesPerWrite} frames a write, on all processors`,
-    subjects,
-    targets: [],
+    name: `100 B, ${messagesPerWrite === 1 ? 'one frame' : `${messagesPerWrite} frames`} a write, on all processors`,
+    subjects: FEW,
+    targets: [{ peer: nginxRelay.name, atLeast: messagesPerWrite === 1 ? ONE_FRAME : TWENTY_FRAMES }],
     measure: (subject, window) => measureFlood(subject, window, RELAYS_AT_ONCE, messagesPerWrite, false),
   };
 }
@@ -63,16 +67,17 @@ export const relayFlood: Scenario = {
   unit: 'messages',
   baseline: nginxRelay.name,
   workloads: [
-    workload(1, [ourRelay, nginxRelay, haproxyRelay, pipeRelay], [{ peer: nginxRelay.name, atLeast: 1 }]),
+    workload(1, FEW, [{ peer: nginxRelay.name, atLeast: ONE_FRAME }]),
     workload(
       20,
       RELAYS,
       [
-        { peer: nginxRelay.name, atLeast: 1.9 },
+        { peer: nginxRelay.name, atLeast: TWENTY_FRAMES },
         { peer: wsRelay.name, atLeast: 20 },
       ],
       true,
     ),
-    unhurried(20, [ourRelay, nginxRelay, haproxyRelay, pipeRelay]),
+    unhurried(1),
+    unhurried(20),
   ],
 };

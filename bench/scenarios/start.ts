@@ -115,7 +115,7 @@ function workload(
   };
 }
 
-const METHOD = `Each figure is the median of ${STARTS} starts of a new process, whose files the system has in memory. It is asked for \`/healthz\` over and over, ${RETRY_MS} ms apart, until it answers.`;
+const METHOD = `Each figure is the median of ${STARTS} starts of a new process, whose files the system has in memory. It is asked for \`/healthz\` over and over, ${RETRY_MS} ms apart, until it answers. ${wsProgram.name} is the registry on ws, ${bunProgram.name} an echo.`;
 
 export const startCpu: Scenario = {
   name: 'start-cpu',

@@ -25,7 +25,7 @@ export const wsProgram: ProgramSubject = {
   version: wsEcho.version,
   command: process.execPath,
   args: () => [programAt('../peers/ws-registry.mjs')],
-  env: (port) => ({ PORT: String(port) }),
+  env: (port) => ({ PORT: String(port), WS_NO_BUFFER_UTIL: '1' }),
 };
 
 export const bunProgram: ProgramSubject = {

@@ -1,6 +1,6 @@
 /** nginx and HAProxy before an agent: their configurations, and how they are started. */
 import { type ChildProcess, execFile } from 'node:child_process';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -92,9 +92,15 @@ export async function startProxy({ command, args, configure }: ProxyProgram, age
   const file = join(folder, 'configuration');
   await writeFile(file, configure(port, agentPort, folder));
   const child = spawnProcess(command, [...args, file], { stdio: 'ignore' });
-  await eventually(async () => {
-    (await RawPeer.connect(port)).socket.destroy();
-  });
+  try {
+    await eventually(async () => {
+      (await RawPeer.connect(port)).socket.destroy();
+    });
+  } catch (error) {
+    child.kill('SIGKILL');
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
   return { child, port, folder };
 }
 

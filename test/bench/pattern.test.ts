@@ -18,9 +18,9 @@ describe('the write pattern of a load', () => {
   it('puts as many messages into a write as it says, and repeats the sizes in turn', () => {
     const pattern = { payloadBytes: [10, 300, 70_000], messagesPerWrite: 2 };
     const writes = encodeWrites('server', cycleOf(pattern));
-    assert.equal(writes.length, 3);
+    assert.equal(writes.length, 6);
     assert.deepEqual(
-      writes.map(({ length }) => length),
+      writes.slice(0, 3).map(({ length }) => length),
       [2 + 10 + 4 + 300, 10 + 70_000 + 2 + 10, 4 + 300 + 10 + 70_000],
     );
   });
@@ -38,15 +38,21 @@ describe('the write pattern of a load', () => {
     });
   }
 
-  it('is not the same message over again, so that a lost one is seen', () => {
-    const pattern = { payloadBytes: [20], messagesPerWrite: 1 };
-    const [first, , third] = encodeWrites('server', cycleOf(pattern));
-    const lossy = Buffer.concat([first as Buffer, third as Buffer]);
-    assert.throws(() => check('server', pattern, lossy), {
-      name: 'WrongAnswer',
-      message: /message 1: not the content/,
+  for (const messagesPerWrite of [1, 16]) {
+    it(`is not the same write over again, so that one lost or made twice is seen (${messagesPerWrite} messages)`, () => {
+      const pattern = { payloadBytes: [20], messagesPerWrite };
+      const [first, second, third] = encodeWrites('server', cycleOf(pattern)) as [Buffer, Buffer, Buffer];
+      for (const wrong of [
+        [first, third],
+        [first, first, second],
+      ]) {
+        assert.throws(() => check('server', pattern, Buffer.concat(wrong)), {
+          name: 'WrongAnswer',
+          message: new RegExp(`message ${messagesPerWrite}: not the content`),
+        });
+      }
     });
-  });
+  }
 
   it('is compared as it is on the wire where it arrives verbatim, however it is cut', () => {
     const pattern = { payloadBytes: [0, 5, 130], messagesPerWrite: 2, verbatim: true };

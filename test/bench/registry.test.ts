@@ -46,9 +46,11 @@ describe('the loads of a registry', () => {
     const { port } = server;
     const counting = { port, pids: await server.pids(), atATime: 2, ...WINDOW };
     assert.ok((await load.tell('churn', counting)).work > 0);
-    assert.ok((await load.tell('visit', counting)).work > 0);
-    assert.equal((await load.tell('arrive', { port, connections: 3, pids: counting.pids })).work, 3);
+    assert.ok((await load.tell('visit', { ...counting, nodes: 10 })).work > 0);
+    assert.equal((await load.tell('arrive', { port, connections: 3, nodes: 10, pids: counting.pids })).work, 3);
     await load.tell('settle', { activeNodes: 10 });
+    const wrong = { port, connections: 3, nodes: 11, pids: counting.pids };
+    await assert.rejects(load.tell('arrive', wrong), { name: 'WrongAnswer', message: /10 nodes, not 11/ });
   });
 
   it('sample a storm where a whole one takes too long', async () => {

@@ -7,9 +7,10 @@ import { SCENARIOS } from '../../bench/scenarios/index.ts';
 const withoutCounts = (name: string) => name.replace(/[\d,]+ (?=connections|relays$)/, '');
 
 describe('the results that are kept', () => {
-  for (const { name, workloads } of SCENARIOS) {
-    it(`${name}: all of it, and all peers that its targets name`, async () => {
+  for (const { name, description, workloads } of SCENARIOS) {
+    it(`${name}: all of it, as it is described now, and all peers that its targets name`, async () => {
       const kept = JSON.parse(await readFile(new URL(`../../bench/results/${name}.json`, import.meta.url), 'utf8'));
+      assert.equal(withoutCounts(kept.scenario.description), withoutCounts(description));
       assert.deepEqual(
         kept.workloads.map((workload: { name: string }) => withoutCounts(workload.name)),
         workloads.map((workload) => withoutCounts(workload.name)),
