@@ -21,7 +21,7 @@ async function digestInputs() {
   return hash.digest('hex');
 }
 
-/** The command in one file: reading and compiling seventy would be a good part of what its start costs. */
+/** The command in one file: finding, reading and linking one for each module would be part of what its start costs. */
 async function bundle(file) {
   const { build } = await import('esbuild');
   await build({

@@ -18,6 +18,8 @@ export interface Counting extends Window {
   pids: readonly number[];
   /** The warm-up lasts until so much was done, where Node would still run most of it uncompiled. */
   warmUpWork?: number;
+  /** The window lasts until so much was done, where little is done in a second. */
+  leastWork?: number;
 }
 
 export interface Counted {
@@ -50,10 +52,14 @@ export class Tally {
 }
 
 export async function countWindow(counting: Counting, tally: Tally): Promise<Counted> {
-  const { warmUpMs, windowMs, warmUpWork = 0, pids } = counting;
+  const { warmUpMs, windowMs, warmUpWork = 0, leastWork = 0, pids } = counting;
   await delay(warmUpMs);
   while (tally.messages < warmUpWork) await delay(LOOK_EVERY_MS);
-  return countWhile(pids, tally, () => delay(windowMs));
+  const before = tally.messages;
+  return countWhile(pids, tally, async () => {
+    await delay(windowMs);
+    while (tally.messages - before < leastWork) await delay(LOOK_EVERY_MS);
+  });
 }
 
 /** The same for what ends by itself. */

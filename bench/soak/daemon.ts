@@ -1,16 +1,14 @@
 /** The built daemon in a process and a home folder of its own, and what that process holds. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { PROGRAM } from '../../test/support/daemon.ts';
+import { footprint } from '../../test/support/measure.ts';
+import { cpuSeconds } from '../cpu.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../dist/hypivisor.js', import.meta.url));
-
-/** The unit of times in /proc/pid/stat, the same on every Linux that Node runs on. */
-const TICKS_PER_SECOND = 100;
 const STOP_TIMEOUT_MS = 10_000;
 
 export interface Footprint {
@@ -32,7 +30,6 @@ export class DaemonProcess {
     this.#home = home;
     this.port = port;
     this.ended = once(child, 'exit').then(() => {});
-    process.once('exit', () => child.kill('SIGKILL'));
   }
 
   /** @throws Error where it does not start */
@@ -44,8 +41,12 @@ export class DaemonProcess {
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,
     });
+    process.once('exit', () => child.kill('SIGKILL'));
     const port = await portOf(child);
-    if (port === null) throw new Error('the daemon did not start');
+    if (port === null) {
+      await rm(home, { recursive: true, force: true });
+      throw new Error('the daemon did not start');
+    }
     return new DaemonProcess(child, home, port);
   }
 
@@ -58,19 +59,8 @@ export class DaemonProcess {
   }
 
   async footprint(): Promise<Footprint> {
-    const folder = `/proc/${this.#child.pid}`;
-    const [descriptors, status, stat] = await Promise.all([
-      readdir(`${folder}/fd`),
-      readFile(`${folder}/status`, 'utf8'),
-      readFile(`${folder}/stat`, 'utf8'),
-    ]);
-    // Behind the name in parentheses, which may hold anything: state is field 3, user and system time are 14 and 15.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return {
-      residentBytes: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) * 1024,
-      descriptors: descriptors.length,
-      cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND,
-    };
+    const { residentBytes, descriptors } = await footprint(this.pid);
+    return { residentBytes, descriptors, cpuSeconds: cpuSeconds([this.pid]) };
   }
 
   /** Ends it, and removes its home folder. @returns its exit code; null where it had to be killed */

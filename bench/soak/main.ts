@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { MEBIBYTE } from '../units.ts';
 import { DaemonProcess, type Footprint } from './daemon.ts';
 import type { Outcome, Report, Second } from './report.ts';
 import { failures, type Sample, type Soak, toJson, toSvg, toText } from './summary.ts';
@@ -27,7 +28,6 @@ was lost, left over or wrong; figures of speed and size do not count.
 const LOAD = fileURLToPath(new URL('load.ts', import.meta.url));
 /** Who comes back must be back before it expires, also where the load is held up by other work on the machine. */
 const NODE_TTL_SECONDS = 10;
-const MIB = 2 ** 20;
 /** What a daemon needs to settle once it has started, and for the last connections to go. */
 const SETTLE_MS = 1000;
 const PATIENCE_MS = 10_000;
@@ -96,7 +96,7 @@ class Sampler {
     const elapsed = now.at - last.at;
     this.samples.push({
       second: rounded(now.at),
-      residentMiB: rounded(residentBytes / MIB),
+      residentMiB: rounded(residentBytes / MEBIBYTE),
       descriptors,
       cpuPercent: rounded((100 * (cpuSeconds - last.cpuSeconds)) / elapsed),
       eventsPerSecond: Math.round((now.caused - last.caused) / elapsed),
@@ -126,7 +126,11 @@ class Sampler {
 }
 
 /** Has the load come, waits for the time or for Ctrl-C, and has the load finish. */
-async function underLoad(daemon: DaemonProcess, flags: Flags): Promise<Pick<Soak, 'seconds' | 'samples' | 'outcome'>> {
+async function underLoad(
+  daemon: DaemonProcess,
+  flags: Flags,
+  interruption: Promise<void>,
+): Promise<Pick<Soak, 'seconds' | 'samples' | 'outcome'>> {
   const { minutes, events } = flags;
   const load = fork(LOAD, [daemon.port, events, NODE_TTL_SECONDS, daemon.pid].map(String), {
     execArgv: ['--import', 'tsx'],
@@ -152,7 +156,7 @@ async function underLoad(daemon: DaemonProcess, flags: Flags): Promise<Pick<Soak
     });
   });
   const exited = once(load, 'exit');
-  await Promise.race([exited, daemon.ended, interrupted(), over]);
+  await Promise.race([exited, daemon.ended, interruption, over]);
   timesUp.abort();
   const seconds = rounded(sampler.seconds);
   if (process.stderr.isTTY) process.stderr.write('\n');
@@ -197,10 +201,12 @@ function rounded(value: number): number {
 const flags = readFlags();
 const out = flags.out === undefined ? await mkdtemp(join(tmpdir(), 'hypivisor-soak-out-')) : resolve(flags.out);
 await mkdir(out, { recursive: true });
+// From here on, for the daemon does not hear a Ctrl-C.
+const interruption = interrupted();
 const daemon = await DaemonProcess.start(NODE_TTL_SECONDS);
 await delay(SETTLE_MS);
 const before = await daemon.footprint();
-const run = await underLoad(daemon, flags);
+const run = await underLoad(daemon, flags, interruption);
 const after = daemon.isRunning ? await atRest(daemon, before) : before;
 const soak: Soak = { ...run, before, after, daemonExitCode: await daemon.stop() };
 process.stdout.write(toText(soak));

@@ -1,10 +1,10 @@
 /** What a soak came to: figures, words, and a picture. */
+import { MEBIBYTE } from '../units.ts';
 import type { Footprint } from './daemon.ts';
 import { type Panel, plot } from './plot.ts';
 import type { Latency, Outcome } from './report.ts';
 import { linearRegression, mean, type Point } from './statistics.ts';
 
-const MIB = 2 ** 20;
 const SLOPE_SECONDS = 600;
 const TARGET_MIB = 1;
 
@@ -76,7 +76,7 @@ function held(soak: Soak): Row[] {
   const { slope, half } = trend(soak);
   const meanOf = (of: (sample: Sample) => number, some = samples) => fixed(mean(some.map(of)));
   const perTenMinutes = fixed(slope * SLOPE_SECONDS, 2);
-  const resident = [before.residentBytes, after.residentBytes].map((bytes) => fixed(bytes / MIB));
+  const resident = [before.residentBytes, after.residentBytes].map((bytes) => fixed(bytes / MEBIBYTE));
   const underLoad = meanOf(({ residentMiB }) => residentMiB, half);
   return [
     ['RSS, slope', `${perTenMinutes} MiB in ten minutes, over the second half (target: at most ${TARGET_MIB})`],

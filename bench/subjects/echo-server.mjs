@@ -1,4 +1,4 @@
-// An echo as a user of the built modules writes it: a session on a connection. See startServer in server.ts.
+// An echo of the built modules: a session on a connection. See startServer in server.ts.
 import { Session } from '../../dist/frame/session.js';
 import { encodeUpgradeResponse, readUpgradeRequest } from '../../dist/http/handshake.js';
 import { DEFAULT_LIMITS } from '../../dist/options.js';
