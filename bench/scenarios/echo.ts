@@ -1,6 +1,7 @@
 /** Messages that come back: the cost of one, small and large, alone and sixteen at a time. */
 import { Load } from '../load/process.ts';
 import { measurementOf } from '../measuring.ts';
+import { shareProcessor } from '../processor.ts';
 import type { Scenario, StartableSubject, Target, Workload } from '../scenario.ts';
 import { bunEcho, ECHO_SUBJECT, netEcho, ourEcho, wsBufferutilEcho, wsEcho } from '../subjects/echo.ts';
 import { YARDSTICK } from '../subjects/yardstick.ts';
@@ -33,7 +34,9 @@ function workload(
         connections: payloadBytes === MEBIBYTE ? 4 : 32,
         pattern: { payloadBytes: [payloadBytes], messagesPerWrite: depth },
       });
-      const counted = await load.tell('roundTrips', { ...window, pids: await server.pids() });
+      const pids = await server.pids();
+      await shareProcessor([...pids, load.pid]);
+      const counted = await load.tell('roundTrips', { ...window, pids });
       return measurementOf(server, counted);
     },
   };
@@ -42,7 +45,7 @@ function workload(
 export const echo: Scenario = {
   name: 'echo',
   title: 'Echo',
-  description: `${ECHO_SUBJECT} Binary messages, each a frame of its own; 32 connections, 4 for 1 MiB. At depth 16 a client writes 16 messages in one write, and the next 16 once all have come back; the latency is that of the 16. ${YARDSTICK.name}, the yardstick, knows messages of up to 125 bytes.`,
+  description: `${ECHO_SUBJECT} Binary messages, each a frame of its own; 32 connections, 4 for 1 MiB. Load and server share one processor. At depth 16 a client writes 16 messages in one write, and the next 16 once all have come back; the latency is that of the 16. ${YARDSTICK.name}, the yardstick, knows messages of up to 125 bytes.`,
   unit: 'messages',
   baseline: wsEcho.name,
   workloads: [
