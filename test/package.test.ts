@@ -126,7 +126,9 @@ describe('the built files', () => {
     const paths = Array.from(packed, ({ path }) => path);
     const documents = ['package.json', 'LICENSE', 'README.md', ...manifest.files];
     assert.deepEqual(
-      paths.filter((path) => !documents.includes(path) && !/^docs\/[\w-]+\.(?:md|svg)$/.test(path)).sort(),
+      paths
+        .filter((path) => !documents.includes(path) && !/^(?:docs|bench\/results)\/[\w-]+\.(?:md|svg)$/.test(path))
+        .sort(),
       [...builtFiles.keys()].filter((path) => /\.(?:js|d\.ts)$/.test(path)).sort(),
     );
   });
