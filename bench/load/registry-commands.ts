@@ -1,7 +1,7 @@
 /** What the process of a load can be told to do with a registry: agents' uplinks, dashboards, and what they wait for. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { NodeStatus } from '../../src/protocol/registry.ts';
-import { inLanes } from '../../test/support/measure.ts';
+import { eventually, inLanes } from '../../test/support/measure.ts';
 import { cpuSeconds } from '../cpu.ts';
 import { spreadOf, sum } from '../rounds.ts';
 import { WrongAnswer } from './checker.ts';
@@ -298,25 +298,23 @@ async function comeAndGo(port: number, i: number): Promise<void> {
 
 /** Waits until each dashboard has got as many events at the least. */
 async function toldOf(events: number): Promise<void> {
-  await within(PATIENCE_MS, () => {
+  await until(() => {
     const untold = dashboards.filter((dashboard) => dashboard.events < events).length;
     return untold === 0 ? null : `${untold} dashboards were not told of ${events} events`;
   });
 }
 
 async function settled(activeNodes: number): Promise<void> {
-  await within(PATIENCE_MS, () => notYet(activeNodes));
+  await until(() => notYet(activeNodes));
 }
 
 /** @param look what is wrong; null once nothing is */
-async function within(patienceMs: number, look: () => string | null): Promise<void> {
-  const endsAt = performance.now() + patienceMs;
-  for (;;) {
+async function until(look: () => string | null): Promise<void> {
+  const check = () => {
     const wrong = look();
-    if (wrong === null) return;
-    if (performance.now() > endsAt) throw new WrongAnswer(wrong);
-    await Promise.race([failed, delay(10)]);
-  }
+    if (wrong !== null) throw new WrongAnswer(wrong);
+  };
+  await Promise.race([failed, eventually(check, PATIENCE_MS)]);
 }
 
 function notYet(activeNodes: number): string | null {
