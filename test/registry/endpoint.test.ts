@@ -415,9 +415,10 @@ describe('pushes', () => {
     },
   );
 
+  const laggardTimeoutMs = 2500;
   room(
     'do not close one that takes what it gets, however long that is on the way',
-    { ...unread, limits: { laggardTimeoutMs: 1500 } },
+    { ...unread, limits: { laggardTimeoutMs } },
     async (house) => {
       house.fill(6000);
       const visitor = await house.open();
@@ -425,16 +426,18 @@ describe('pushes', () => {
       visitor.send(call(1, 'ping'));
       await until(() => visitor.connection.blocked, 'the roster is on its way');
       await outrun(house, visitor);
-      const { socket } = visitor.peer;
-      const bytesBefore = socket.bytesRead;
-      for (let mebibytes = 2; visitor.connection.unsentBytes > 0; mebibytes += 2) {
-        socket.resume();
-        const takes = () => socket.bytesRead - bytesBefore >= mebibytes * 1024 * 1024;
-        await until(() => takes() || visitor.connection.unsentBytes === 0, 'it takes some more');
-        socket.pause();
-        await sleep(300);
+      const { connection, peer } = visitor;
+      const begunAt = performance.now();
+      while (connection.unsentBytes > 0) {
+        const { blockedSince } = connection;
+        peer.socket.resume();
+        const takes = () => connection.blockedSince !== blockedSince || connection.unsentBytes === 0;
+        await until(takes, 'it takes some more');
+        peer.socket.pause();
+        await sleep(500);
       }
-      socket.resume();
+      assert.ok(performance.now() - begunAt > laggardTimeoutMs, 'it was on the way for longer than that');
+      peer.socket.resume();
       let message = await visitor.message();
       assert.equal(nodeCount(message), 6000);
       do message = await visitor.message();

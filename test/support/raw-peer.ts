@@ -19,7 +19,11 @@ export class RawPeer {
   readonly closed: Promise<void>;
   /** The peer has ended its side, or the connection is gone. */
   ended = false;
+  /** What has come and was not taken; always the last bytes in use of #space. */
   #received: Buffer = Buffer.alloc(0);
+  /** Grows by doubling, so that what comes is copied twice and not once for every chunk after it. */
+  #space: Buffer = Buffer.alloc(0);
+  #used = 0;
   #wake: (() => void) | null = null;
 
   constructor(socket: net.Socket) {
@@ -28,7 +32,7 @@ export class RawPeer {
     socket.setNoDelay(true);
     socket.on('error', () => {});
     socket.on('data', (chunk) => {
-      this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+      this.#append(chunk);
       this.#wake?.();
     });
     const end = () => {
@@ -85,6 +89,18 @@ export class RawPeer {
   async rest(): Promise<Buffer> {
     while (!this.ended) await this.#more();
     return this.#received;
+  }
+
+  #append(chunk: Buffer): void {
+    const length = this.#received.length + chunk.length;
+    if (this.#used + chunk.length > this.#space.length) {
+      this.#space = Buffer.allocUnsafe(2 * length);
+      this.#space.set(this.#received);
+      this.#used = this.#received.length;
+    }
+    this.#space.set(chunk, this.#used);
+    this.#used += chunk.length;
+    this.#received = this.#space.subarray(this.#used - length, this.#used);
   }
 
   async #take(endOf: (received: Buffer) => number): Promise<Buffer> {
