@@ -1,5 +1,4 @@
 /** One scenario, every workload of it against every subject that is here. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { stopProcesses } from './processes.ts';
 import type { ScenarioResult, WorkloadResult } from './report/results.ts';
 import { orderOf } from './rounds.ts';
@@ -7,8 +6,10 @@ import type { Measurement, Scenario, Subject, Window, Workload } from './scenari
 import { judge } from './targets.ts';
 
 export interface Pace extends Window {
-  /** Beside the first, which is dropped. */
+  /** Beside the first, where that is dropped. */
   rounds: number;
+  /** How much later than expected a measurement may end before it is given up. */
+  maxStallMs: number;
 }
 
 export interface Watcher {
@@ -19,18 +20,22 @@ export interface Watcher {
 /** Until a server and its load run, and have ended: what a measurement takes beside warm-up and window. */
 const STARTING_MS = 750;
 
-/** A measurement may take so many times as long as is expected, and this much more. */
+/** On a slow machine a measurement may take so many times as long as is expected, and the longest stall more. */
 const LATE = 5;
-const LONGEST_STALL_MS = 60_000;
 
 /** How many rounds of the workload count. */
 function roundsOf({ maxRounds = Number.POSITIVE_INFINITY }: Workload, { rounds }: Pace): number {
   return Math.min(rounds, maxRounds);
 }
 
+/** 0 is the one that is dropped. */
+function firstRoundOf({ dropsFirst = true }: Workload): number {
+  return dropsFirst ? 0 : 1;
+}
+
 /** How many measurements a run of the workload takes. */
 export function measurementsOf(workload: Workload, pace: Pace): number {
-  return workload.subjects.length * (roundsOf(workload, pace) + 1);
+  return workload.subjects.length * (roundsOf(workload, pace) - firstRoundOf(workload) + 1);
 }
 
 /** About how long one of them takes. */
@@ -56,7 +61,7 @@ async function runWorkload(
 ): Promise<Map<string, Measurement[]>> {
   const results = new Map(workload.subjects.map(({ name }): [string, Measurement[]] => [name, []]));
   const most = roundsOf(workload, pace);
-  for (let round = 0; round <= most; round++) {
+  for (let round = firstRoundOf(workload); round <= most; round++) {
     for (const subject of orderOf(round, workload.subjects)) {
       const what = `${scenario.name}, ${workload.name}, ${subject.name}`;
       watcher.begin(round === 0 ? `${what}, warming up` : `${what}, round ${round} of ${most}`);
@@ -68,20 +73,20 @@ async function runWorkload(
   return results;
 }
 
-/** Something hangs: nobody waits for it the rest of the hour. */
-async function tooLate(workload: Workload, pace: Pace): Promise<never> {
-  const limitMs = LONGEST_STALL_MS + LATE * expectedMs(workload, pace);
-  await delay(limitMs, undefined, { ref: false });
-  throw new Error(`no end within ${Math.round(limitMs / 1000)} s`);
-}
-
 async function measure(workload: Workload, subject: Subject, pace: Pace, what: string): Promise<Measurement> {
   const { warmUpMs, windowMs } = pace;
+  const limitMs = pace.maxStallMs + LATE * expectedMs(workload, pace);
+  let timer: NodeJS.Timeout | undefined;
+  // Something hangs: nobody waits for it the rest of the hour.
+  const tooLate = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end within ${Math.round(limitMs / 1000)} s`)), limitMs);
+  });
   try {
-    return await Promise.race([workload.measure(subject, { warmUpMs, windowMs }), tooLate(workload, pace)]);
+    return await Promise.race([workload.measure(subject, { warmUpMs, windowMs }), tooLate]);
   } catch (error) {
     throw new Error(`${what}: ${(error as Error).message}`, { cause: error });
   } finally {
+    clearTimeout(timer);
     await stopProcesses();
   }
 }

@@ -49,6 +49,8 @@ export interface Workload<S extends Subject = Subject> {
   readonly quick?: boolean | readonly string[];
   /** No more rounds than these, where one measurement takes long. */
   readonly maxRounds?: number;
+  /** False where nothing is warmed by a round before the first, so that none is dropped. */
+  readonly dropsFirst?: boolean;
   /** About how long one measurement takes, where that is not start, warm-up and window: for the estimate. */
   readonly seconds?: number;
   /** Where on a curve of the scenario's chart it is: what is the same in name is one curve. */

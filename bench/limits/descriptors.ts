@@ -15,9 +15,11 @@ export const descriptors: Part = {
   async run(say) {
     const launcher = ['sh', '-c', `ulimit -n ${DESCRIPTORS} && exec "$0" "$@"`];
     const daemon = await Daemon.start({ launcher });
-    const early = await RawPeer.upgrade(daemon.port, '/ws');
-    const crowd = await Crowd.gather({ port: daemon.port, count: ATTACKERS, comesBack: true }, say);
+    let early: RawPeer | undefined;
+    let crowd: Crowd | undefined;
     try {
+      early = await RawPeer.upgrade(daemon.port, '/ws');
+      crowd = await Crowd.gather({ port: daemon.port, count: ATTACKERS, comesBack: true }, say);
       const tookMs: number[] = [];
       let failures = 0;
       let held = 0;
@@ -37,8 +39,8 @@ export const descriptors: Part = {
         atMost('descriptors held at most', held, DESCRIPTORS, String),
       ];
     } finally {
-      await crowd.leave();
-      early.socket.destroy();
+      await crowd?.leave();
+      early?.socket.destroy();
       await daemon.stop();
     }
   },

@@ -25,10 +25,12 @@ export const laggards: Part = {
   title: `Readers that never read while ${EVENTS} events pass`,
   async run(say) {
     const daemon = await Daemon.start();
-    const dashboard = await Client.open(daemon.registryUrl);
-    const agent = await RawPeer.upgrade(daemon.port, '/ws');
-    const crew = { daemon, dashboard, agent };
+    let dashboard: Client | undefined;
+    let agent: RawPeer | undefined;
     try {
+      dashboard = await Client.open(daemon.registryUrl);
+      agent = await RawPeer.upgrade(daemon.port, '/ws');
+      const crew = { daemon, dashboard, agent };
       const { rounds, grownBytes } = await warmUp(crew, say);
       return [
         figure(`warming up, ${rounds} times as many events: the daemon grows by`, inMebibytes(grownBytes)),
@@ -36,8 +38,8 @@ export const laggards: Part = {
         ...(await among(crew, 50, 64, say)),
       ];
     } finally {
-      dashboard.terminate();
-      agent.socket.destroy();
+      dashboard?.terminate();
+      agent?.socket.destroy();
       await daemon.stop();
     }
   },

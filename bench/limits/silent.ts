@@ -22,11 +22,12 @@ export const silent: Part = {
 
 async function among(when: string, say: Say, path?: string): Promise<Figure[]> {
   const daemon = await Daemon.start();
+  let crowd: Crowd | undefined;
   try {
     await timesOfService(daemon.port);
     const before = await footprint(daemon.pid);
     const options = { port: daemon.port, count: CONNECTIONS, ...(path === undefined ? {} : { path }) };
-    const crowd = await Crowd.gather(options, (text) => say(`${when}: ${text}`));
+    crowd = await Crowd.gather(options, (text) => say(`${when}: ${text}`));
     say(`${when}: serving`);
     const { median, p99, max } = spread(await timesOfService(daemon.port));
     const { descriptors } = await footprint(daemon.pid);
@@ -41,6 +42,7 @@ async function among(when: string, say: Say, path?: string): Promise<Figure[]> {
       figure(`${when}: memory for each`, inKibibytes(eachBytes)),
     ];
   } finally {
+    await crowd?.leave();
     await daemon.stop();
   }
 }

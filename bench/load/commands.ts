@@ -177,7 +177,7 @@ export const commands = {
   },
 
   /**
-   * Each end writes on and on: as fast as it is taken, or so many writes a second, spread evenly over the ends. Nothing but
+   * Each end writes on and on: as fast as it is taken, or so many writes a second, each end in its turn. Nothing but
    * what is in the pattern shares a write. It goes on until the process ends.
    */
   async pour({ writesPerSecond }: { writesPerSecond?: number }): Promise<void> {

@@ -1,10 +1,10 @@
 /**
- * What one operation costs as something grows: a panel for each curve of the scenario, a line for each subject, powers of
+ * What one thing costs as something grows, processor time or the scenario's headline: a panel for each curve of the scenario, a line for each subject, powers of
  * ten on both axes, so that what is flat is level and what grows in proportion rises as the diagonal does. An SVG that
  * reads on light and on dark ground.
  */
 import { spreadOfFigure } from '../rounds.ts';
-import { number } from './format.ts';
+import { headlineOf, number } from './format.ts';
 import type { ScenarioResult } from './results.ts';
 import { escaped, round, text } from './svg.ts';
 
@@ -18,19 +18,19 @@ const PANELS_PER_ROW = 3;
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #444 }
   .title { font-weight: 600; fill: #111 } .grid { stroke: #ddd }
-  .line { fill: none; stroke-width: 2 } .l0 { stroke: #0b62c4 } .l1 { stroke: #c2410c } .l2 { stroke: #15803d }
-  .c0 { fill: #0b62c4 } .c1 { fill: #c2410c } .c2 { fill: #15803d }
+  .line { fill: none; stroke-width: 2 } .l0 { stroke: #0b62c4 } .l1 { stroke: #c2410c } .l2 { stroke: #15803d } .l3 { stroke: #9333ea }
+  .c0 { fill: #0b62c4 } .c1 { fill: #c2410c } .c2 { fill: #15803d } .c3 { fill: #9333ea }
   @media (prefers-color-scheme: dark) {
     text { fill: #bbb } .title { fill: #eee } .grid { stroke: #3a3a3a }
-    .l0 { stroke: #6cb0ff } .l1 { stroke: #fb923c } .l2 { stroke: #4ade80 }
-    .c0 { fill: #6cb0ff } .c1 { fill: #fb923c } .c2 { fill: #4ade80 }
+    .l0 { stroke: #6cb0ff } .l1 { stroke: #fb923c } .l2 { stroke: #4ade80 } .l3 { stroke: #d8a4ff }
+    .c0 { fill: #6cb0ff } .c1 { fill: #fb923c } .c2 { fill: #4ade80 } .c3 { fill: #d8a4ff }
   }`;
 
 interface Dot {
   curve: string;
   subject: string;
   x: number;
-  /** Microseconds of processor time for one unit of work. */
+  /** Microseconds of processor time for one unit of work, or the scenario's headline. */
   y: number;
 }
 
@@ -58,7 +58,9 @@ export function curves(result: ScenarioResult): string {
     const x = LEFT + i * 130;
     return `<rect class="c${i}" x="${x}" y="32" width="12" height="12"/>\n${text(x + 18, 43, 'start', subject)}`;
   });
-  const heading = `${result.scenario.title}: processor time of the server for one, in µs`;
+  const { title, headline } = result.scenario;
+  const what = headline === undefined ? 'processor time of the server for one, in µs' : headlineOf(result.scenario);
+  const heading = `${title}: ${what}`;
   const width = LEFT + Math.min(names.length, PANELS_PER_ROW) * (PANEL_WIDTH + GAP);
   const height = TOP + Math.ceil(names.length / PANELS_PER_ROW) * (PANEL_HEIGHT + GAP);
   return [
@@ -76,8 +78,9 @@ function dotsOf({ scenario, workloads }: ScenarioResult): Dot[] {
     const point = scenario.workloads.find((workload) => workload.name === name)?.point;
     if (point === undefined) return [];
     return [...rounds].flatMap(([subject, measurements]) => {
-      const rate = spreadOfFigure(measurements);
-      return rate === null ? [] : [{ ...point, subject, y: 1e6 / rate.median }];
+      const figure = spreadOfFigure(measurements, scenario.headline);
+      if (figure === null) return [];
+      return [{ ...point, subject, y: scenario.headline === undefined ? 1e6 / figure.median : figure.median }];
     });
   });
 }

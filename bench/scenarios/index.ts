@@ -1,11 +1,11 @@
 import type { Scenario } from '../scenario.ts';
 import { connectionMemory } from './connection-memory.ts';
 import { echo } from './echo.ts';
+import { growth } from './growth.ts';
 import { handshake } from './handshake.ts';
 import { http } from './http.ts';
 import { registryBroadcast } from './registry-broadcast.ts';
 import { registryDashboards } from './registry-dashboards.ts';
-import { registryGrowth } from './registry-growth.ts';
 import { registryRestart } from './registry-restart.ts';
 import { registryStorm } from './registry-storm.ts';
 import { relayBulk } from './relay-bulk.ts';
@@ -32,7 +32,7 @@ export const SCENARIOS: readonly Scenario[] = [
   registryStorm,
   registryRestart,
   registryDashboards,
-  registryGrowth,
+  growth,
   connectionMemory,
   startCpu,
   startFirstByte,

@@ -15,6 +15,7 @@ function workload(agents: number, subjects: RegistrySubject[], seconds: number):
     subjects,
     targets: [{ figure: 'second inits', atMost: 0 }],
     maxRounds: 2,
+    point: { curve: 'come back', x: agents },
     seconds,
     async measure(subject) {
       const load = new Load();
@@ -40,5 +41,9 @@ export const registryRestart: Scenario = {
   description: `A server with agents and ${DASHBOARDS} dashboards is killed (SIGKILL) and started again on the same port. Then all of them connect at the same moment, the dashboards evenly among the agents; it lasts until every dashboard knows every agent. All dashboards read all of their rosters and pushes. The latency is an agent's, from then until it is registered. Many of those that all come from one process are later with their register than the 200 ms after which a silent client is sent the roster, and get it.`,
   unit: 'registers',
   baseline: wsRegistry.name,
-  workloads: [workload(1000, [ourRegistry, wsRegistry], 6), workload(10_000, [ourRegistry], 15)],
+  workloads: [
+    workload(100, [ourRegistry, wsRegistry], 4),
+    workload(1000, [ourRegistry, wsRegistry], 6),
+    workload(10_000, [ourRegistry], 15),
+  ],
 };

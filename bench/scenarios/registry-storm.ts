@@ -1,5 +1,6 @@
 /** Everyone comes: what a register costs while the roster grows, and what is sent for it. */
 import { Load } from '../load/process.ts';
+import type { Storm } from '../load/registry-commands.ts';
 import { measurementOf } from '../measuring.ts';
 import { number } from '../report/format.ts';
 import type { Scenario, Target, Workload } from '../scenario.ts';
@@ -30,12 +31,16 @@ const FEW_BYTES: Target = { peer: wsRegistry.name, figure: BYTES, atMost: 1 / 50
 
 type Options = Pick<Workload<RegistrySubject>, 'subjects' | 'targets' | 'quick' | 'maxRounds' | 'seconds'>;
 
+const BOTH = [ourRegistry, wsRegistry];
+
 const LARGE = { maxRounds: 2, seconds: 10 };
 
 function workload(agents: number, atATime: number, options: Options): Workload<RegistrySubject> {
+  const curve = atATime === agents ? 'all at once' : `${atATime} at a time`;
   return {
     ...options,
-    name: `${number(agents)} agents, ${atATime === agents ? 'all at once' : `${atATime} at a time`}`,
+    name: `${number(agents)} agents, ${curve}`,
+    point: { curve, x: agents },
     async measure(subject) {
       const load = new Load();
       const server = await subject.start();
@@ -48,18 +53,24 @@ function workload(agents: number, atATime: number, options: Options): Workload<R
       const storm = isSampled
         ? await load.tell('sampledStorm', { port, nodes, samples: SAMPLES, pids })
         : await load.tell('storm', { port, nodes, atATime, pids });
-      const [first = 0, second = first] = storm.costs;
-      const last = storm.costs.at(-1) as number;
-      return measurementOf(server, storm, {
-        // Where all come at once the first thousand's handshakes are everyone's.
-        ...(atATime < agents && { [FLATNESS]: last / first, [FLATNESS_FROM_SECOND]: last / second }),
-        'microseconds, first thousand': first,
-        'microseconds, last thousand': last,
-        [BYTES_TO_AGENT]: storm.bytesToLast / storm.bytesToSecond,
-        [BYTES]: storm.bytes,
-        [SECOND_INITS]: storm.secondInits,
-      });
+      // Where all come at once the first thousand's handshakes are everyone's.
+      const flatness = atATime < agents ? flatnessOf(storm) : {};
+      return measurementOf(server, storm, { ...flatness, [BYTES]: storm.bytes, [SECOND_INITS]: storm.secondInits });
     },
+  };
+}
+
+/** Nothing of a storm that ends before its second thousand. */
+function flatnessOf({ costs, bytesToSecond, bytesToLast }: Storm): Record<string, number> {
+  const [first, second, ...rest] = costs;
+  if (first === undefined || second === undefined) return {};
+  const last = rest.at(-1) ?? second;
+  return {
+    [FLATNESS]: last / first,
+    [FLATNESS_FROM_SECOND]: last / second,
+    'microseconds, first thousand': first,
+    'microseconds, last thousand': last,
+    [BYTES_TO_AGENT]: bytesToLast / bytesToSecond,
   };
 }
 
@@ -70,17 +81,16 @@ export const registryStorm: Scenario = {
   unit: 'registers',
   baseline: wsRegistry.name,
   workloads: [
+    workload(100, AT_A_TIME, { subjects: BOTH, targets: [NOTHING_SKIPPED], seconds: 3 }),
     workload(1000, AT_A_TIME, {
-      subjects: [ourRegistry, wsRegistry],
+      subjects: BOTH,
       targets: [NOTHING_SKIPPED],
       quick: [ourRegistry.name],
       seconds: 4,
     }),
-    workload(10_000, AT_A_TIME, {
-      subjects: [ourRegistry, wsRegistry],
-      targets: [...FLAT, FEW_BYTES, NOTHING_SKIPPED],
-      ...LARGE,
-    }),
+    workload(10_000, AT_A_TIME, { subjects: BOTH, targets: [...FLAT, FEW_BYTES, NOTHING_SKIPPED], ...LARGE }),
+    workload(100, 100, { subjects: [ourRegistry], targets: [NOTHING_SKIPPED], seconds: 3 }),
+    workload(1000, 1000, { subjects: [ourRegistry], targets: [NOTHING_SKIPPED], seconds: 4 }),
     workload(10_000, 10_000, { subjects: [ourRegistry], targets: [NOTHING_SKIPPED], ...LARGE }),
   ],
 };

@@ -1,7 +1,7 @@
 /** Agents at work: their clients watch answers grow. */
 import type { WritePattern } from '../load/pattern.ts';
 import { measurementOf } from '../measuring.ts';
-import type { Scenario, Target, Workload } from '../scenario.ts';
+import type { Measurement, Scenario, Target, Window, Workload } from '../scenario.ts';
 import { nginxRelay, ourRelay, RELAYS, type RelaySubject, wsRelay } from '../subjects/relay.ts';
 import { KIBIBYTE } from '../units.ts';
 import { openRelays, SILENT } from './relays.ts';
@@ -23,17 +23,24 @@ function workload(
     targets,
     ...(targets.length === 0 && { maxRounds: 2 }),
     quick: quick && [ourRelay.name, nginxRelay.name],
-    async measure(subject, window) {
-      const pattern: WritePattern = { payloadBytes, messagesPerWrite: 1, text: true, stamped: true };
-      const { server, pids, agent, clients } = await openRelays(subject, {
-        relays: RELAYS_AT_ONCE,
-        client: SILENT,
-        agent: pattern,
-      });
-      await agent.tell('pour', { writesPerSecond: perSecond });
-      return measurementOf(server, await clients.tell('count', { ...window, pids }));
-    },
+    measure: (subject, window) => measureStream(subject, window, payloadBytes, perSecond),
   };
+}
+
+export async function measureStream(
+  subject: RelaySubject,
+  window: Window,
+  payloadBytes: readonly number[],
+  perSecond: number,
+): Promise<Measurement> {
+  const pattern: WritePattern = { payloadBytes, messagesPerWrite: 1, text: true, stamped: true };
+  const { server, pids, agent, clients } = await openRelays(subject, {
+    relays: RELAYS_AT_ONCE,
+    client: SILENT,
+    agent: pattern,
+  });
+  await agent.tell('pour', { writesPerSecond: perSecond });
+  return measurementOf(server, await clients.tell('count', { ...window, pids }));
 }
 
 /** Every update of a message repeats the whole of what there is so far. */
@@ -45,7 +52,7 @@ function growing(from: number, to: number): number[] {
 export const relayStream: Scenario = {
   name: 'relay-stream',
   title: 'Relay: streams',
-  description: `An agent writes text messages on ${RELAYS_AT_ONCE} relays at a steady pace, evenly spread, each a frame and a write of its own. Those of a real pi grow from message to message, 0.3 to 1.7 KiB or 0.8 to 23.2 KiB, and begin anew. The latency is from the agent's write to the client's having read the message whole; the moment of the write stands in the message.`,
+  description: `An agent writes text messages on ${RELAYS_AT_ONCE} relays at a steady pace, one relay after the other, each message a frame and a write of its own: every millisecond those that are due by then. Those of a real pi grow from message to message, 0.3 to 1.7 KiB or 0.8 to 23.2 KiB, and begin anew. The latency is from the agent's write to the client's having read the message whole; the moment of the write stands in the message.`,
   unit: 'messages',
   baseline: nginxRelay.name,
   workloads: [

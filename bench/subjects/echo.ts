@@ -24,7 +24,7 @@ export const wsBufferutilEcho: StartableSubject = {
   name: 'ws + bufferutil',
   version: async () => {
     const [ws, bufferutil] = await Promise.all([peerVersion('ws'), peerVersion('bufferutil')]);
-    return ws && bufferutil && `${ws} + ${bufferutil}`;
+    return ws && bufferutil && (await isBufferutilNative()) ? `${ws} + ${bufferutil}` : null;
   },
   start: () => startNode('../peers/ws-echo.mjs'),
 };
@@ -34,6 +34,14 @@ export const bunEcho: StartableSubject = {
   version: () => peerVersion('bun'),
   start: () => startServer(programAt('../peers/node_modules/.bin/bun'), [programAt('../peers/bun-echo.mjs')]),
 };
+
+/** Where it has no build for this machine it does the same in JavaScript, which is what ws has without it. */
+async function isBufferutilNative(): Promise<boolean> {
+  const { default: bufferutil } = await import(
+    new URL('../peers/node_modules/bufferutil/index.js', import.meta.url).href
+  );
+  return String(bufferutil.mask).includes('[native code]');
+}
 
 /** Of messages of up to 125 bytes. */
 export const netEcho: StartableSubject = {

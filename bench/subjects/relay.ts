@@ -12,6 +12,7 @@ import {
   proxyVersion,
   startProxy,
 } from './proxies.ts';
+import { agentNodes } from './registry.ts';
 import { startNode } from './server.ts';
 import { ownVersion, peerVersion } from './versions.ts';
 import { PIPE } from './yardstick.ts';
@@ -25,6 +26,11 @@ export const ourRelay: RelaySubject = {
   version: ownVersion,
   start: (agentPort) => startHypivisorBefore([agentPort]),
 };
+
+/** The same among so many other agents. */
+export function ourRelayAmong(agents: number): RelaySubject {
+  return { ...ourRelay, start: (agentPort) => startHypivisorBefore([agentPort], agentNodes(agents)) };
+}
 
 export const nginxRelay = proxyRelay('nginx', nginxRelaying);
 export const nginx128KiBRelay = proxyRelay('nginx 128 KiB', nginx128KiBRelaying);

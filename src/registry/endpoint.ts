@@ -65,7 +65,6 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
   readonly #connection: Connection;
   readonly #context: EndpointContext;
   readonly #session: Session;
-  readonly #registeredFrom: string;
   #greeted = false;
   /** The roster was due, and what came until then is being read. */
   #rosterDue = false;
@@ -93,7 +92,6 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
     this.#connection = connection;
     this.#context = context;
     this.#session = new Session('server', context.limits, this, this);
-    this.#registeredFrom = connection.remoteAddress;
     this.#pingAllowance = 2 * context.limits.maxPingsPerSecond;
     connection.handler = this;
     if (fromBrowser || context.roster.initBytes <= context.limits.eagerInitBytes) this.#greet();
@@ -290,7 +288,7 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
   }
 
   #register({ id, params }: Request): void {
-    this.#context.roster.register(this, readNodeInfo(params), this.#registeredFrom);
+    this.#context.roster.register(this, readNodeInfo(params), this.#connection.remoteAddress);
     // Who registers needs no roster, from now on and for good.
     this.#unsubscribe();
     if (this.#mayGreet) {

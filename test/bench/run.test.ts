@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import { expectedMs, measurementsOf, runScenario } from '../../bench/run.ts';
 import type { Scenario, Subject, Workload } from '../../bench/scenario.ts';
 
-const PACE = { rounds: 4, warmUpMs: 500, windowMs: 1500 };
+const PACE = { rounds: 4, warmUpMs: 500, windowMs: 1500, maxStallMs: 60_000 };
 const subjects: Subject[] = ['a', 'b'].map((name) => ({ name, version: async () => '1' }));
 
 function workload(name: string, rest: Partial<Workload> = {}): Workload {
@@ -15,6 +15,26 @@ it('a workload may have fewer rounds than the run, never more', () => {
   assert.equal(measurementsOf(workload('any'), PACE), 10);
   assert.equal(measurementsOf(workload('long', { maxRounds: 2 }), PACE), 6);
   assert.equal(measurementsOf(workload('short', { maxRounds: 9 }), PACE), 10);
+});
+
+it('a workload may do without the round that is dropped', async () => {
+  const cold = workload('cold', { maxRounds: 2, dropsFirst: false });
+  assert.equal(measurementsOf(cold, PACE), 4);
+  const order: string[] = [];
+  const measure = async ({ name }: Subject) => {
+    order.push(name);
+    return { work: 1, cpuSeconds: 1, seconds: 1, residentBytes: 1 };
+  };
+  const scenario = { name: 'scenario', title: '', description: '', unit: 'times', baseline: 'b' };
+  await runScenario({ ...scenario, workloads: [{ ...cold, measure }] }, PACE, { begin() {}, done() {} });
+  assert.deepEqual(order, ['b', 'a', 'a', 'b']);
+});
+
+it('a measurement that hangs is given up', async () => {
+  const hanging = workload('any', { seconds: 0, measure: () => new Promise(() => {}) });
+  const scenario = { name: 'scenario', title: '', description: '', unit: 'times', baseline: 'b', workloads: [hanging] };
+  const run = runScenario(scenario, { ...PACE, maxStallMs: 50 }, { begin() {}, done() {} });
+  await assert.rejects(run, /^Error: scenario, any, a: no end within 0 s$/);
 });
 
 it('what is expected is start, warm-up and window, or what the workload says', () => {
