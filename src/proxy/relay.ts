@@ -78,6 +78,7 @@ export class Relay implements ConnectionHandler {
     this.#events = events;
     this.#early = [rest];
     this.#earlyBytes = rest.length;
+    client.keepChunk();
     client.handler = this;
     client.clearDeadline();
     if (typeof target === 'string') this.#refuse(target);

@@ -6,6 +6,7 @@
  * an error handler from its first tick.
  */
 import type net from 'node:net';
+import { freeChunk } from './allocator.ts';
 import type { Connections, Member } from './connections.ts';
 import { Deadline, type Expiring } from './deadlines.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
@@ -53,6 +54,8 @@ const SOON_MS = 1000;
 const outbox = new Outbox();
 /** The connection whose chunk is in hand. */
 let answering: Connection | null = null;
+/** That chunk is used beyond the call. */
+let kept = false;
 
 const OWNER = Symbol('connection');
 type OwnedSocket = net.Socket & { [OWNER]: Connection };
@@ -209,8 +212,9 @@ export class Connection implements Expiring, Member {
     this.#socket.resume();
   }
 
-  /** The chunk in hand outlives the call, because a write of it is not finished: read the next into another buffer. */
+  /** The chunk in hand outlives the call, because a write of it is not finished, say: its memory is not to be used again. */
   keepChunk(): void {
+    kept = true;
     this.#readBuffer?.keep();
   }
 
@@ -236,12 +240,14 @@ export class Connection implements Expiring, Member {
   received(chunk: Buffer): void {
     this.aliveAt = this.now;
     answering = this;
+    kept = false;
     try {
       this.handler.onData(chunk);
     } catch (error) {
       this.#fault(error);
     } finally {
       if (answering === this) this.#sendAnswers();
+      if (this.#readBuffer === null && !kept) freeChunk(chunk);
     }
   }
 

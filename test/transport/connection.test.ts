@@ -184,36 +184,65 @@ for (const { who, restMs, next } of [
   });
 }
 
-test('what is poured through a connection that blocks, chunks kept while a write waits, arrives as it was', async (t) => {
-  const loopback = await Loopback.open(t);
-  const [to, reader] = await loopback.accept(new RecordingHandler({ onDrain: () => from.resume() }));
-  const handler = {
-    onData: (chunk: Buffer) => {
-      to.write(chunk);
-      if (to.blocked) {
-        from.keepChunk();
-        from.pause();
-      }
-    },
-    onEof: () => to.end(),
-  };
-  const [from, source] = await loopback.dial(Object.assign(new RecordingHandler(), handler));
-  const bytes = randomBytes(24 * MEBIBYTE);
-  const sent = source.send(bytes);
-  await eventually(() => assert.equal(to.blocked, true));
-  // It reads by fits and starts.
-  for (let round = 0; round < 10; round++) {
+for (const [into, outOf] of [
+  ['dial', 'accept'],
+  ['accept', 'dial'],
+] as const) {
+  test(`${into}: what is poured through a connection that blocks, chunks kept while a write waits, arrives as it was`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const [to, reader] = await loopback[outOf](new RecordingHandler({ onDrain: () => from.resume() }));
+    const handler = {
+      onData: (chunk: Buffer) => {
+        to.write(chunk);
+        if (to.blocked) {
+          from.keepChunk();
+          from.pause();
+        }
+      },
+      onEof: () => to.end(),
+    };
+    const [from, source] = await loopback[into](Object.assign(new RecordingHandler(), handler));
+    const bytes = randomBytes(24 * MEBIBYTE);
+    const sent = source.send(bytes);
+    await eventually(() => assert.equal(to.blocked, true));
+    // It reads by fits and starts.
+    for (let round = 0; round < 10; round++) {
+      reader.read();
+      await delay(3);
+      reader.socket.pause();
+      await delay(3);
+    }
     reader.read();
-    await delay(3);
-    reader.socket.pause();
-    await delay(3);
-  }
-  reader.read();
-  await sent;
-  source.socket.end();
-  await eventually(() => assert.deepEqual(reader.events, ['end']));
-  assert.equal(reader.receivedBytes, bytes.length);
-  assert.equal(sha(reader.received), sha([bytes]));
+    await sent;
+    source.socket.end();
+    await eventually(() => assert.deepEqual(reader.events, ['end']));
+    assert.equal(reader.receivedBytes, bytes.length);
+    assert.equal(sha(reader.received), sha([bytes]));
+  });
+}
+
+test('a large chunk from an accepted socket is freed after the call, unless it is kept', async (t) => {
+  const loopback = await Loopback.open(t);
+  let keeps = false;
+  let chunks: Buffer[] = [];
+  const handler = new RecordingHandler({
+    onData: (chunk) => {
+      chunks.push(chunk);
+      if (keeps) connection.keepChunk();
+    },
+  });
+  const [connection, peer] = await loopback.accept(handler);
+  const sendMuch = async () => {
+    chunks = [];
+    handler.chunks.length = 0;
+    await peer.send(Buffer.alloc(MEBIBYTE, 'x'));
+    await eventually(() => assert.equal(handler.received.length, MEBIBYTE));
+    return chunks.reduce((sum, { length }) => sum + length, 0);
+  };
+  const left = await sendMuch();
+  assert.ok(left < MEBIBYTE, `${left} bytes left`);
+  keeps = true;
+  assert.equal(await sendMuch(), MEBIBYTE);
 });
 
 test('what waits for a reader outlives the connection it came from, whoever pours then', async (t) => {

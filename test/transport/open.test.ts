@@ -19,7 +19,7 @@ test('a refused connection is gone without ever having been open, with the reaso
 
 test('an address that cannot be dialled is gone too, and throws nothing', async (t) => {
   const { connections } = await Loopback.open(t);
-  for (const address of ['fe80::1', 'ff02::1', '255.255.255.255']) {
+  for (const address of ['ff02::1', '255.255.255.255']) {
     const handler = new RecordingHandler();
     openConnection(address, 9, connections, handler, () => assert.fail('opened'));
     await eventually(() => assert.deepEqual(handler.events, ['gone'], address));
