@@ -1,6 +1,7 @@
 /** The daemon as an embedder has it. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { appendFile, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import net from 'node:net';
@@ -11,7 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createHypivisor, type Hypivisor, type HypivisorOptions } from '../src/server.ts';
 import { Client } from './support/client.ts';
 import { eventually } from './support/measure.ts';
-import { clientFrame, TEXT, upgradeRequest } from './support/raw-peer.ts';
+import { BINARY, clientFrame, RawAgent, RawPeer, TEXT, upgradeRequest, upgradeResponse } from './support/raw-peer.ts';
 
 async function embed(t: TestContext, options: HypivisorOptions = {}): Promise<Hypivisor> {
   const home = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
@@ -100,6 +101,34 @@ test('a chunk full of requests for a large roster holds nobody else up', async (
   assert.ok(answeredBytes < 1000 * 600_000, `${answeredBytes} bytes answered meanwhile`);
   greedy.destroy();
   await Promise.all([...agents, other].map((client) => client.close()));
+});
+
+test('what comes in one large chunk with a relay’s request reaches the agent as it was', async (t) => {
+  const { url } = await listen(t);
+  let open = () => {};
+  const opening = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const payload = randomBytes(56 * 1024);
+  let arrived: Buffer | undefined;
+  const agent = await RawAgent.serve(async (peer) => {
+    const head = await peer.head();
+    await opening;
+    peer.socket.write(upgradeResponse(head));
+    arrived = (await peer.frame()).payload;
+  });
+  t.after(() => agent.stop());
+  const uplink = await Client.open(url);
+  await uplink.call('register', node('a', agent.port));
+  const client = await RawPeer.connect(Number(new URL(url).port));
+  t.after(() => client.socket.destroy());
+  client.socket.write(Buffer.concat([Buffer.from(upgradeRequest('/ws/agent/a')), clientFrame(BINARY, payload)]));
+  await eventually(() => assert.equal(agent.peers.length, 1));
+  // Others are read into what was freed, if it was.
+  for (let i = 0; i < 8; i++) await uplink.call('ping', { padding: 'x'.repeat(60_000) });
+  open();
+  await eventually(() => assert.ok(arrived?.equals(payload), 'as it was'));
+  await uplink.close();
 });
 
 test('an agent that names no machine is not looked up', async (t) => {
