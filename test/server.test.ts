@@ -121,13 +121,13 @@ test('what comes in one large chunk with a relay’s request reaches the agent a
   const uplink = await Client.open(url);
   await uplink.call('register', node('a', agent.port));
   const client = await RawPeer.connect(Number(new URL(url).port));
-  t.after(() => client.socket.destroy());
   client.socket.write(Buffer.concat([Buffer.from(upgradeRequest('/ws/agent/a')), clientFrame(BINARY, payload)]));
   await eventually(() => assert.equal(agent.peers.length, 1));
   // Others are read into what was freed, if it was.
   for (let i = 0; i < 8; i++) await uplink.call('ping', { padding: 'x'.repeat(60_000) });
   open();
   await eventually(() => assert.ok(arrived?.equals(payload), 'as it was'));
+  for (const { socket } of [client, ...agent.peers]) socket.destroy();
   await uplink.close();
 });
 
