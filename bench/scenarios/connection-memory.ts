@@ -17,6 +17,8 @@ const AT_A_TIME = 64;
 /** V8 gives the room of young objects back once it has seen for half a minute that it is not needed: then all are idle. */
 const IDLE_MS = 45_000;
 const QUICK_IDLE_MS = 1000;
+/** The room of what a server needed for its start is given back sooner. */
+const STARTED_MS = 15_000;
 
 /** Until so many are open and have carried something. */
 const STARTING_SECONDS = 4;
@@ -49,7 +51,7 @@ function workload(
 ): Workload<StartableSubject> {
   const connections = Math.min(wished, MOST_CONNECTIONS);
   return {
-    ...rested(connections, carry, IDLE_MS),
+    ...rested(connections, carry, STARTED_MS, IDLE_MS),
     name: `${curve}, ${number(connections)} connections`,
     subjects,
     targets,
@@ -60,7 +62,7 @@ function workload(
 
 /** For who has a minute: what V8 would give back is part of it. */
 const QUICK_WORKLOAD: Workload<StartableSubject> = {
-  ...rested(1000, echo, QUICK_IDLE_MS),
+  ...rested(1000, echo, 0, QUICK_IDLE_MS),
   name: `echo, ${number(1000)} connections, after ${QUICK_IDLE_MS / 1000} s`,
   subjects: [ourEcho, wsEcho],
   targets: [],
@@ -70,13 +72,14 @@ const QUICK_WORKLOAD: Workload<StartableSubject> = {
 
 type Resting = Pick<Workload<StartableSubject>, 'dropsFirst' | 'seconds' | 'measure'>;
 
-function rested(connections: number, carry: Carry, idleMs: number): Resting {
+function rested(connections: number, carry: Carry, startedMs: number, idleMs: number): Resting {
   return {
     dropsFirst: false,
-    seconds: STARTING_SECONDS + idleMs / 1000,
+    seconds: STARTING_SECONDS + (startedMs + idleMs) / 1000,
     async measure(subject) {
       const server = await subject.start();
       const pids = await server.pids();
+      await delay(startedMs);
       const before = await residentBytes(pids);
       const load = new Load();
       await carry(load, server.port, connections);
@@ -96,7 +99,7 @@ const REGISTRIES = [ourRegistry, { ...wsRegistry, name: wsEcho.name }];
 export const connectionMemory: Scenario = {
   name: 'connection-memory',
   title: 'Memory of idle connections',
-  description: `${ECHO_SUBJECT} All connections are opened, and each carries ${MESSAGES} messages of 125 bytes and their echoes, or ${MESSAGES} requests to a registry and their answers, ${AT_A_TIME} connections at a time. ${IDLE_MS / 1000} s later, with no collection forced: by how much the server's resident memory has grown since before the first, for each connection; among few that is mostly what the server needs for its first. As many as the descriptor limit allows, up to 10,000. No round is dropped.`,
+  description: `${ECHO_SUBJECT} ${STARTED_MS / 1000} s after its start all connections are opened, and each carries ${MESSAGES} messages of 125 bytes and their echoes, or ${MESSAGES} requests to a registry and their answers, ${AT_A_TIME} connections at a time. ${IDLE_MS / 1000} s later, with no collection forced: by how much the server's resident memory has grown since before the first, for each connection; among few that is mostly what the server needs for its first. As many as the descriptor limit allows, up to 10,000. No round is dropped.`,
   unit: 'connections',
   baseline: wsEcho.name,
   headline: FIGURE,
