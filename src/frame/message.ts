@@ -55,8 +55,9 @@ function giveBack(buffer: Buffer): void {
 }
 
 export class MessageAssembler implements FrameSink {
+  /** Whoever the messages are for. Between two of them it may be another. */
+  sink: MessageSink;
   readonly #limits: MessageLimits;
-  readonly #sink: MessageSink;
   /** Of a text that comes in pieces. Made when first needed: most messages come whole. */
   #utf8: Utf8Validator | null = null;
 
@@ -75,8 +76,8 @@ export class MessageAssembler implements FrameSink {
   #gatheredLength = 0;
 
   constructor(limits: MessageLimits, sink: MessageSink) {
+    this.sink = sink;
     this.#limits = limits;
-    this.#sink = sink;
   }
 
   /** True while a message has begun and not ended. */
@@ -138,7 +139,7 @@ export class MessageAssembler implements FrameSink {
     this.#announcedBytes = 0;
     this.#gathered = null;
     this.#gatheredLength = 0;
-    this.#sink.onMessage(payload, opcode as DataOpcode);
+    this.sink.onMessage(payload, opcode as DataOpcode);
     if (gathered !== null) giveBack(gathered);
   }
 
@@ -175,13 +176,13 @@ export class MessageAssembler implements FrameSink {
     }
     switch (this.#frameOpcode) {
       case Opcode.PING:
-        this.#sink.onPing(payload);
+        this.sink.onPing(payload);
         break;
       case Opcode.PONG:
-        this.#sink.onPong(payload);
+        this.sink.onPong(payload);
         break;
       default:
-        this.#sink.onClose(decodeClose(payload));
+        this.sink.onClose(decodeClose(payload));
     }
   }
 }

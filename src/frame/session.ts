@@ -46,11 +46,43 @@ export interface WriteBuffer {
   advance(length: number): void;
 }
 
+/** What a session is read with. Between two messages it knows nothing of them. */
+class Reader {
+  readonly side: Side;
+  readonly limits: MessageLimits;
+  readonly assembler: MessageAssembler;
+  readonly parser: FrameParser;
+
+  constructor(side: Side, limits: MessageLimits, sink: MessageSink) {
+    this.side = side;
+    this.limits = limits;
+    this.assembler = new MessageAssembler(limits, sink);
+    this.parser = new FrameParser(side, this.assembler);
+  }
+
+  /** True while a frame or a fragmented message has begun and not ended. */
+  get busy(): boolean {
+    return !this.parser.atBoundary || this.assembler.midMessage;
+  }
+}
+
+/** One chunk is read at a time, mostly to its end and that of its last message: so one reader serves nearly all sessions. */
+let spare: Reader | null = null;
+
+function takeReader(side: Side, limits: MessageLimits, sink: MessageSink): Reader {
+  if (spare === null || spare.side !== side || spare.limits !== limits) return new Reader(side, limits, sink);
+  const reader = spare;
+  spare = null;
+  reader.assembler.sink = sink;
+  return reader;
+}
+
 export class Session implements MessageSink {
   readonly side: Side;
+  readonly #limits: MessageLimits;
   readonly #sink: SessionSink;
-  readonly #assembler: MessageAssembler;
-  readonly #parser: FrameParser;
+  /** While a chunk is read, and as long as the next must be read with the same; an idle session has none. */
+  #reader: Reader | null = null;
   readonly #writeBuffer: WriteBuffer | null;
   #state: SessionState = SessionState.OPEN;
 
@@ -59,8 +91,7 @@ export class Session implements MessageSink {
     this.side = side;
     this.#sink = sink;
     this.#writeBuffer = writeBuffer;
-    this.#assembler = new MessageAssembler(limits, this);
-    this.#parser = new FrameParser(side, this.#assembler);
+    this.#limits = limits;
   }
 
   get state(): SessionState {
@@ -69,7 +100,7 @@ export class Session implements MessageSink {
 
   /** True while a frame or a fragmented message has begun and not ended: the peer owes bytes. */
   get owed(): boolean {
-    return !this.#parser.atBoundary || this.#assembler.midMessage;
+    return this.#reader?.busy ?? false;
   }
 
   /**
@@ -78,8 +109,11 @@ export class Session implements MessageSink {
    * 1011 and is thrown on: the rest of the chunk is lost, so there is no going on.
    */
   receive(chunk: Buffer): void {
+    if (this.#state === SessionState.CLOSED) return;
+    this.#reader ??= takeReader(this.side, this.#limits, this);
+    const reader = this.#reader;
     try {
-      this.#parser.push(chunk);
+      reader.parser.push(chunk);
     } catch (error) {
       if (error instanceof ProtocolError) {
         this.fail(error.closeCode, error.message);
@@ -88,6 +122,9 @@ export class Session implements MessageSink {
       this.fail(CloseCode.INTERNAL_ERROR, 'internal error');
       throw error;
     }
+    if (this.#reader === null || reader.busy) return;
+    this.#reader = null;
+    spare = reader;
   }
 
   /** The peer's bytes have ended. */
@@ -177,7 +214,8 @@ export class Session implements MessageSink {
   #finish(close: Close): void {
     if (this.#state === SessionState.CLOSED) return;
     this.#state = SessionState.CLOSED;
-    this.#parser.stop();
+    this.#reader?.parser.stop();
+    this.#reader = null;
     this.#sink.onClosed(close);
   }
 }

@@ -374,6 +374,76 @@ for (const side of SIDES) {
   });
 }
 
+describe('Many sessions', () => {
+  const talk = (name: string): RawFrame[] => [
+    { opcode: 1, payload: `${name} whole` },
+    { opcode: 1, payload: Buffer.from(`${name} é`).subarray(0, -1), fin: false },
+    { opcode: 9, payload: name },
+    { opcode: 0, payload: Buffer.from('é').subarray(1) },
+    { opcode: 2, payload: name.repeat(20) },
+  ];
+  const heard = (name: string): RecordedEvent[] => [
+    ['text', `${name} whole`],
+    ['ping', hex(name)],
+    ['text', `${name} é`],
+    ['binary', hex(name.repeat(20))],
+  ];
+
+  it('read in turns, however their chunks are cut, are each where it was', () => {
+    for (let length = 1; length < 60; length++) {
+      const talks = ['a', 'b', 'c', 'd'].map((name, i) => {
+        const opened = open(SIDES[i % 2] as Side);
+        return { name, opened, bytes: stream(opened.session.side, talk(name)) };
+      });
+      for (let at = 0; talks.some(({ bytes }) => at < bytes.length); at += length) {
+        for (const { opened, bytes } of talks) opened.session.receive(bytes.subarray(at, at + length));
+      }
+      for (const { name, opened } of talks) {
+        assert.deepEqual(opened.sink.events, heard(name));
+        assert.equal(opened.session.owed, false);
+      }
+    }
+  });
+
+  it('one read while another is, each tell their own', () => {
+    const inner = open('server');
+    const outer = new RecordingSink();
+    const session = new Session('server', LIMITS, {
+      write: (bytes) => outer.write(bytes),
+      onMessage: (payload, opcode) => {
+        outer.onMessage(payload, opcode);
+        inner.session.receive(stream('server', talk('inner')));
+      },
+      onPing: (payload) => outer.onPing(payload),
+      onClosed: (close) => outer.onClosed(close),
+    });
+    session.receive(stream('server', talk('outer')));
+    assert.deepEqual(outer.events, heard('outer'));
+    assert.deepEqual(inner.sink.events, [...heard('inner'), ...heard('inner'), ...heard('inner')]);
+  });
+
+  it('keep each to its own limits, and what broke one breaks no other', () => {
+    const large = open('server');
+    const sink = new RecordingSink();
+    const small = new Session('server', { maxMessageBytes: 10, maxFragments: 2 }, sink);
+    const message = (length: number) => stream('server', [{ opcode: 2, payload: 'x'.repeat(length) }]);
+    large.session.receive(message(11));
+    small.receive(message(10));
+    large.session.receive(message(11));
+    small.receive(message(11));
+    large.session.receive(message(11));
+    assert.deepEqual(
+      sink.events.map(([what]) => what),
+      ['binary', 'closed'],
+    );
+    assert.deepEqual(sink.events.at(-1), ['closed', 1009, 'message is too large']);
+    assert.deepEqual(
+      large.sink.events.map(([what]) => what),
+      ['binary', 'binary', 'binary'],
+    );
+  });
+});
+
 describe('Two sessions, back to back', () => {
   it('talk, ping and close, both ways', () => {
     for (const closer of SIDES) {
