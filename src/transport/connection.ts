@@ -244,6 +244,8 @@ export class Connection implements Expiring, Member {
     try {
       this.handler.onData(chunk);
     } catch (error) {
+      // It may have been written before the fault, and not be out yet.
+      kept = true;
       this.#fault(error);
     } finally {
       if (answering === this) this.#sendAnswers();
