@@ -221,7 +221,11 @@ for (const [into, outOf] of [
   });
 }
 
-test('a large chunk from an accepted socket is freed after the call, unless it is kept', async (t) => {
+const cannotFree = !('transfer' in ArrayBuffer.prototype) && 'this Node cannot free';
+
+test('a full read of an accepted socket is freed after the call, unless it is kept', {
+  skip: cannotFree,
+}, async (t) => {
   const loopback = await Loopback.open(t);
   let keeps = false;
   let chunks: Buffer[] = [];
