@@ -80,7 +80,9 @@ function dotsOf({ scenario, workloads }: ScenarioResult): Dot[] {
     return [...rounds].flatMap(([subject, measurements]) => {
       const figure = spreadOfFigure(measurements, scenario.headline);
       if (figure === null) return [];
-      return [{ ...point, subject, y: scenario.headline === undefined ? 1e6 / figure.median : figure.median }];
+      const y = scenario.headline === undefined ? 1e6 / figure.median : figure.median;
+      // These axes have no place for what is nothing, or less.
+      return y > 0 ? [{ ...point, subject, y }] : [];
     });
   });
 }

@@ -51,6 +51,30 @@ describe('the curves of the bench', () => {
     assert.ok(svg.includes('>1,000</text>') && svg.includes('>100,000</text>'), 'microseconds for one');
   });
 
+  it('are of the headline, where the scenario has one, as far as it is above nothing', () => {
+    const sizes = [100, 1000, 10_000];
+    const svg = curves({
+      scenario: {
+        name: 'memory',
+        title: 'Memory',
+        description: '',
+        unit: 'connections',
+        baseline: 'ours',
+        headline: 'KiB',
+        workloads: sizes.map((size) => workload('idle', size)),
+      },
+      workloads: sizes.map((size, i) => ({
+        name: `idle ${size}`,
+        verdicts: [],
+        rounds: new Map([['ours', measured(1).map((measurement) => ({ ...measurement, extra: { KiB: i * 1234 } }))]]),
+      })),
+    });
+    assert.match(svg, /Memory: KiB \(less is better\)/);
+    assert.equal(svg.match(/<circle/g)?.length, 2);
+    assert.ok(svg.includes('>1,230</text>') && svg.includes('>2,470</text>'));
+    assert.doesNotMatch(svg, /NaN|Infinity/);
+  });
+
   it('are three in a row', () => {
     const names = ['a', 'b', 'c', 'd'];
     const svg = curves({
