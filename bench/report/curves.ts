@@ -1,7 +1,7 @@
 /**
- * What one thing costs as something grows, processor time or the scenario's headline: a panel for each curve of the scenario, a line for each subject, powers of
- * ten on both axes, so that what is flat is level and what grows in proportion rises as the diagonal does. An SVG that
- * reads on light and on dark ground.
+ * What one thing costs as something grows, processor time or the scenario's headline: a panel for each curve of the scenario,
+ * a line for each subject, powers of ten on both axes, so that what does not grow is level. An SVG that reads on light and
+ * on dark ground.
  */
 import { spreadOfFigure } from '../rounds.ts';
 import { headlineOf, number } from './format.ts';
@@ -14,6 +14,8 @@ const LEFT = 70;
 const TOP = 64;
 const GAP = 84;
 const PANELS_PER_ROW = 3;
+/** How wide the words above them are. */
+const PANELS_OF_HEADING = 2;
 
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #444 }
@@ -46,10 +48,10 @@ export function curves(result: ScenarioResult): string {
   const names = [...new Set(dots.map(({ curve }) => curve))];
   const subjects = [...new Set(dots.map(({ subject }) => subject))];
   const xAxis = axisOf(dots.map(({ x }) => x));
-  // Half of the lowest, so that its label has room below it.
-  const yAxis = axisOf(dots.flatMap(({ y }) => [y / 2, y]));
   const panels = names.map((name, i) => {
     const ofPanel = dots.filter(({ curve }) => curve === name);
+    // Half of the lowest, so that its label has room below it.
+    const yAxis = axisOf(ofPanel.flatMap(({ y }) => [y / 2, y]));
     const left = LEFT + (i % PANELS_PER_ROW) * (PANEL_WIDTH + GAP);
     const top = TOP + Math.floor(i / PANELS_PER_ROW) * (PANEL_HEIGHT + GAP);
     return drawPanel(name, ofPanel, subjects, xAxis, yAxis, left, top);
@@ -61,7 +63,7 @@ export function curves(result: ScenarioResult): string {
   const { title, headline } = result.scenario;
   const what = headline === undefined ? 'processor time of the server for one, in µs' : headlineOf(result.scenario);
   const heading = `${title}: ${what}`;
-  const width = LEFT + Math.min(names.length, PANELS_PER_ROW) * (PANEL_WIDTH + GAP);
+  const width = LEFT + Math.min(Math.max(names.length, PANELS_OF_HEADING), PANELS_PER_ROW) * (PANEL_WIDTH + GAP);
   const height = TOP + Math.ceil(names.length / PANELS_PER_ROW) * (PANEL_HEIGHT + GAP);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(heading)}">`,
@@ -111,10 +113,16 @@ function drawPanel(
     for (const { x, y } of line) {
       parts.push(`<circle class="c${i}" cx="${atX(x)}" cy="${atY(y)}" r="3"/>`);
       // The first subject's below its line, where the others are above.
-      parts.push(text(atX(x), atY(y) + (i === 0 ? 18 : -8), 'middle', number(y)));
+      parts.push(text(atX(x), atY(y) + (i === 0 ? 18 : -8), anchorAt(xAxis.at(x)), number(y)));
     }
   }
   return parts.join('\n');
+}
+
+/** At either end a label stays within the panel, clear of the axis. */
+function anchorAt(position: number): 'start' | 'middle' | 'end' {
+  if (position === 0) return 'start';
+  return position === 1 ? 'end' : 'middle';
 }
 
 function axisOf(values: readonly number[]): Axis {
