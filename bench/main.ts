@@ -31,7 +31,7 @@ Scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}; the word before a da
 Without one, all of them.
 
   --quick          fewer workloads, shorter windows, two rounds: under a minute for each first word
-  --rounds <n>     how many rounds count (default ${FULL.rounds}, quick ${QUICK.rounds}); one before them is dropped
+  --rounds <n>     how many rounds count (default ${FULL.rounds}, quick ${QUICK.rounds}); one before them is dropped, of memory none
   --only <text>    the workloads with this in their name, quick or not
   --peers <names>  of the peers these alone, separated by commas
   --out <folder>   where each scenario's result goes once it is measured: a page, all rounds as JSON, a chart. Those of

@@ -2,12 +2,19 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { footprint } from '../test/support/measure.ts';
+import { sum } from './rounds.ts';
 
 const LOOK_EVERY_MS = 50;
 
-export async function residentBytes(pids: readonly number[]): Promise<number> {
+type Kind = 'residentBytes' | 'anonymousBytes';
+
+/**
+ * @param kind 'anonymousBytes' leaves out what is mapped from files, programs above all, which the system takes away and
+ *   brings back as it needs memory
+ */
+export async function residentBytes(pids: readonly number[], kind: Kind = 'residentBytes'): Promise<number> {
   const footprints = await Promise.all(pids.map((pid) => footprint(pid)));
-  return footprints.reduce((sum, { residentBytes }) => sum + residentBytes, 0);
+  return sum(footprints.map((each) => each[kind]));
 }
 
 /** The process and all that it has started. */

@@ -43,13 +43,16 @@ export function spreadOfFigure(measurements: readonly Measurement[], figure?: st
   return spreadOrNull(measurements.map((measurement) => figureOf(measurement, figure)));
 }
 
-/** Of the ratios within a round: both were measured while the machine was in about the same state. */
+/**
+ * Of the ratios within a round: both were measured while the machine was in about the same state. What is nothing or less,
+ * as memory that was given back, has none.
+ */
 export function spreadOfRatios(
   ours: readonly Measurement[],
   theirs: readonly Measurement[],
   figure?: string,
 ): Spread | null {
-  return spreadOrNull(compare(ours, theirs, figure, (a, b) => a / b));
+  return spreadOrNull(compare(ours, theirs, figure, (a, b) => (a > 0 && b > 0 ? a / b : undefined)));
 }
 
 export function spreadOfDifferences(
@@ -64,7 +67,7 @@ function compare(
   ours: readonly Measurement[],
   theirs: readonly Measurement[],
   figure: string | undefined,
-  by: (a: number, b: number) => number,
+  by: (a: number, b: number) => number | undefined,
 ): (number | undefined)[] {
   return ours.map((measurement, round) => {
     const other = theirs[round];

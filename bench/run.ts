@@ -8,8 +8,8 @@ import { judge } from './targets.ts';
 export interface Pace extends Window {
   /** Beside the first, where that is dropped. */
   rounds: number;
-  /** How much later than expected a measurement may end before it is given up. */
-  maxStallMs: number;
+  /** The longest stall before a measurement is given up, beside LATE times what is expected. */
+  maxStallMs?: number;
 }
 
 export interface Watcher {
@@ -20,8 +20,9 @@ export interface Watcher {
 /** Until a server and its load run, and have ended: what a measurement takes beside warm-up and window. */
 const STARTING_MS = 750;
 
-/** On a slow machine a measurement may take so many times as long as is expected, and the longest stall more. */
+/** On a slow machine a measurement may take so many times as long as is expected. */
 const LATE = 5;
+const MAX_STALL_MS = 60_000;
 
 /** How many rounds of the workload count. */
 function roundsOf({ maxRounds = Number.POSITIVE_INFINITY }: Workload, { rounds }: Pace): number {
@@ -74,8 +75,8 @@ async function runWorkload(
 }
 
 async function measure(workload: Workload, subject: Subject, pace: Pace, what: string): Promise<Measurement> {
-  const { warmUpMs, windowMs } = pace;
-  const limitMs = pace.maxStallMs + LATE * expectedMs(workload, pace);
+  const { warmUpMs, windowMs, maxStallMs = MAX_STALL_MS } = pace;
+  const limitMs = maxStallMs + LATE * expectedMs(workload, pace);
   let timer: NodeJS.Timeout | undefined;
   // Something hangs: nobody waits for it the rest of the hour.
   const tooLate = new Promise<never>((_, reject) => {

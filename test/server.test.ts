@@ -103,13 +103,17 @@ test('a chunk full of requests for a large roster holds nobody else up', async (
   await Promise.all([...agents, other].map((client) => client.close()));
 });
 
-test('what comes in one large chunk with a relay’s request reaches the agent as it was', async (t) => {
+const cannotFree = !('transfer' in ArrayBuffer.prototype) && 'this Node frees no chunk';
+
+test('what comes in one full read with a relay’s request reaches the agent as it was', {
+  skip: cannotFree,
+}, async (t) => {
   const { url } = await listen(t);
   let open = () => {};
   const opening = new Promise<void>((resolve) => {
     open = resolve;
   });
-  const payload = randomBytes(56 * 1024);
+  const payload = randomBytes(128 * 1024);
   let arrived: Buffer | undefined;
   const agent = await RawAgent.serve(async (peer) => {
     const head = await peer.head();
@@ -123,8 +127,6 @@ test('what comes in one large chunk with a relay’s request reaches the agent a
   const client = await RawPeer.connect(Number(new URL(url).port));
   client.socket.write(Buffer.concat([Buffer.from(upgradeRequest('/ws/agent/a')), clientFrame(BINARY, payload)]));
   await eventually(() => assert.equal(agent.peers.length, 1));
-  // Others are read into what was freed, if it was.
-  for (let i = 0; i < 8; i++) await uplink.call('ping', { padding: 'x'.repeat(60_000) });
   open();
   await eventually(() => assert.ok(arrived?.equals(payload), 'as it was'));
   for (const { socket } of [client, ...agent.peers]) socket.destroy();

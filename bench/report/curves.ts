@@ -62,7 +62,7 @@ export function curves(result: ScenarioResult): string {
   });
   const { title, headline } = result.scenario;
   const what = headline === undefined ? 'processor time of the server for one, in µs' : headlineOf(result.scenario);
-  const heading = `${title}: ${what}`;
+  const heading = `${title}: ${what}${names.length > 1 ? '; each panel has a scale of its own' : ''}`;
   const width = LEFT + Math.min(Math.max(names.length, PANELS_OF_HEADING), PANELS_PER_ROW) * (PANEL_WIDTH + GAP);
   const height = TOP + Math.ceil(names.length / PANELS_PER_ROW) * (PANEL_HEIGHT + GAP);
   return [
@@ -112,7 +112,7 @@ function drawPanel(
     parts.push(`<path class="line l${i}" d="M${line.map(({ x, y }) => `${atX(x)} ${atY(y)}`).join('L')}"/>`);
     for (const { x, y } of line) {
       parts.push(`<circle class="c${i}" cx="${atX(x)}" cy="${atY(y)}" r="3"/>`);
-      // The first subject's below its line, where the others are above.
+      // The first subject's below its line, the others' above theirs.
       parts.push(text(atX(x), atY(y) + (i === 0 ? 18 : -8), anchorAt(xAxis.at(x)), number(y)));
     }
   }

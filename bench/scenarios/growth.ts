@@ -11,7 +11,7 @@ import { KIBIBYTE } from '../units.ts';
 import { measureBulk } from './relay-bulk.ts';
 import { measureFlood } from './relay-flood.ts';
 import { measurePingPong } from './relay-ping-pong.ts';
-import { measureStream } from './relay-stream.ts';
+import { measureStream, STREAMS_AT_ONCE } from './relay-stream.ts';
 import { OUTPACED } from './relays.ts';
 
 const MANY = 10_000;
@@ -89,7 +89,7 @@ function relays(curve: string, relay: Relay): Workload<RelaySubject>[] {
 export const growth: Scenario = {
   name: 'growth',
   title: 'Growth',
-  description: `So many agents are connected and in the roster, held by a process of their own; where a registry is measured it lasts until ${LEAST_WORK} times are done. Register: agents connect, register, deregister and go, ${AT_A_TIME} at a time, while ${DASHBOARDS} dashboards watch. Event: an agent registers anew, and does so again once ${DASHBOARDS} dashboards have been told. Dashboard: dashboards connect, get the roster and go, ${AT_A_TIME} at a time. Handshake: agents connect, shake hands and go, ${AT_A_TIME} at a time. As the original, the ws registry sends the roster to whoever shakes hands, and every event to agents too; here an agent is sent a large roster only where it stays without registering. It relays nothing, so the rest is the daemon's alone, to one more agent: round trips of 100 B and messages of 100 B that flood, one a write, over ${RELAYS} relays; deltas, 64 × ${DELTAS_PER_SECOND}/s; MiB in messages of 64 KiB over ${BULK_RELAYS} relays; all as in the scenarios of their own. In floods and MiB: ${OUTPACED}`,
+  description: `So many agents are connected and in the roster, held by a process of their own. Register: agents connect, register, deregister and go, ${AT_A_TIME} at a time, while ${DASHBOARDS} dashboards watch. Event: an agent registers anew, and does so again once ${DASHBOARDS} dashboards have been told. Dashboard: dashboards connect, get the roster and go, ${AT_A_TIME} at a time. Handshake: agents connect, shake hands and go, ${AT_A_TIME} at a time. Of these four a measurement lasts until ${LEAST_WORK} are done at the least. As the original, the ws registry sends the roster to whoever shakes hands, and every event to agents too; here an agent is sent a large roster only where it stays without registering. The ws registry relays nothing, so the other curves are of the daemon alone, with one more agent that is relayed to: round trips of 100 B and messages of 100 B that flood, one a write, over ${RELAYS} relays; deltas, ${STREAMS_AT_ONCE} × ${DELTAS_PER_SECOND}/s; MiB in messages of 64 KiB over ${BULK_RELAYS} relays. They are written as in the scenarios of their own, where floods go over more relays and each costs more. Of floods and MiB: ${OUTPACED}`,
   unit: 'times',
   baseline: wsRegistry.name,
   workloads: [

@@ -62,9 +62,9 @@ function workload(agents: number, atATime: number, options: Options): Workload<R
 
 /** Nothing of a storm that ends before its second thousand. */
 function flatnessOf({ costs, bytesToSecond, bytesToLast }: Storm): Record<string, number> {
-  const [first, second, ...rest] = costs;
+  const [first, second] = costs;
   if (first === undefined || second === undefined) return {};
-  const last = rest.at(-1) ?? second;
+  const last = costs.at(-1) as number;
   return {
     [FLATNESS]: last / first,
     [FLATNESS_FROM_SECOND]: last / second,

@@ -6,7 +6,7 @@ import { nginxRelay, ourRelay, RELAYS, type RelaySubject, wsRelay } from '../sub
 import { KIBIBYTE } from '../units.ts';
 import { openRelays, SILENT } from './relays.ts';
 
-const RELAYS_AT_ONCE = 64;
+export const STREAMS_AT_ONCE = 64;
 const FEW = [ourRelay, nginxRelay, wsRelay];
 
 function workload(
@@ -18,7 +18,7 @@ function workload(
   quick = false,
 ): Workload<RelaySubject> {
   return {
-    name: `${name}, ${RELAYS_AT_ONCE} × ${perSecond}/s`,
+    name: `${name}, ${STREAMS_AT_ONCE} × ${perSecond}/s`,
     subjects,
     targets,
     ...(targets.length === 0 && { maxRounds: 2 }),
@@ -35,7 +35,7 @@ export async function measureStream(
 ): Promise<Measurement> {
   const pattern: WritePattern = { payloadBytes, messagesPerWrite: 1, text: true, stamped: true };
   const { server, pids, agent, clients } = await openRelays(subject, {
-    relays: RELAYS_AT_ONCE,
+    relays: STREAMS_AT_ONCE,
     client: SILENT,
     agent: pattern,
   });
@@ -52,7 +52,7 @@ function growing(from: number, to: number): number[] {
 export const relayStream: Scenario = {
   name: 'relay-stream',
   title: 'Relay: streams',
-  description: `An agent writes text messages on ${RELAYS_AT_ONCE} relays at a steady pace, one relay after the other, each message a frame and a write of its own: every millisecond those that are due by then. Those of a real pi grow from message to message, 0.3 to 1.7 KiB or 0.8 to 23.2 KiB, and begin anew. The latency is from the agent's write to the client's having read the message whole; the moment of the write stands in the message.`,
+  description: `An agent writes text messages on ${STREAMS_AT_ONCE} relays at a steady pace, one relay after the other, each message a frame and a write of its own: every millisecond those that are due by then. Those of a real pi grow from message to message, 0.3 to 1.7 KiB or 0.8 to 23.2 KiB, and begin anew. The latency is from the agent's write to the client's having read the message whole; the moment of the write stands in the message.`,
   unit: 'messages',
   baseline: nginxRelay.name,
   workloads: [

@@ -66,7 +66,10 @@ class Reader {
   }
 }
 
-/** One chunk is read at a time, mostly to its end and that of its last message: so one reader serves nearly all sessions. */
+/**
+ * One chunk is read at a time, mostly to its end and that of its last message: so one reader serves nearly all sessions. It
+ * keeps the last of them alive until it reads for another.
+ */
 let spare: Reader | null = null;
 
 function takeReader(side: Side, limits: MessageLimits, sink: MessageSink): Reader {

@@ -20,14 +20,14 @@ export function keepFreedMemory(): void {
 /** What a read brings at most. One that brings less is given memory of its own size by Node. */
 const FULL_READ_BYTES = 64 * 1024;
 
-/** What Node has since 22. */
+/** What Node 20 does not have yet. */
 interface Transferable {
   transfer?: (newByteLength: number) => ArrayBuffer;
 }
 
 /**
- * Frees what a full read has brought, now and not with the next garbage, so that the next is given the same memory while it
- * is warm. Before Node 22 it does nothing.
+ * Frees what a full read has brought, now and not with the next garbage, so that the next can be given the same memory
+ * while it is warm. On Node 20 it does nothing.
  *
  * @param chunk neither it nor any view of it is used again: their length is 0 then
  */

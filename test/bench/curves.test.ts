@@ -51,6 +51,32 @@ describe('the curves of the bench', () => {
     assert.ok(svg.includes('>1,000</text>') && svg.includes('>100,000</text>'), 'microseconds for one');
   });
 
+  it('have a scale for each panel, and no label on an axis', () => {
+    const points = [
+      { name: 'cheap', work: 1e6 },
+      { name: 'dear', work: 10 },
+    ].flatMap(({ name, work }) => [100, 1000, 10_000].map((x) => ({ name, x, work })));
+    const svg = curves({
+      scenario: {
+        name: 'growth',
+        title: 'Growth',
+        description: '',
+        unit: 'times',
+        baseline: 'ours',
+        workloads: points.map(({ name, x }) => workload(name, x)),
+      },
+      workloads: points.map(({ name, x, work }) => ({
+        name: `${name} ${x}`,
+        verdicts: [],
+        rounds: new Map([['ours', measured(work)]]),
+      })),
+    });
+    const ticks = [...svg.matchAll(/text-anchor="end">([\d.,]+)</g)].map(([, tick]) => tick);
+    assert.ok(ticks.includes('0.100') && ticks.includes('100,000') && !ticks.includes('100'));
+    const anchors = [...svg.matchAll(/text-anchor="(\w+)">(?:1\.00|100,000)</g)].map(([, anchor]) => anchor);
+    for (const anchor of ['start', 'middle', 'end']) assert.ok(anchors.includes(anchor), anchor);
+  });
+
   it('are of the headline, where the scenario has one, as far as it is above nothing', () => {
     const sizes = [100, 1000, 10_000];
     const svg = curves({

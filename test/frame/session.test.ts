@@ -392,7 +392,7 @@ describe('Many sessions', () => {
   it('read in turns, however their chunks are cut, are each where it was', () => {
     for (let length = 1; length < 60; length++) {
       const talks = ['a', 'b', 'c', 'd'].map((name, i) => {
-        const opened = open(SIDES[i % 2] as Side);
+        const opened = open(SIDES[i >> 1] as Side);
         return { name, opened, bytes: stream(opened.session.side, talk(name)) };
       });
       for (let at = 0; talks.some(({ bytes }) => at < bytes.length); at += length) {

@@ -6,17 +6,24 @@ interface Footprint {
   descriptors: number;
   threads: number;
   residentBytes: number;
+  /** Of those the anonymous ones (RssAnon): neither mapped from files nor shared. */
+  anonymousBytes: number;
 }
 
 /** As /proc tells it; where there is none, nothing is told and so nothing is found amiss. */
 export async function footprint(pid: number): Promise<Footprint> {
-  if (process.platform !== 'linux') return { descriptors: 0, threads: 0, residentBytes: 0 };
+  if (process.platform !== 'linux') return { descriptors: 0, threads: 0, residentBytes: 0, anonymousBytes: 0 };
   const [descriptors, status] = await Promise.all([
     readdir(`/proc/${pid}/fd`),
     readFile(`/proc/${pid}/status`, 'utf8'),
   ]);
   const number = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]);
-  return { descriptors: descriptors.length, threads: number('Threads'), residentBytes: number('VmRSS') * 1024 };
+  return {
+    descriptors: descriptors.length,
+    threads: number('Threads'),
+    residentBytes: number('VmRSS') * 1024,
+    anonymousBytes: number('RssAnon') * 1024,
+  };
 }
 
 /** Repeats a check until it passes; the last failure is thrown. */
