@@ -3,17 +3,24 @@
  *
  *   LITTLE ──(a read fills it)──▶ MUCH ──(a read does not)──▶ LITTLE
  *
- * Where little comes, all sockets read into one buffer, and what came is copied out of it: an idle relay holds none, and
- * no socket reads over what another's write still needs. Where much comes, a socket has a buffer of its own, and nothing is
- * copied.
+ * Where little comes, all sockets read into one buffer, and what came is copied out of it, a large chunk into a buffer that
+ * is used again: an idle relay holds none, and no socket reads over what another's write still needs. Where much comes, a
+ * socket has a buffer of its own, and nothing is copied.
  */
 const READ_BYTES = 64 * 1024;
 
 /** As many as pour at the same time, mostly: memory that was just used costs far less than fresh memory. */
 const MAX_SPARE = 64;
 
+/** A copy so large goes into a buffer that is used again. Smaller ones come out of Node's pool, and may be kept for longer. */
+const LARGE_COPY_BYTES = 4 * 1024;
+
 const shared = Buffer.allocUnsafeSlow(READ_BYTES);
 const spare: Buffer[] = [];
+
+function takeBuffer(): Buffer {
+  return spare.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
+}
 
 export class ReadBuffer {
   #pours = false;
@@ -28,15 +35,20 @@ export class ReadBuffer {
       return shared;
     }
     if (this.#kept) this.#giveBack();
-    this.#own ??= spare.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
+    this.#own ??= takeBuffer();
     return this.#own;
   }
 
   /** What was read last, into what `next` gave: valid until the next read, unless it is kept. */
   chunk(length: number): Buffer {
-    const own = this.#own;
     this.#pours = length === READ_BYTES;
-    return own === null ? Buffer.from(shared.subarray(0, length)) : own.subarray(0, length);
+    if (this.#own === null) {
+      const read = shared.subarray(0, length);
+      if (length < LARGE_COPY_BYTES) return Buffer.from(read);
+      this.#own = takeBuffer();
+      this.#own.set(read);
+    }
+    return this.#own.subarray(0, length);
   }
 
   /** The last chunk is still in use: it must not be read over. */

@@ -21,6 +21,28 @@ test('while little comes, all read into one buffer, and what came is a copy', ()
   assert.equal(one.next(), into);
 });
 
+test('a large copy is made into a buffer that is used again, unless it is kept', () => {
+  const LARGE = 4 * 1024;
+  const [one, other] = [new ReadBuffer(), new ReadBuffer()];
+  const shared = one.next();
+  const copy = read(one, LARGE, 'a');
+  assert.notEqual(copy.buffer, shared.buffer);
+  assert.ok(copy.every((byte) => byte === 0x61));
+  assert.equal(one.next(), shared);
+  assert.equal(read(other, LARGE, 'b').buffer, copy.buffer);
+  const kept = read(one, LARGE, 'c');
+  assert.notEqual(kept.buffer, copy.buffer, 'the other has it');
+  one.keep();
+  for (const each of [one, other]) assert.equal(each.next(), shared);
+  for (const each of [one, other]) assert.notEqual(read(each, LARGE, 'd').buffer, kept.buffer);
+  assert.ok(kept.every((byte) => byte === 0x63));
+  assert.notEqual(
+    read(one, LARGE - 1).byteLength,
+    read(one, LARGE - 1).buffer.byteLength,
+    'a smaller one is of the pool',
+  );
+});
+
 test('once a read fills it, a socket has a buffer of its own, and nothing is copied', () => {
   const [one, other] = [new ReadBuffer(), new ReadBuffer()];
   const shared = one.next();
