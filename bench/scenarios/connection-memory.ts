@@ -100,7 +100,7 @@ const REGISTRIES = [ourRegistry, { ...wsRegistry, name: wsEcho.name }];
 export const connectionMemory: Scenario = {
   name: 'connection-memory',
   title: 'Memory of idle connections',
-  description: `${ECHO_SUBJECT} ${STARTED_MS / 1000} s after its start all connections are opened, and each carries ${MESSAGES} messages of 125 bytes and their echoes, or ${MESSAGES} requests to a registry and their answers, ${AT_A_TIME} connections at a time. ${IDLE_MS / 1000} s later, with no collection forced: by how much the server's resident memory, without what is mapped from files, has grown since before the first, for each connection; among few that is mostly the room that a runtime takes for young objects once it is busy. As many as the descriptor limit allows, up to 10,000. The daemon goes on with its pings, one for each connection every 25 s; the others have none. No round is dropped.`,
+  description: `${ECHO_SUBJECT} ${STARTED_MS / 1000} s after its start all connections are opened, and each carries ${MESSAGES} messages of 125 bytes and their echoes, or ${MESSAGES} requests to a registry and their answers, ${AT_A_TIME} connections at a time. ${IDLE_MS / 1000} s later, with no collection forced: by how much the server's resident memory, without what is mapped from files, has grown since before the first, for each connection; among few that is mostly the room that a runtime takes for young objects once it is busy, or gives back later. As many as the descriptor limit allows, up to 10,000. The daemon goes on with its pings, one for each connection every 25 s; the others have none. No round is dropped.`,
   unit: 'connections',
   baseline: wsEcho.name,
   headline: FIGURE,

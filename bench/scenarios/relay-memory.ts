@@ -61,7 +61,7 @@ function workload(
 export const relayMemory: Scenario = {
   name: 'relay-memory',
   title: 'Relay: memory of idle relays',
-  description: `${STARTED_MS / 1000} s after the server's start all relays are opened; then each carries 1 MiB from the agent to its client, 16 messages of 64 KiB in one write, ${AT_A_TIME} relays at a time. ${IDLE_MS / 1000} s later, with no collection forced: by how much the server's resident memory, without what is mapped from files, has grown since before the first, for each relay; among few that is mostly the room that a runtime takes for young objects once it is busy. nginx and HAProxy let a relay be silent for an hour here, or they would have ended those that are looked at. As many as the descriptor limit allows, up to 10,000. The daemon goes on with its pings, one for each side of a relay every 25 s; the others have none. No round is dropped.`,
+  description: `${STARTED_MS / 1000} s after the server's start all relays are opened; then each carries 1 MiB from the agent to its client, 16 messages of 64 KiB in one write, ${AT_A_TIME} relays at a time. ${IDLE_MS / 1000} s later, with no collection forced: by how much the server's resident memory, without what is mapped from files, has grown since before the first, for each relay; among few that is mostly the room that a runtime takes for young objects once it is busy, or gives back later. nginx and HAProxy let a relay be silent for an hour here, or they would have ended those that are looked at. As many as the descriptor limit allows, up to 10,000. The daemon goes on with its pings, one for each side of a relay every 25 s; the others have none. No round is dropped.`,
   unit: 'relays',
   baseline: nginxRelay.name,
   headline: FIGURE,
