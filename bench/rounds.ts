@@ -44,15 +44,15 @@ export function spreadOfFigure(measurements: readonly Measurement[], figure?: st
 }
 
 /**
- * Of the ratios within a round: both were measured while the machine was in about the same state. What is nothing or less,
- * as memory that was given back, has none.
+ * Of the ratios within a round: both were measured while the machine was in about the same state. Less than nothing, as
+ * memory that was given back, has none, and there is none to nothing.
  */
 export function spreadOfRatios(
   ours: readonly Measurement[],
   theirs: readonly Measurement[],
   figure?: string,
 ): Spread | null {
-  return spreadOrNull(compare(ours, theirs, figure, (a, b) => (a > 0 && b > 0 ? a / b : undefined)));
+  return spreadOrNull(compare(ours, theirs, figure, (a, b) => (a >= 0 && b > 0 ? a / b : undefined)));
 }
 
 export function spreadOfDifferences(

@@ -67,7 +67,7 @@ describe('the report of the bench', () => {
   it('says what was used, what is missing, and how it was done', () => {
     const text = preamble(circumstances);
     assert.match(text, /^a machine\n/);
-    assert.match(text, /Subjects: ours 1\.2\.3\. Not installed, and left out: gone\./);
+    assert.match(text, /Subjects: ours 1\.2\.3\. Not here, and left out: gone\./);
     assert.match(text, /Medians of 2 rounds/);
   });
 

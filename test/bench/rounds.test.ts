@@ -60,6 +60,10 @@ describe('rounds', () => {
   it('leaves out rounds that lack one side or the figure', () => {
     assert.deepEqual(spreadOfRatios([measured(10), measured(20)], [measured(5)]), { median: 2, min: 2, max: 2 });
     assert.equal(spreadOfRatios([measured(10)], []), null);
+    assert.equal(spreadOfRatios([measured(-1)], [measured(5)]), null, 'of what was given back');
+    assert.equal(spreadOfRatios([measured(1)], [measured(-5)]), null);
+    assert.equal(spreadOfRatios([measured(1)], [measured(0)]), null);
+    assert.deepEqual(spreadOfRatios([measured(0)], [measured(5)]), { median: 0, min: 0, max: 0 });
     assert.equal(spreadOfFigure([measured(10)], 'p50Ms'), null);
     assert.equal(spreadOfFigure([]), null);
   });
