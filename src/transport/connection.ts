@@ -245,7 +245,7 @@ export class Connection implements Expiring, Member {
       this.handler.onData(chunk);
     } catch (error) {
       // It may have been written before the fault, and not be out yet.
-      kept = true;
+      this.keepChunk();
       this.#fault(error);
     } finally {
       if (answering === this) this.#sendAnswers();

@@ -24,7 +24,7 @@ function takeBuffer(): Buffer {
 
 export class ReadBuffer {
   #pours = false;
-  /** While much comes. */
+  /** While much comes, and for a large copy. */
   #own: Buffer | null = null;
   #kept = false;
 

@@ -249,36 +249,40 @@ test('a full read of an accepted socket is freed after the call, unless it is ke
   assert.equal(await sendMuch(), MEBIBYTE);
 });
 
-test('what waits for a reader outlives the connection it came from, whoever pours then', async (t) => {
-  const loopback = await Loopback.open(t);
-  const pour = async (byte: string) => {
-    const passed: Buffer[] = [];
-    const [to, reader] = await loopback.accept();
-    const handler = {
-      onData: (chunk: Buffer) => {
-        passed.push(Buffer.from(chunk));
-        to.write(chunk);
-        if (!to.blocked) return;
-        from.keepChunk();
-        from.pause();
-      },
+for (const how of ['kept and paused', 'in hand at a fault'] as const) {
+  test(`what waits for a reader, ${how}, outlives the connection it came from, whoever pours then`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const pour = async (byte: string) => {
+      const passed: Buffer[] = [];
+      const [to, reader] = await loopback.accept();
+      const handler = {
+        onData: (chunk: Buffer) => {
+          passed.push(Buffer.from(chunk));
+          to.write(chunk);
+          if (!to.blocked) return;
+          if (how === 'in hand at a fault') throw new Error(how);
+          from.keepChunk();
+          from.pause();
+        },
+      };
+      const [from, source] = await loopback.dial(Object.assign(new RecordingHandler(), handler));
+      source.socket.write(Buffer.alloc(24 * MEBIBYTE, byte));
+      await eventually(() => assert.equal(to.blocked, true));
+      source.socket.destroy();
+      from.destroy();
+      await eventually(() => assert.equal(from.gone, true));
+      return { reader, passed };
     };
-    const [from, source] = await loopback.dial(Object.assign(new RecordingHandler(), handler));
-    source.socket.write(Buffer.alloc(24 * MEBIBYTE, byte));
-    await eventually(() => assert.equal(to.blocked, true));
-    source.socket.destroy();
-    from.destroy();
-    await eventually(() => assert.equal(from.gone, true));
-    return { reader, passed };
-  };
-  const all = [await pour('a'), await pour('b'), await pour('c')];
-  for (const { reader, passed } of all) {
-    reader.read();
-    const bytes = Buffer.concat(passed);
-    await eventually(() => assert.equal(reader.receivedBytes, bytes.length));
-    assert.ok(reader.bytes.equals(bytes), 'every byte as it was');
-  }
-});
+    const all = [await pour('a'), await pour('b'), await pour('c')];
+    for (const { reader, passed } of all) {
+      reader.read();
+      const bytes = Buffer.concat(passed);
+      await eventually(() => assert.equal(reader.receivedBytes, bytes.length));
+      assert.ok(reader.bytes.equals(bytes), 'every byte as it was');
+    }
+    assert.equal(loopback.faults.length, how === 'in hand at a fault' ? all.length : 0);
+  });
+}
 
 test('the answers to one chunk leave as one write, those beyond the call at once', async (t) => {
   const loopback = await Loopback.open(t);
