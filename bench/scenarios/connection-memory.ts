@@ -2,7 +2,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { maxConnectionsOfProcess } from '../../src/transport/descriptors.ts';
 import { Load } from '../load/process.ts';
-import { number } from '../report/format.ts';
 import { residentBytes } from '../resident.ts';
 import type { Scenario, StartableSubject, Target, Workload } from '../scenario.ts';
 import { bunEcho, ECHO_SUBJECT, netEcho, ourEcho, wsEcho } from '../subjects/echo.ts';
@@ -53,7 +52,7 @@ function workload(
   const connections = Math.min(wished, MOST_CONNECTIONS);
   return {
     ...rested(connections, carry, STARTED_MS, IDLE_MS),
-    name: `${curve}, ${number(connections)} connections`,
+    name: `${curve}, ${connections.toLocaleString('en-US')} connections`,
     subjects,
     targets,
     maxRounds: targets.length > 0 ? 2 : 1,
@@ -64,7 +63,7 @@ function workload(
 /** For who has a minute: what V8 would give back is part of it. */
 const QUICK_WORKLOAD: Workload<StartableSubject> = {
   ...rested(QUICK_CONNECTIONS, echo, 0, QUICK_IDLE_MS),
-  name: `echo, ${number(QUICK_CONNECTIONS)} connections, after ${QUICK_IDLE_MS / 1000} s`,
+  name: `echo, ${QUICK_CONNECTIONS.toLocaleString('en-US')} connections, after ${QUICK_IDLE_MS / 1000} s`,
   subjects: [ourEcho, wsEcho],
   targets: [],
   maxRounds: 1,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { curves } from '../../bench/report/curves.ts';
-import type { Measurement, Workload } from '../../bench/scenario.ts';
+import type { Measurement, Scenario, Workload } from '../../bench/scenario.ts';
 
 const measured = (work: number): Measurement[] => [{ work, cpuSeconds: 1, seconds: 1, residentBytes: 0 }];
 
@@ -9,17 +9,17 @@ function workload(curve: string, x: number): Workload {
   return { name: `${curve} ${x}`, subjects: [], targets: [], point: { curve, x }, measure: () => Promise.reject() };
 }
 
+function scenario(workloads: Workload[], rest: Partial<Scenario> = {}): Scenario {
+  return { name: 'growth', title: 'Growth', description: '', unit: 'times', baseline: 'ours', workloads, ...rest };
+}
+
 describe('the curves of the bench', () => {
   it('are one line for each subject in each panel, level where the cost is the same', () => {
     const svg = curves({
-      scenario: {
-        name: 'growth',
+      scenario: scenario([workload('register', 100), workload('register', 10_000)], {
         title: 'Growth & <more>',
-        description: '',
-        unit: 'times',
         baseline: 'theirs',
-        workloads: [workload('register', 100), workload('register', 10_000)],
-      },
+      }),
       workloads: [
         {
           name: 'register 100',
@@ -57,14 +57,7 @@ describe('the curves of the bench', () => {
       { name: 'dear', work: 10 },
     ].flatMap(({ name, work }) => [100, 1000, 10_000].map((x) => ({ name, x, work })));
     const svg = curves({
-      scenario: {
-        name: 'growth',
-        title: 'Growth',
-        description: '',
-        unit: 'times',
-        baseline: 'ours',
-        workloads: points.map(({ name, x }) => workload(name, x)),
-      },
+      scenario: scenario(points.map(({ name, x }) => workload(name, x))),
       workloads: points.map(({ name, x, work }) => ({
         name: `${name} ${x}`,
         verdicts: [],
@@ -80,15 +73,10 @@ describe('the curves of the bench', () => {
   it('are of the headline, where the scenario has one, as far as it is above nothing', () => {
     const sizes = [100, 1000, 10_000];
     const svg = curves({
-      scenario: {
-        name: 'memory',
-        title: 'Memory',
-        description: '',
-        unit: 'connections',
-        baseline: 'ours',
-        headline: 'KiB',
-        workloads: sizes.map((size) => workload('idle', size)),
-      },
+      scenario: scenario(
+        sizes.map((size) => workload('idle', size)),
+        { title: 'Memory', headline: 'KiB' },
+      ),
       workloads: sizes.map((size, i) => ({
         name: `idle ${size}`,
         verdicts: [],
@@ -104,14 +92,7 @@ describe('the curves of the bench', () => {
   it('are three in a row', () => {
     const names = ['a', 'b', 'c', 'd'];
     const svg = curves({
-      scenario: {
-        name: 'growth',
-        title: 'Growth',
-        description: '',
-        unit: 'times',
-        baseline: 'ours',
-        workloads: names.map((name) => workload(name, 100)),
-      },
+      scenario: scenario(names.map((name) => workload(name, 100))),
       workloads: names.map((name) => ({
         name: `${name} 100`,
         verdicts: [],

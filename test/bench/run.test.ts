@@ -11,6 +11,10 @@ function workload(name: string, rest: Partial<Workload> = {}): Workload {
   return { name, subjects, targets: [], measure, ...rest };
 }
 
+function scenario(...workloads: Workload[]): Scenario {
+  return { name: 'scenario', title: '', description: '', unit: 'times', baseline: 'b', workloads };
+}
+
 it('a workload may have fewer rounds than the run, never more', () => {
   assert.equal(measurementsOf(workload('any'), PACE), 10);
   assert.equal(measurementsOf(workload('long', { maxRounds: 2 }), PACE), 6);
@@ -25,15 +29,13 @@ it('a workload may do without the round that is dropped', async () => {
     order.push(name);
     return { work: 1, cpuSeconds: 1, seconds: 1, residentBytes: 1 };
   };
-  const scenario = { name: 'scenario', title: '', description: '', unit: 'times', baseline: 'b' };
-  await runScenario({ ...scenario, workloads: [{ ...cold, measure }] }, PACE, { begin() {}, done() {} });
+  await runScenario(scenario({ ...cold, measure }), PACE, { begin() {}, done() {} });
   assert.deepEqual(order, ['b', 'a', 'a', 'b']);
 });
 
 it('a measurement that hangs is given up', async () => {
   const hanging = workload('any', { seconds: 0, measure: () => new Promise(() => {}) });
-  const scenario = { name: 'scenario', title: '', description: '', unit: 'times', baseline: 'b', workloads: [hanging] };
-  const run = runScenario(scenario, { ...PACE, maxStallMs: 50 }, { begin() {}, done() {} });
+  const run = runScenario(scenario(hanging), { ...PACE, maxStallMs: 50 }, { begin() {}, done() {} });
   await assert.rejects(run, /^Error: scenario, any, a: no end within 0 s$/);
 });
 
@@ -43,16 +45,9 @@ it('what is expected is start, warm-up and window, or what the workload says', (
 });
 
 it('a run takes as many measurements as were expected, the first round of them dropped', async () => {
-  const scenario: Scenario = {
-    name: 'scenario',
-    title: '',
-    description: '',
-    unit: 'times',
-    baseline: 'b',
-    workloads: [workload('any'), workload('long', { maxRounds: 2, seconds: 10 })],
-  };
+  const long = scenario(workload('any'), workload('long', { maxRounds: 2, seconds: 10 }));
   const done: number[] = [];
-  const { workloads } = await runScenario(scenario, PACE, { begin() {}, done: (ms) => done.push(ms) });
+  const { workloads } = await runScenario(long, PACE, { begin() {}, done: (ms) => done.push(ms) });
   assert.equal(done.length, 16);
   assert.equal(done.filter((ms) => ms === 10_000).length, 6);
   assert.deepEqual(
