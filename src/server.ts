@@ -20,7 +20,8 @@ import { encodeUpgradeResponse, readUpgradeRequest, type UpgradeRequest, wantsUp
 import type { RequestHead } from './http/message.ts';
 import { encodeError as encodeHttpError, encodeResponse } from './http/response.ts';
 import { complete, type HypivisorOptions, type Settings } from './options.ts';
-import { type Node, NodeStatus, REGISTRY_PATH, type RosterEvent, SUBPROTOCOL } from './protocol/registry.ts';
+import { type Node, NodeStatus, REGISTRY_PATH, type RosterEvent } from './protocol/registry.ts';
+import { SUBPROTOCOL } from './protocol/subprotocol.ts';
 import { ownAddresses } from './proxy/address.ts';
 import type { Locality, Target } from './proxy/destination.ts';
 import { Relay, type RelayContext } from './proxy/relay.ts';

@@ -1,5 +1,5 @@
 /**
- * The words of the registry's wire protocol, version "1": what daemon, agents and dashboards say to each other on `/ws`.
+ * The registry's wire protocol, version "1": what daemon, agents and dashboards say to each other on `/ws`.
  *
  * Requests `{id?, method, params?}` are answered with `{id?, result}` or `{id?, error}`. Pushes carry `event`.
  */
@@ -9,18 +9,94 @@ export const PROTOCOL_VERSION = '1';
 /** Where the daemon listens unless told otherwise. */
 export const DEFAULT_PORT = 31415;
 
-/** The registry's path; a relay's path is this one, `/agent/` and the percent-encoded node id. */
+/** The registry's path. */
 export const REGISTRY_PATH = '/ws';
+/** A relay's path is this prefix and the percent-encoded node id. */
 export const RELAY_PATH_PREFIX = '/ws/agent/';
-
-/** The subprotocol our own clients offer first. */
-export const SUBPROTOCOL = 'hypi.v1';
+/** The path of a connection that an agent opens for the daemon is this prefix and the ticket. */
+export const BACK_PATH_PREFIX = '/ws/back/';
 
 export const NodeStatus = { ACTIVE: 'active', OFFLINE: 'offline' } as const;
 export type NodeStatus = (typeof NodeStatus)[keyof typeof NodeStatus];
 
-/** An agent's entry in the registry. Times are in Unix seconds. */
-export interface Node {
+/** What an agent is doing. */
+export const AgentState = { IDLE: 'idle', WORKING: 'working', WAITING: 'waiting', FAILED: 'failed' } as const;
+export type AgentState = (typeof AgentState)[keyof typeof AgentState];
+
+/** How the daemon has really opened a connection to an agent, or that it has not yet. */
+export const Reach = { DIRECT: 'direct', DIAL_BACK: 'dial-back', UNPROVEN: 'unproven' } as const;
+export type Reach = (typeof Reach)[keyof typeof Reach];
+
+export const QuestionKind = {
+  SELECT: 'select',
+  CONFIRM: 'confirm',
+  INPUT: 'input',
+  EDITOR: 'editor',
+  /** A component of an extension that only the terminal can show: it can be dismissed, not answered, from afar. */
+  CUSTOM: 'custom',
+} as const;
+export type QuestionKind = (typeof QuestionKind)[keyof typeof QuestionKind];
+
+/**
+ * The bounds of a node's fields; the daemon refuses what is over. Texts are in bytes of UTF-8 and have no control
+ * characters.
+ */
+export const NODE_LIMITS = {
+  id: 256,
+  /** The longest name DNS knows (RFC 1035, section 2.3.4). */
+  machine: 253,
+  /** PATH_MAX on Linux. */
+  cwd: 4096,
+  name: 256,
+  session: 128,
+  model: 128,
+  tool: 128,
+  questionId: 128,
+  questionTitle: 512,
+  questionOption: 128,
+  /** Options of a question; an agent that has more leaves all of them out. */
+  questionOptions: 16,
+  spawnId: 64,
+} as const;
+
+/** How much of the model's context is in use, in tokens. */
+export interface ContextUsage {
+  used: number;
+  max: number;
+}
+
+/** The oldest question that waits for a person, as far as a roster needs it. */
+export interface NodeQuestion {
+  id: string;
+  kind: QuestionKind;
+  title: string;
+  /** Missing if there are none, too many, or too long ones: then it can only be answered through a relay's `question`. */
+  options?: string[];
+}
+
+/** What an agent says of itself beside where it is. */
+export interface NodeDetails {
+  /** The session's name. */
+  name?: string;
+  /** The id of the agent's session. */
+  session?: string;
+  /** The model in use. */
+  model?: string;
+  state?: AgentState;
+  /** The name of the tool that runs now. */
+  tool?: string;
+  context?: ContextUsage;
+  /** US dollars so far. */
+  cost?: number;
+  question?: NodeQuestion;
+  /** How many questions wait for a person. */
+  questions?: number;
+  /** On a node that ends because its session was replaced: the id of the node that follows it. */
+  successor?: string;
+}
+
+/** An agent's entry in the registry. Times are in Unix seconds, on the daemon's clock. */
+export interface Node extends NodeDetails {
   id: string;
   machine: string;
   cwd: string;
@@ -29,13 +105,142 @@ export interface Node {
   offline_since?: number;
   last_seen?: number;
   pid?: number;
+  /** Since when it has been in `state`, and since when `tool` has run. */
+  state_since?: number;
+  tool_since?: number;
+  /** What `spawn_agent` answered, if the agent was started by the daemon. */
+  spawn_id?: string;
+  reach?: Reach;
+  reach_since?: number;
 }
+
+/**
+ * How long ago, in seconds, the state was entered and the tool started: 0 if missing. Sent beside `state` and `tool`, so
+ * that a daemon with another clock, or one that was started since, can say since when.
+ */
+export interface Ages {
+  state_age?: number;
+  tool_age?: number;
+}
+
+export interface RegisterParams extends NodeDetails, Ages {
+  id: string;
+  /** The name of the machine the agent runs on. */
+  machine: string;
+  cwd: string;
+  port: number;
+  status: NodeStatus;
+  pid?: number;
+  /** base64url, at most 128 characters: presented to this agent alone, as a bearer token, by the daemon that dials it. */
+  dialKey?: string;
+  /** The agent can open connections for the daemon, which then need not dial. */
+  dial_back?: boolean;
+  spawn_id?: string;
+}
+
+/** Fields that are missing stay as they are; null removes one. */
+export type UpdateParams = { [Field in keyof NodeDetails]?: NonNullable<NodeDetails[Field]> | null } & Ages;
+
+/** What a connection may ask to be told beside the roster. */
+export const Feature = {
+  /** `node_updated` for every node. */
+  UPDATES: 'updates',
+  /** `spawn_ended` for agents that this connection has started. */
+  SPAWNS: 'spawns',
+} as const;
+export type Feature = (typeof Feature)[keyof typeof Feature];
+
+export interface SpawnParams {
+  /** A folder within home. */
+  path: string;
+  /** A folder in it, made if it does not exist. */
+  new_folder?: string;
+  /** The model to start with, as the agent's own command line takes it. */
+  model?: string;
+  /** The first prompt. */
+  prompt?: string;
+  /** A past session to go on with, as `list_sessions` names it. */
+  session?: string;
+}
+
+export interface SpawnStatus {
+  status: 'starting' | 'registered' | 'ended';
+  /** The id of the node, once it has registered. */
+  node?: string;
+  /** Of one that has ended; null if it was a signal that ended it. */
+  exit_code?: number | null;
+  signal?: string | null;
+  /** The end of what it printed, if it ended before it registered. */
+  output?: string;
+}
+
+/** A past session of a folder, newest first. */
+export interface PastSession {
+  /** What `spawn_agent` takes as `session`. */
+  session: string;
+  name?: string;
+  /** Unix seconds. */
+  modified: number;
+  /** How the first prompt begins. */
+  first?: string;
+}
+
+/** Every method of the registry: what it takes and what it answers. */
+export interface Methods {
+  register: { params: RegisterParams; result: { status: 'registered'; dial_back?: true } };
+  deregister: { params: { id: string }; result: { status: 'deregistered' | 'not_found' } };
+  /** Of the node that this connection registered. */
+  update: { params: UpdateParams; result: { status: 'updated' } };
+  subscribe: { params: { features: string[] }; result: { features: Feature[] } };
+  list_nodes: { params: Record<string, never>; result: Node[] };
+  /** `path` is the home folder if missing. */
+  list_directories: { params: { path?: string }; result: { current: string; directories: string[] } };
+  list_sessions: { params: { path?: string }; result: { path: string; sessions: PastSession[] } };
+  /** `spawn_id` comes back in the registration of the agent. */
+  spawn_agent: { params: SpawnParams; result: { status: 'spawning'; path: string; spawn_id?: string } };
+  spawn_status: { params: { spawn_id: string }; result: SpawnStatus };
+  ping: { params: Record<string, never>; result: { status: 'healthy'; nodes: number; version: string } };
+}
+export type Method = keyof Methods;
+export type Params<M extends Method> = Methods[M]['params'];
+export type Result<M extends Method> = Methods[M]['result'];
+
+export interface Request {
+  id?: string | number;
+  method: string;
+  params?: Record<string, unknown>;
+}
+
+/** `error` is a sentence. */
+export type Answer<M extends Method = Method> =
+  | { id?: string | number; result: Result<M>; error?: never }
+  | { id?: string | number; error: string; result?: never };
 
 /** What changed in the roster. */
 export type RosterEvent =
   | { event: 'node_joined'; node: Node }
   | { event: 'node_offline'; id: string }
   | { event: 'node_removed'; id: string };
+
+/** To subscribers of `updates`: the fields of a node that changed, null for one that is gone. */
+export type NodeUpdated = { event: 'node_updated'; id: string } & {
+  [Field in Exclude<keyof Node, 'id'>]?: NonNullable<Node[Field]> | null;
+};
+
+/** To subscribers of `spawns`. */
+export interface SpawnEnded {
+  event: 'spawn_ended';
+  spawn_id: string;
+  exit_code: number | null;
+  signal: string | null;
+  output: string;
+}
+
+/** To an agent that registered with `dial_back`: open `/ws/back/{ticket}` within ten seconds. */
+export interface DialBack {
+  event: 'dial_back';
+  ticket: string;
+}
 
 /** The whole roster; the first message on every registry connection, and again whenever one replaces all before it. */
 export interface Init {
@@ -44,13 +249,7 @@ export interface Init {
   protocol_version: typeof PROTOCOL_VERSION;
 }
 
+/** What every client is sent. */
 export type Push = Init | RosterEvent;
-
-/** A number beyond what JavaScript holds exactly is a bigint, so that it goes back as it came. */
-export type RequestId = string | number | bigint;
-
-export interface Request {
-  id?: RequestId;
-  method: string;
-  params?: Record<string, unknown>;
-}
+/** What only those are sent who asked for it. */
+export type RequestedPush = NodeUpdated | SpawnEnded | DialBack;

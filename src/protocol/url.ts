@@ -27,6 +27,16 @@ export function relayUrl(daemon: string, nodeId: string, token: string | null): 
   return withToken(`${registryBase(daemon)}/agent/${encodeURIComponent(nodeId)}`, token);
 }
 
+/**
+ * The URL that an agent opens when the daemon asks for a connection back.
+ *
+ * @param ticket as the daemon sent it; it stands in for the token
+ * @throws TypeError as `registryUrl`
+ */
+export function backUrl(daemon: string, ticket: string): string {
+  return `${registryBase(daemon)}/back/${encodeURIComponent(ticket)}`;
+}
+
 function withToken(url: string, token: string | null): string {
   return token ? `${url}?token=${encodeURIComponent(token)}` : url;
 }

@@ -11,13 +11,12 @@ import type { Close } from '../frame/close.ts';
 import type { DataOpcode, MessageLimits } from '../frame/message.ts';
 import { Session, type SessionSink, SessionState, type WriteBuffer } from '../frame/session.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
-import type { Request, RequestId } from '../protocol/registry.ts';
 import type { Connection, ConnectionHandler } from '../transport/connection.ts';
 import { keepalive } from '../transport/keepalive.ts';
 import type { Subscriber, Subscription } from './broadcast.ts';
 import { readNodeInfo } from './node-info.ts';
 import type { Roster } from './roster.ts';
-import { encodeError, encodeResult, parseRequest, RpcError } from './rpc.ts';
+import { encodeError, encodeResult, parseRequest, type Request, type RequestId, RpcError } from './rpc.ts';
 
 const NO_PAYLOAD = Buffer.alloc(0);
 

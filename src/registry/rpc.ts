@@ -2,7 +2,14 @@
  * The registry's plain JSON-RPC: text ⇄ requests and answers. Not JSON-RPC 2.0: no version field, no error codes, an
  * error is a sentence.
  */
-import type { Request, RequestId } from '../protocol/registry.ts';
+/** A number beyond what JavaScript holds exactly is a bigint, so that it goes back as it came. */
+export type RequestId = string | number | bigint;
+
+export interface Request {
+  id?: RequestId;
+  method: string;
+  params?: Record<string, unknown>;
+}
 
 /** The peer's text is no request, or the request cannot be served: the sentence is what it will be told. */
 export class RpcError extends Error {

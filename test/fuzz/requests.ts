@@ -3,9 +3,15 @@
  * answered is JSON, with the id that came.
  */
 import assert from 'node:assert/strict';
-import type { Request, RequestId } from '../../src/protocol/registry.ts';
 import { type NodeInfo, readNodeInfo } from '../../src/registry/node-info.ts';
-import { encodeError, encodeResult, parseRequest, RpcError } from '../../src/registry/rpc.ts';
+import {
+  encodeError,
+  encodeResult,
+  parseRequest,
+  type Request,
+  type RequestId,
+  RpcError,
+} from '../../src/registry/rpc.ts';
 import { Random } from './random.ts';
 import { RequestInputs } from './request-inputs.ts';
 import type { Target } from './target.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decodePathSegment, percentDecode } from '../../src/http/target.ts';
-import { registryUrl, relayUrl } from '../../src/protocol/url.ts';
+import { backUrl, registryUrl, relayUrl } from '../../src/protocol/url.ts';
 
 describe('registryUrl', () => {
   const urls: [daemon: string, url: string][] = [
@@ -77,5 +77,13 @@ describe('relayUrl', () => {
         assert.equal(decodePathSegment(segments[3] as string), id);
       }),
     );
+  });
+});
+
+describe('backUrl', () => {
+  it('stands beside the registry, without a token', () => {
+    assert.equal(backUrl('ws://h:31415/ws', 'a-_9'), 'ws://h:31415/ws/back/a-_9');
+    assert.equal(backUrl('wss://example.org/hypi/ws?token=key', 'a/b'), 'wss://example.org/hypi/ws/back/a%2Fb');
+    assert.throws(() => backUrl('localhost', 'a'), TypeError);
   });
 });
