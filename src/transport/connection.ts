@@ -92,7 +92,7 @@ export class Connection implements Expiring, Member {
   errorCode: string | null = null;
   /** Since when the kernel has not taken all that was written, on the wheel's clock; meaningful while `blocked`. */
   blockedSince = 0;
-  readonly #socket: net.Socket;
+  #socket: net.Socket;
   readonly #all: Connections;
   readonly #readBuffer: ReadBuffer | null;
   readonly #deadline = new Deadline(this);
@@ -118,6 +118,23 @@ export class Connection implements Expiring, Member {
     this.#all = all;
     this.#readBuffer = readBuffer;
     all.add(this);
+    this.#listen();
+  }
+
+  /**
+   * Goes on over another socket, which `wrap` puts over this one: TLS, say. Nothing may be waiting to be written.
+   *
+   * @param wrap given the socket so far, returns one made with SOCKET_OPTIONS that closes with it
+   */
+  replaceSocket(wrap: (socket: net.Socket) => net.Socket): void {
+    const below = this.#socket;
+    below.off('data', onData).off('end', onEnd).off('drain', onDrain).off('finish', onDrain).off('close', onClose);
+    this.#socket = wrap(below);
+    this.#listen();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
     (socket as OwnedSocket)[OWNER] = this;
     socket.on('error', onError);
     socket.on('data', onData);

@@ -5,11 +5,11 @@ import type { Connections } from './connections.ts';
 import { ReadBuffer } from './read-buffer.ts';
 
 /**
- * @param address an IP address; a name would be looked up a second time, perhaps with another answer
+ * @param host an IP address, or a name that the system looks up
  * @param onOpen called once the peer has accepted; if it never does, the handler's `onGone` is called instead
  */
 export function openConnection(
-  address: string,
+  host: string,
   port: number,
   all: Connections,
   handler: ConnectionHandler,
@@ -18,7 +18,7 @@ export function openConnection(
   const readBuffer = new ReadBuffer();
   const socket = net.connect({
     ...SOCKET_OPTIONS,
-    host: address,
+    host,
     port,
     onread: {
       buffer: () => readBuffer.next(),

@@ -1,0 +1,362 @@
+/**
+ * Connecting: from an address to a WebSocket whose opening handshake is done, in bounded time. The mirror of accepting.
+ *
+ *   connect ──▶ CONNECTING ──(the peer accepts)──┬──────────────────────────────────────▶ HANDSHAKING ──(101)──▶ OPEN
+ *                                                ├─(TLS)───────────────▶ SECURING ──────▶      ▲
+ *                                                └─(proxy)─▶ TUNNELLING ─(200)─┬─(TLS)─▶ SECURING
+ *                                                                              └───────▶ HANDSHAKING
+ *   shakeHands, on a connection that is open already ─────────────────────────────────▶ HANDSHAKING
+ *
+ *   any state but OPEN ──(an error, the peer's end, the deadline, shutdown)──▶ FAILED, with the state it failed in
+ *   any state but OPEN ──(cancel)──▶ FAILED, and nobody is told
+ *
+ * The peer is not trusted: its answer is bounded, parsed strictly, and checked whole before one byte of it goes on. Client
+ * programs use this room too, so it knows none of the daemon's options.
+ */
+import { encodeHead } from '../http/encode-head.ts';
+import { HttpError } from '../http/error.ts';
+import { createKey, encodeUpgradeRequest, HandshakeError, readUpgradeResponse } from '../http/handshake.ts';
+import { HeadAccumulator } from '../http/head-accumulator.ts';
+import { parseResponseHead, type ResponseHead } from '../http/message.ts';
+import type { Connection, ConnectionHandler } from '../transport/connection.ts';
+import type { Connections } from '../transport/connections.ts';
+import { openConnection } from '../transport/open.ts';
+import { secure, type TlsOptions } from '../transport/secure.ts';
+
+export const ConnectState = {
+  CONNECTING: 'connecting',
+  TUNNELLING: 'tunnelling',
+  SECURING: 'securing',
+  HANDSHAKING: 'handshaking',
+  OPEN: 'open',
+  FAILED: 'failed',
+} as const;
+export type ConnectState = (typeof ConnectState)[keyof typeof ConnectState];
+
+/** An HTTP proxy that is asked for a tunnel by CONNECT (RFC 9110, section 9.3.6). */
+export interface HttpProxy {
+  /** A name or an IP address, IPv6 without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** The value of Proxy-Authorization; null for none. */
+  readonly authorization: string | null;
+}
+
+/** What the opening handshake asks for. */
+export interface HandshakeRequest {
+  /** For the Host field: a name or an IP address. */
+  readonly host: string;
+  readonly port: number;
+  /** An origin-form: a path that begins with `/`, and a query if there is one. */
+  readonly path: string;
+  /** Presented as `Authorization: Bearer`; null for none. */
+  readonly bearer: string | null;
+  /** Offered in this order. */
+  readonly subprotocols: readonly string[];
+  /** A Sec-WebSocket-Extensions value; null for none. */
+  readonly extensions: string | null;
+}
+
+export interface ConnectTarget {
+  /** Where to connect to: an IP address, IPv6 without brackets, or a name, which the system then looks up. */
+  readonly host: string;
+  readonly port: number;
+  /** Null for a plain connection. */
+  readonly tls: TlsOptions | null;
+  /** Null to connect directly. */
+  readonly proxy: HttpProxy | null;
+  readonly request: HandshakeRequest;
+}
+
+export interface ConnectLimits {
+  /** The longest head of an answer that is read, in bytes. */
+  readonly maxHeadBytes: number;
+  /** The most fields in it. */
+  readonly maxHeadFields: number;
+}
+
+/** As much as other clients take. */
+const CONNECT_LIMITS: ConnectLimits = { maxHeadBytes: 16 * 1024, maxHeadFields: 100 };
+
+/** A connection whose opening handshake is done. It is paused, has no deadline, and waits for its new handler. */
+export interface Opened {
+  readonly connection: Connection;
+  /** What the peer chose of the subprotocols offered; null for none. */
+  readonly subprotocol: string | null;
+  readonly extensions: string | null;
+  /** What the peer sent behind its 101: already WebSocket frames. It stays valid. */
+  readonly rest: Buffer;
+}
+
+export interface ConnectFailure {
+  /** How far it came. A peer that resets at once has accepted, so it failed in HANDSHAKING or what comes before that. */
+  readonly state: ConnectState;
+  /** A few words, none of them the peer's. */
+  readonly reason: string;
+  /** The system's name of the error (`ECONNREFUSED`), or Node's for TLS (`CERT_HAS_EXPIRED`); null if there is none. */
+  readonly code: string | null;
+  /** The HTTP status that the peer, or the proxy, answered with instead; null if it did not. */
+  readonly status: number | null;
+}
+
+/** Exactly one of both is called, once, and never before `connect` has returned; neither after `cancel`. */
+export interface ConnectSink {
+  onOpened(opened: Opened): void;
+  onFailed(failure: ConnectFailure): void;
+}
+
+/** An attempt that is under way. */
+export interface Attempt {
+  /** Closes the connection, and nothing is told. Once the attempt has come to its end it does nothing. */
+  cancel(): void;
+}
+
+/**
+ * Connects, passes the proxy and TLS if they are asked for, and shakes hands.
+ *
+ * @param connections where the connection is counted
+ * @param timeoutMs for all of it together
+ * @throws TypeError if the request cannot be written: its host, path, bearer or subprotocols are not what they must be
+ */
+export function connect(
+  target: ConnectTarget,
+  connections: Connections,
+  timeoutMs: number,
+  sink: ConnectSink,
+  limits: ConnectLimits = CONNECT_LIMITS,
+): Attempt {
+  const attempt = new OpeningHandshake(target.request, limits, sink);
+  attempt.connect(target, connections, timeoutMs);
+  return attempt;
+}
+
+/**
+ * Shakes hands as the client on a connection that is open already, whoever opened it. Its handler is replaced.
+ *
+ * @param before what is to be written in front of the request, in the same segment; empty for nothing
+ * @throws TypeError as `connect`
+ */
+export function shakeHands(
+  connection: Connection,
+  request: HandshakeRequest,
+  before: Buffer,
+  timeoutMs: number,
+  sink: ConnectSink,
+  limits: ConnectLimits = CONNECT_LIMITS,
+): Attempt {
+  const attempt = new OpeningHandshake(request, limits, sink);
+  attempt.start(connection, before, timeoutMs);
+  return attempt;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+class OpeningHandshake implements ConnectionHandler, Attempt {
+  #state: ConnectState = ConnectState.CONNECTING;
+  readonly #offer: { key: string; subprotocols: readonly string[]; extensions: string | null };
+  readonly #request: Buffer;
+  readonly #limits: ConnectLimits;
+  readonly #sink: ConnectSink;
+  #accumulator: HeadAccumulator;
+  #connection!: Connection;
+  /** Null if the connection was open already. */
+  #target: ConnectTarget | null = null;
+
+  constructor(request: HandshakeRequest, limits: ConnectLimits, sink: ConnectSink) {
+    const { host, port, path, bearer, subprotocols, extensions } = request;
+    this.#offer = { key: createKey(), subprotocols, extensions };
+    this.#request = encodeUpgradeRequest(host, port, this.#offer, bearer, path);
+    this.#limits = limits;
+    this.#sink = sink;
+    this.#accumulator = new HeadAccumulator(limits.maxHeadBytes);
+  }
+
+  connect(target: ConnectTarget, connections: Connections, timeoutMs: number): void {
+    this.#target = target;
+    const { host, port } = target.proxy ?? target;
+    this.#connection = openConnection(host, port, connections, this, () => this.#onConnected());
+    this.#connection.setDeadline(timeoutMs);
+  }
+
+  start(connection: Connection, before: Buffer, timeoutMs: number): void {
+    this.#connection = connection;
+    connection.handler = this;
+    connection.setDeadline(timeoutMs);
+    this.#shakeHands(before);
+    connection.resume();
+  }
+
+  cancel(): void {
+    if (this.#isOver) return;
+    this.#state = ConnectState.FAILED;
+    this.#connection.destroy();
+  }
+
+  // ConnectionHandler
+
+  onData(chunk: Buffer): void {
+    if (this.#isOver) return;
+    try {
+      const accumulated = this.#accumulator.push(chunk);
+      if (accumulated === null) return;
+      const head = parseResponseHead(accumulated.head, this.#limits.maxHeadFields);
+      if (this.#state === ConnectState.TUNNELLING) this.#onTunnelled(head, accumulated.rest);
+      else this.#onAnswer(head, accumulated.rest);
+    } catch (error) {
+      if (!(error instanceof HandshakeError) && !(error instanceof HttpError)) throw error;
+      this.#fail(error.message);
+    }
+  }
+
+  onEof(): void {
+    this.#fail('the connection ended');
+  }
+
+  onDrain(): void {}
+
+  onDeadline(): void {
+    this.#fail('timed out');
+  }
+
+  onGone(): void {
+    const { errorCode } = this.#connection;
+    if (this.#state === ConnectState.CONNECTING && errorCode === 'ECONNRESET') {
+      // A port where nobody listens refuses: this one was accepted, and reset before we heard of it.
+      this.#leaveConnecting();
+    }
+    this.#fail(this.#whyGone(errorCode), errorCode);
+  }
+
+  onShutdown(): void {
+    this.#fail('shutting down');
+  }
+
+  onFault(): void {
+    this.#fail('a fault of our own');
+  }
+
+  // The way from state to state
+
+  #onConnected(): void {
+    if (this.#isOver) return;
+    this.#leaveConnecting();
+    switch (this.#state) {
+      case ConnectState.TUNNELLING:
+        this.#connection.write(encodeConnectRequest(this.#target as ConnectTarget));
+        break;
+      case ConnectState.SECURING:
+        this.#secure();
+        break;
+      default:
+        this.#shakeHands(NOTHING);
+    }
+  }
+
+  #leaveConnecting(): void {
+    const target = this.#target as ConnectTarget;
+    if (target.proxy !== null) this.#state = ConnectState.TUNNELLING;
+    else this.#state = target.tls === null ? ConnectState.HANDSHAKING : ConnectState.SECURING;
+  }
+
+  /** "Any 2xx (Successful) response indicates that the sender … will switch to tunnel mode" (RFC 9110, section 9.3.6). */
+  #onTunnelled({ status }: ResponseHead, rest: Buffer): void {
+    if (status < 200 || status > 299) {
+      this.#fail(`the proxy answered with status ${status}`, null, status);
+    } else if (rest.length > 0) {
+      // Neither TLS nor HTTP lets the server speak first.
+      this.#fail('the proxy said more than its answer');
+    } else if (this.#target?.tls) {
+      this.#secure();
+    } else {
+      this.#shakeHands(NOTHING);
+    }
+  }
+
+  #secure(): void {
+    this.#state = ConnectState.SECURING;
+    const { tls, host } = this.#target as ConnectTarget;
+    const onSecured = () => {
+      if (!this.#isOver) this.#shakeHands(NOTHING);
+    };
+    secure(this.#connection, host, tls as TlsOptions, onSecured).catch((error: NodeJS.ErrnoException) => {
+      this.#fail('TLS cannot be used', error.code ?? null);
+    });
+  }
+
+  #shakeHands(before: Buffer): void {
+    this.#state = ConnectState.HANDSHAKING;
+    this.#accumulator = new HeadAccumulator(this.#limits.maxHeadBytes);
+    this.#connection.write(before.length === 0 ? this.#request : Buffer.concat([before, this.#request]));
+  }
+
+  #onAnswer(head: ResponseHead, rest: Buffer): void {
+    if (head.status !== 101) {
+      this.#fail(`status ${head.status}`, null, head.status);
+      return;
+    }
+    const { subprotocol, extensions } = readUpgradeResponse(head, this.#offer);
+    this.#state = ConnectState.OPEN;
+    const connection = this.#connection;
+    // The rest is a view of what was read, and is waited for beyond this call.
+    connection.keepChunk();
+    connection.pause();
+    connection.clearDeadline();
+    this.#sink.onOpened({ connection, subprotocol, extensions, rest });
+  }
+
+  /** OPEN or FAILED: another speaks on the connection, or nobody does. */
+  get #isOver(): boolean {
+    return this.#state === ConnectState.OPEN || this.#state === ConnectState.FAILED;
+  }
+
+  #whyGone(errorCode: string | null): string {
+    switch (this.#state) {
+      case ConnectState.CONNECTING:
+        return WHY_NOT_CONNECTED[errorCode ?? ''] ?? 'connection failed';
+      case ConnectState.SECURING:
+        return WHY_NOT_SECURED[errorCode ?? ''] ?? (isTlsError(errorCode) ? 'TLS failed' : 'the connection ended');
+      default:
+        return 'the connection ended';
+    }
+  }
+
+  #fail(reason: string, code: string | null = null, status: number | null = null): void {
+    if (this.#isOver) return;
+    const state = this.#state;
+    this.#state = ConnectState.FAILED;
+    this.#connection.destroy();
+    this.#sink.onFailed({ state, reason, code, status });
+  }
+}
+
+function encodeConnectRequest({ host, port, proxy }: ConnectTarget): Buffer {
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const fields: [string, string][] = [['Host', authority]];
+  if (proxy?.authorization) fields.push(['Proxy-Authorization', proxy.authorization]);
+  return encodeHead(`CONNECT ${authority} HTTP/1.1`, fields);
+}
+
+const WHY_NOT_CONNECTED: Readonly<Record<string, string>> = {
+  EAI_AGAIN: 'the name cannot be looked up now',
+  ECONNREFUSED: 'connection refused',
+  EHOSTUNREACH: 'no route',
+  ENETUNREACH: 'no route',
+  ENOTFOUND: 'the name is unknown',
+  ETIMEDOUT: 'timed out',
+};
+
+/** The commonest of OpenSSL's verdicts; each also reaches the caller as the failure's code. */
+const WHY_NOT_SECURED: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'the certificate has expired',
+  CERT_NOT_YET_VALID: 'the certificate is not valid yet',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is for another name',
+  EPROTO: 'the peer does not speak TLS',
+  SELF_SIGNED_CERT_IN_CHAIN: 'the certificate is signed by nobody we trust',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the certificate is signed by nobody we trust',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the certificate is signed by nobody we trust',
+};
+
+function isTlsError(code: string | null): boolean {
+  return code !== null && /^(?:ERR_(?:TLS|SSL)_|CERT_|UNABLE_TO_)/.test(code);
+}
