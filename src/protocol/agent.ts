@@ -65,6 +65,8 @@ export interface ToolCallPart {
   id: string;
   name: string;
   arguments: Record<string, unknown>;
+  /** Of a message being written: the JSON of its arguments, as far as it has come; `arguments` is empty until then. */
+  partial?: string;
 }
 export interface ImagePart {
   type: 'image';
@@ -129,7 +131,8 @@ export interface Command {
 export interface RunningTool {
   toolCallId: string;
   toolName: string;
-  args: unknown;
+  /** Missing if they are large: the call with this id, in the assistant's message before, has them. */
+  args?: unknown;
   /** Milliseconds since the Unix epoch, on the agent's clock. */
   startedAt: number;
   /** Missing until it has printed something. */
@@ -185,7 +188,10 @@ export interface SessionInfo {
   cost?: number;
 }
 
-/** `delivered`: the prompt is in the conversation, or its command has run. The last three are final. */
+/**
+ * `delivered`: the prompt is in the conversation, or its command has run. The last three are final. `abort` removes all
+ * prompts that wait, with the error `stopped`: what their client does with the texts is its own affair.
+ */
 export type PromptStatus = 'queued' | 'delivered' | 'failed' | 'removed';
 
 export interface PromptOutcome {
@@ -262,18 +268,41 @@ export interface QuestionSettled {
   value?: string | boolean;
 }
 
+/**
+ * More of part `index` of the content of the message being written. Parts that come before it and had no delta yet are
+ * empty texts until the message ends.
+ */
+export interface MessageDelta {
+  type: 'message_delta';
+  kind: 'text' | 'thinking' | 'toolcall';
+  index: number;
+  /** Of a `toolcall`: a piece of its arguments as JSON. */
+  delta: string;
+  /** On the first of a `toolcall`. */
+  call?: { id: string; name: string };
+}
+
+export interface ToolEnd {
+  type: 'tool_end';
+  toolCallId: string;
+  toolName: string;
+  /** `{content, details?}`. Missing if it is large: the `toolResult` message with this id, which follows, has it. */
+  result?: { content?: ContentPart[]; details?: unknown };
+  isError: boolean;
+  durationMs: number;
+}
+
 /** What happens, without the number. */
 export type AgentEvent =
-  /** Of an assistant: without content, which comes as deltas. */
+  /** An assistant begins to write: its content is empty, and comes as deltas. Other messages only have a `message_end`. */
   | { type: 'message_start'; message: Message }
-  /** More of part `index` of the message's content. Of a `toolcall`: a piece of its arguments as JSON. */
-  | { type: 'message_delta'; kind: 'text' | 'thinking' | 'toolcall'; index: number; delta: string }
+  | MessageDelta
   /** The whole message, which counts, whatever the deltas were; `prompt` is the id of the prompt it came from. */
   | { type: 'message_end'; message: Message; index: number; prompt?: string }
   | ({ type: 'tool_start' } & RunningTool)
   /** What the tool has printed: without its first `drop` UTF-16 units, and with `append` behind it. */
   | { type: 'tool_update'; toolCallId: string; drop?: number; append: string }
-  | { type: 'tool_end'; toolCallId: string; toolName: string; result: unknown; isError: boolean; durationMs: number }
+  | ToolEnd
   | { type: 'state'; state: AgentState; since: number; error?: string }
   /** The fields that changed, null for one that is gone. */
   | ({ type: 'session' } & { [Field in keyof SessionInfo]?: NonNullable<SessionInfo[Field]> | null })
