@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { chmod, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildDashboard } from './dashboard.mjs';
 import { root, run } from './run.mjs';
 
 const at = (...path) => join(fileURLToPath(root), ...path);
@@ -14,7 +15,8 @@ async function digestInputs() {
     .filter((entry) => entry.isFile())
     .map((entry) => relative(at(), join(entry.parentPath, entry.name)));
   const hash = createHash('sha256');
-  for (const name of ['package.json', 'package-lock.json', 'tsconfig.json', 'scripts/build.mjs', ...sources.sort()]) {
+  const own = ['package.json', 'package-lock.json', 'tsconfig.json', 'scripts/build.mjs', 'scripts/dashboard.mjs'];
+  for (const name of [...own, ...sources.sort()]) {
     const contents = await readFile(at(name));
     hash.update(`${name}\0${contents.length}\0`).update(contents);
   }
@@ -45,6 +47,7 @@ if (builtFrom !== inputs) {
   await run(process.execPath, [at('node_modules/typescript/bin/tsc'), '--noEmitOnError', '--outDir', 'dist.new']);
   await bundle(at('dist.new', 'hypivisor.js'));
   await chmod(at('dist.new', 'hypivisor.js'), 0o755);
+  await buildDashboard(at('src', 'dashboard'), at('dist.new', 'dashboard'));
   await writeFile(at('dist.new', '.inputs'), inputs);
   await rm(at('dist'), { recursive: true, force: true });
   await rename(at('dist.new'), at('dist'));

@@ -131,7 +131,10 @@ describe('ARCHITECTURE.md', () => {
     const architecture = await readText('ARCHITECTURE.md');
     const house = architecture.slice(architecture.indexOf('```\nsrc/'), architecture.indexOf('## The walls'));
     const entries = await readdir(join(ROOT, 'src'), { recursive: true, withFileTypes: true });
-    const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name.replace(/\.ts$/, ''));
+    // docs/dashboard.md draws the dashboard's own house.
+    const files = entries
+      .filter((entry) => entry.isFile() && !entry.parentPath.startsWith(join(ROOT, 'src', 'dashboard')))
+      .map(({ name }) => name.replace(/\.ts$/, ''));
     const words = new Set(house.match(/[a-z][a-z0-9-]*/g));
     assert.deepEqual(
       files.filter((file) => !words.has(file)),

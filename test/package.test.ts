@@ -77,6 +77,8 @@ function modulesNamedIn(code: string): string[] {
 }
 
 describe('the built files', () => {
+  /** What browsers are given: not Node's code, and tested in a browser. */
+  const assets: string[] = [];
   /** Path under the root, with slashes, and code. */
   const builtFiles = new Map<string, string>();
 
@@ -84,6 +86,10 @@ describe('the built files', () => {
     for (const entry of await readdir(join(root, 'dist'), { recursive: true, withFileTypes: true })) {
       if (!entry.isFile() || entry.name === '.inputs') continue;
       const path = join(entry.parentPath, entry.name).slice(root.length).replaceAll('\\', '/');
+      if (path.startsWith('dist/dashboard/')) {
+        assets.push(path);
+        continue;
+      }
       builtFiles.set(path, withoutComments(await readText(path)));
     }
     assert.ok(builtFiles.has('dist/server.js') && builtFiles.has('dist/frame/parser.js'));
@@ -129,7 +135,7 @@ describe('the built files', () => {
       paths
         .filter((path) => !documents.includes(path) && !/^(?:docs|bench\/results)\/[\w-]+\.(?:md|svg)$/.test(path))
         .sort(),
-      [...builtFiles.keys()].filter((path) => /\.(?:js|d\.ts)$/.test(path)).sort(),
+      [...[...builtFiles.keys()].filter((path) => /\.(?:js|d\.ts)$/.test(path)), ...assets].sort(),
     );
   });
 });

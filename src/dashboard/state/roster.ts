@@ -1,0 +1,52 @@
+/** Who is there, as the daemon said last. Pure. */
+import type { Node, Push, RequestedPush } from '../../protocol/registry.ts';
+
+export type Nodes = ReadonlyMap<string, Node>;
+
+/**
+ * What a number of pushes make of the roster; one copy for all of them, since hundreds may come in a second.
+ *
+ * @returns the very same map where nothing changed
+ */
+export function applyPushes(nodes: Nodes, pushes: readonly (Push | RequestedPush)[]): Nodes {
+  let next: Map<string, Node> | null = null;
+  const writable = () => {
+    next ??= new Map(nodes);
+    return next;
+  };
+  const get = (id: string) => (next ?? nodes).get(id);
+  for (const push of pushes) {
+    switch (push.event) {
+      case 'init':
+        next = new Map(push.nodes.map((node) => [node.id, node]));
+        break;
+      case 'node_joined':
+        writable().set(push.node.id, push.node);
+        break;
+      case 'node_updated': {
+        const node = get(push.id);
+        if (node !== undefined) writable().set(push.id, merge(node, push));
+        break;
+      }
+      case 'node_offline': {
+        const node = get(push.id);
+        if (node !== undefined) writable().set(push.id, { ...node, status: 'offline' });
+        break;
+      }
+      case 'node_removed':
+        if (get(push.id) !== undefined) writable().delete(push.id);
+    }
+  }
+  return next ?? nodes;
+}
+
+/** Null removes a field. */
+function merge(node: Node, update: { event: string; id: string }): Node {
+  const { event: _, ...fields } = update;
+  const merged: Record<string, unknown> = { ...node };
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === null) delete merged[name];
+    else merged[name] = value;
+  }
+  return merged as unknown as Node;
+}
