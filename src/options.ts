@@ -4,6 +4,7 @@
  */
 import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { DEFAULT_PORT } from './protocol/registry.ts';
 
 /** Times in milliseconds, sizes in bytes. */
@@ -89,6 +90,8 @@ export interface HypivisorOptions {
   outputDirectory?: string;
   /** What agents started here get for an environment, beside `HYPIVISOR_WS` and `HYPI_TOKEN`. Default: this process's. */
   environment?: NodeJS.ProcessEnv;
+  /** The built dashboard, which is served at `/`; null for none. Default: the one of this package, if it was built. */
+  dashboardDirectory?: string | null;
   limits?: Partial<Limits>;
 }
 
@@ -104,11 +107,14 @@ export interface Settings {
   readonly spawnCommand: readonly string[];
   readonly outputDirectory: string;
   readonly environment: NodeJS.ProcessEnv;
+  readonly dashboardDirectory: string | null;
   readonly limits: Limits;
 }
 
 export const DEFAULT_NODE_TTL_MS = 30_000;
 export const DEFAULT_SPAWN_COMMAND = ['pi', '--mode', 'rpc'];
+/** Found from `src/` and from `dist/` alike. */
+const DEFAULT_DASHBOARD_DIRECTORY = fileURLToPath(new URL('../dist/dashboard', import.meta.url));
 
 export function complete(options: HypivisorOptions): Settings {
   const home = options.home ?? os.homedir();
@@ -123,6 +129,8 @@ export function complete(options: HypivisorOptions): Settings {
     spawnCommand: options.spawnCommand ?? DEFAULT_SPAWN_COMMAND,
     outputDirectory: options.outputDirectory ?? path.join(home, '.pi', 'logs', 'agents'),
     environment: options.environment ?? process.env,
+    dashboardDirectory:
+      options.dashboardDirectory === undefined ? DEFAULT_DASHBOARD_DIRECTORY : options.dashboardDirectory,
     limits: { ...DEFAULT_LIMITS, ...options.limits },
   };
 }

@@ -9,6 +9,7 @@ import { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
 import type net from 'node:net';
 import os from 'node:os';
+import { loadAssets } from './assets.ts';
 import { listDirectories } from './host/directories.ts';
 import { hostError } from './host/error.ts';
 import { Jail } from './host/jail.ts';
@@ -18,7 +19,8 @@ import { HttpError } from './http/error.ts';
 import { createGate, type Gate, withoutTokens } from './http/gate.ts';
 import { encodeUpgradeResponse, readUpgradeRequest, type UpgradeRequest, wantsUpgrade } from './http/handshake.ts';
 import type { RequestHead } from './http/message.ts';
-import { encodeError as encodeHttpError, encodeResponse } from './http/response.ts';
+import { encodeResponse, errorResponse, type Response, respond, textResponse } from './http/response.ts';
+import { Assets } from './http/static.ts';
 import { complete, type HypivisorOptions, type Settings } from './options.ts';
 import { type Node, NodeStatus, REGISTRY_PATH, type RosterEvent } from './protocol/registry.ts';
 import { SUBPROTOCOL } from './protocol/subprotocol.ts';
@@ -86,6 +88,8 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   /** It listens, or is about to. */
   #isWanted = false;
   #laggardsClosed = 0;
+  /** The dashboard; empty until it listens, and if none was built. */
+  #assets = new Assets();
 
   constructor(settings: Settings) {
     super();
@@ -165,8 +169,19 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   async #open(): Promise<void> {
     const { limits, port } = this.#settings;
     this.#connections.max = Math.min(limits.maxConnections, await maxConnectionsOfProcess());
+    await this.#loadDashboard();
     await this.#listener.listen(hostsToListenOn(this.#settings), port);
     if (!this.#isWanted) throw new Error('hypivisor was closed before it listened');
+  }
+
+  /** A dashboard that cannot be read costs nobody the registry. */
+  async #loadDashboard(): Promise<void> {
+    const { dashboardDirectory } = this.#settings;
+    try {
+      this.#assets = dashboardDirectory === null ? new Assets() : await loadAssets(dashboardDirectory);
+    } catch (error) {
+      this.#tell('fault', new Error(`the dashboard cannot be served: ${(error as Error).message}`));
+    }
   }
 
   /** Accepts nothing more, says goodbye to everyone (1001), and is done once all are gone, by force if need be. */
@@ -204,7 +219,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
 
   /** Gate and route: 401 before anything else is told, but for what is open to everyone. */
   #serve(connection: Connection, head: RequestHead, rest: Buffer): void {
-    const route = routeOf(head.path);
+    const route = routeOf(head.path, this.#assets);
     const upgrades = wantsUpgrade(head);
     try {
       if (upgrades || !isOpen(route)) this.#gate.authorise(head);
@@ -222,7 +237,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
           throw new HttpError(404, 'Not Found');
         default:
           if (upgrades) throw new HttpError(404, 'Not Found');
-          this.#answer(connection, head, route.kind === 'health' ? 'ok' : this.#description());
+          this.#answer(connection, head);
       }
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
@@ -262,17 +277,25 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     return address;
   }
 
-  #answer(connection: Connection, head: RequestHead, body: string): void {
-    const isHead = head.method === 'HEAD';
-    if (head.method !== 'GET' && !isHead) throw new HttpError(405, 'Method Not Allowed', { Allow: 'GET, HEAD' });
-    const response = encodeResponse(200, body, {}, { head: isHead });
-    endAfter(connection, response, this.#settings.limits.lingerTimeoutMs);
+  /** @throws HttpError 405 */
+  #answer(connection: Connection, head: RequestHead): void {
+    const response = respond(head, () => this.#assets.get(head) ?? this.#text(head.path));
+    this.#end(connection, response, head.method === 'HEAD');
+  }
+
+  #text(path: string): Response {
+    return textResponse(200, path === '/' ? this.#description() : 'ok');
   }
 
   #refuse(connection: Connection, error: HttpError, isHead = false): void {
     const { status, message } = error;
     this.#tell('refused', { status, reason: message, remoteAddress: connection.remoteAddress });
-    endAfter(connection, encodeHttpError(error, { head: isHead }), this.#settings.limits.lingerTimeoutMs);
+    this.#end(connection, errorResponse(error), isHead);
+  }
+
+  #end(connection: Connection, response: Response, isHead: boolean): void {
+    const date = new Date().toUTCString();
+    endAfter(connection, encodeResponse(response, date, isHead), this.#settings.limits.lingerTimeoutMs);
   }
 
   #description(): string {

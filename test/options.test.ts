@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { complete, DEFAULT_LIMITS, DEFAULT_SPAWN_COMMAND } from '../src/options.ts';
 
 describe('complete', () => {
@@ -17,6 +18,7 @@ describe('complete', () => {
       spawnCommand: ['pi', '--mode', 'rpc'],
       outputDirectory: path.join(os.homedir(), '.pi', 'logs', 'agents'),
       environment: process.env,
+      dashboardDirectory: fileURLToPath(new URL('../dist/dashboard', import.meta.url)),
       limits: DEFAULT_LIMITS,
     });
   });
@@ -33,8 +35,13 @@ describe('complete', () => {
       spawnCommand: ['x'],
       outputDirectory: '/var/log/agents',
       environment: { A: '1' },
+      dashboardDirectory: '/dashboard',
     };
     assert.deepEqual(complete(options), { ...options, limits: DEFAULT_LIMITS });
+  });
+
+  it('serves no dashboard if there is to be none', () => {
+    assert.equal(complete({ dashboardDirectory: null }).dashboardDirectory, null);
   });
 
   it('takes an empty token for none: it would guard nothing', () => {

@@ -5,11 +5,18 @@ import { isOpen, type Route, routeOf } from '../src/route.ts';
 
 /** As it stands in a request target: latin1, one character a byte. */
 const raw = (text: string) => Buffer.from(text).toString('latin1');
+const assets = new Set(['/assets/a.js', '/icon.png']);
+const withPage = new Set(['/', '/healthz', '/ws', '/ws/agent/a', '*']);
 const relay = (nodeId: string): Route => ({ kind: 'relay', nodeId });
 
 describe('routeOf', () => {
   const routes: [path: string, route: Route][] = [
     ['/', { kind: 'page' }],
+    ['/assets/a.js', { kind: 'asset' }],
+    ['/icon.png', { kind: 'asset' }],
+    ['/assets/b.js', { kind: 'unknown' }],
+    // OPTIONS about the server as a whole
+    ['*', { kind: 'health' }],
     ['/healthz', { kind: 'health' }],
     ['/ws', { kind: 'registry' }],
     ['/ws/agent/a', relay('a')],
@@ -26,7 +33,7 @@ describe('routeOf', () => {
     ['/healthz/', { kind: 'unknown' }],
     ['/favicon.ico', { kind: 'unknown' }],
     ['', { kind: 'unknown' }],
-    ['*', { kind: 'unknown' }],
+    ['/*', { kind: 'unknown' }],
     // percent-encoded by some clients, and by some not
     ['/ws/agent/a%2Fb', relay('a/b')],
     ['/ws/agent/a/b', relay('a/b')],
@@ -44,13 +51,18 @@ describe('routeOf', () => {
     ['/ws/agent/%c0%af', relay('%c0%af')],
   ];
   for (const [path, route] of routes) {
-    it(`${JSON.stringify(path)} → ${JSON.stringify(route)}`, () => assert.deepEqual(routeOf(path), route));
+    it(`${JSON.stringify(path)} → ${JSON.stringify(route)}`, () => assert.deepEqual(routeOf(path, assets), route));
   }
+
+  it('lets no file take the place of another route', () => {
+    const kinds = [...withPage].map((path) => routeOf(path, withPage).kind);
+    assert.deepEqual(kinds, ['asset', 'health', 'registry', 'relay', 'health']);
+  });
 
   it('finds any id again that was percent-encoded', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', minLength: 1 }), (id) => {
-        assert.deepEqual(routeOf(`/ws/agent/${encodeURIComponent(id)}`), relay(id));
+        assert.deepEqual(routeOf(`/ws/agent/${encodeURIComponent(id)}`, assets), relay(id));
       }),
     );
   });
@@ -58,7 +70,7 @@ describe('routeOf', () => {
   it('has an answer for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (bytes) => {
-        const { kind } = routeOf(`/ws/agent/${Buffer.from(bytes).toString('latin1')}`);
+        const { kind } = routeOf(`/ws/agent/${Buffer.from(bytes).toString('latin1')}`, assets);
         assert.equal(kind, bytes.length === 0 ? 'missing-node-id' : 'relay');
       }),
     );
@@ -66,10 +78,10 @@ describe('routeOf', () => {
 });
 
 describe('isOpen', () => {
-  it('is true of the page and the health check alone', () => {
-    const open = ['/', '/healthz', '/ws', '/ws/agent/a', '/ws/agent/', '/other'].filter((path) =>
-      isOpen(routeOf(path)),
+  it('is true of the page, its files and the health check alone', () => {
+    const open = ['/', '/icon.png', '/healthz', '/ws', '/ws/agent/a', '/ws/agent/', '/other'].filter((path) =>
+      isOpen(routeOf(path, assets)),
     );
-    assert.deepEqual(open, ['/', '/healthz']);
+    assert.deepEqual(open, ['/', '/icon.png', '/healthz']);
   });
 });

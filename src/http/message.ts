@@ -14,7 +14,7 @@ export interface RequestHead {
   readonly method: string;
   /** As it came, in whichever form. */
   readonly requestTarget: string;
-  /** Raw: not decoded, without the query. */
+  /** Raw: not decoded, without the query; `*` for a server-wide OPTIONS. */
   readonly path: string;
   /** Raw: what follows the first `?`, or null without one. */
   readonly query: string | null;
@@ -61,7 +61,7 @@ export function parseRequestHead(head: Buffer, maxFields: number): RequestHead {
   checkHost(fields, version);
   checkFraming(fields, method);
 
-  const { authority, path, query } = parseRequestTarget(requestTarget);
+  const { authority, path, query } = parseRequestTarget(requestTarget, method);
   // "When an origin server receives a request with an absolute-form of request-target, the origin server MUST ignore
   // the received Host header field (if any) and instead use the host information of the request-target"
   // (RFC 9112, section 3.2.2).
@@ -141,8 +141,15 @@ function checkFraming(fields: Fields, method: string): void {
     bad('A request body is not allowed');
 }
 
-/** origin-form and absolute-form; the others (`*`, and the authority-form of CONNECT) ask for nothing that is here. */
-function parseRequestTarget(target: string): { authority: string | null; path: string; query: string | null } {
+/**
+ * origin-form, absolute-form, and the asterisk-form, which "is only used for a server-wide OPTIONS request" (RFC 9112,
+ * section 3.2.4). The authority-form of CONNECT asks for nothing that is here.
+ */
+function parseRequestTarget(
+  target: string,
+  method: string,
+): { authority: string | null; path: string; query: string | null } {
+  if (target === '*' && method === 'OPTIONS') return { authority: null, path: '*', query: null };
   const absolute = ABSOLUTE_FORM.exec(target);
   const authority = absolute === null ? null : (absolute[1] as string);
   if (authority !== null && parseAuthority(authority) === null) bad('Invalid request target');

@@ -27,10 +27,10 @@ class Linger implements ConnectionHandler {
 }
 
 /** @param timeoutMs how long the peer may take to end its side */
-export function endAfter(connection: Connection, lastWords: Buffer, timeoutMs: number): void {
+export function endAfter(connection: Connection, lastWords: readonly Buffer[], timeoutMs: number): void {
   connection.handler = new Linger(connection);
   connection.setDeadline(timeoutMs);
   connection.resume();
-  connection.write(lastWords);
+  for (const bytes of lastWords) connection.write(bytes);
   connection.end();
 }

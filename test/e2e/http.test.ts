@@ -37,7 +37,10 @@ function answerOf(bytes: Buffer): Answer {
   const body = text.slice(end);
   const status = Number(/^HTTP\/1\.1 (\d{3}) [A-Z]/.exec(head)?.[1]);
   assert.ok(status >= 200, `an answer, not ${JSON.stringify(text.slice(0, 200))}`);
-  assert.equal(fieldOf(head, 'Content-Type'), 'text/plain; charset=utf-8');
+  if (body !== '') assert.equal(fieldOf(head, 'Content-Type'), 'text/plain; charset=utf-8');
+  const date = fieldOf(head, 'Date') ?? '';
+  assert.equal(new Date(date).toUTCString(), date);
+  assert.ok(Math.abs(Date.parse(date) - Date.now()) < 60_000);
   assert.match(fieldOf(head, 'Connection') ?? '', /(^|, )close$/);
   assert.equal(fieldOf(head, 'Cache-Control'), 'no-store');
   assert.equal(fieldOf(head, 'X-Content-Type-Options'), 'nosniff');
@@ -86,19 +89,21 @@ describe('without a token', PATIENCE, () => {
     peer.socket.destroy();
   });
 
-  test('200: the page in one line, the health check, HEAD of both', async () => {
-    const page = await ask(daemon.port, request('GET / HTTP/1.1'));
+  test('200: without a dashboard the page is one line; the health check; HEAD of both', async (t) => {
+    const { port } = await embed(t, { dashboardDirectory: null });
+    const page = await ask(port, request('GET / HTTP/1.1'));
     assert.equal(page.status, 200);
     assert.match(page.body, /^hypivisor \d+\.\d+\.\d+: [^\n]+\n$/);
-    const health = await ask(daemon.port, request('GET /healthz HTTP/1.1'));
+    const health = await ask(port, request('GET /healthz HTTP/1.1'));
     assert.deepEqual([health.status, health.body], [200, 'ok\n']);
     for (const [path, body] of [
       ['/', page.body],
       ['/healthz', health.body],
     ] as const) {
-      const head = await ask(daemon.port, request(`HEAD ${path} HTTP/1.1`));
+      const head = await ask(port, request(`HEAD ${path} HTTP/1.1`));
       assert.deepEqual([head.status, head.body], [200, '']);
       assert.equal(fieldOf(head.head, 'Content-Length'), String(body.length));
+      assert.equal(fieldOf(head.head, 'Content-Type'), 'text/plain; charset=utf-8');
     }
     assert.equal(await (await fetch(`${daemon.origin}/healthz`)).text(), 'ok\n');
   });
@@ -111,9 +116,23 @@ describe('without a token', PATIENCE, () => {
       request('GET /healthz?probe=1 HTTP/1.1', 'Connection: keep-alive'),
       request('GET http://127.0.0.1/healthz HTTP/1.1'),
       request('GET /healthz HTTP/1.1', 'Origin: https://example.org'),
+      'OPTIONS / HTTP/1.0\r\n\r\n',
+      'OPTIONS * HTTP/1.0\r\n\r\n',
+      request('OPTIONS / HTTP/1.1'),
+      request('OPTIONS /healthz HTTP/1.1', 'Content-Length: 0'),
+      request('OPTIONS * HTTP/1.1'),
     ]) {
-      assert.equal((await ask(daemon.port, bytes)).status, 200, bytes);
+      const { status, head, body } = await ask(daemon.port, bytes);
+      assert.equal(status, 200, bytes);
+      if (!bytes.startsWith('OPTIONS')) continue;
+      assert.deepEqual(
+        [fieldOf(head, 'Allow'), fieldOf(head, 'Content-Length'), body],
+        ['GET, HEAD, OPTIONS', '0', ''],
+      );
     }
+    // They ask every few seconds, and there is nothing to tell: the log has the one line of what was refused after them.
+    await ask(daemon.port, request('GET /after-the-health-checks HTTP/1.1'));
+    await eventually(() => assert.equal(daemon.stderr.match(/refused/g)?.length, 1));
   });
 
   test('400: what two readers could understand in two ways', async () => {
@@ -135,7 +154,7 @@ describe('without a token', PATIENCE, () => {
       request('GET /healthz HTTP/1.1', 'Transfer-Encoding: chunked'),
       request('POST / HTTP/1.1', 'Content-Length: 1', 'Transfer-Encoding: chunked'),
       request('POST / HTTP/1.1', 'Content-Length: 1', 'Content-Length: 2'),
-      request('OPTIONS * HTTP/1.1'),
+      request('GET * HTTP/1.1'),
       // What a browser sends where it expects https.
       Buffer.concat([Buffer.from('16030101', 'hex'), Buffer.alloc(8), randomBytes(64)]),
     ]) {
@@ -211,8 +230,9 @@ describe('without a token', PATIENCE, () => {
   test('405: with the methods that are allowed', async () => {
     for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'get', 'M-SEARCH']) {
       for (const path of ['/', '/healthz']) {
+        if (method === 'OPTIONS') continue;
         const { status, head } = await ask(daemon.port, request(`${method} ${path} HTTP/1.1`));
-        assert.deepEqual([status, fieldOf(head, 'Allow')], [405, 'GET, HEAD'], method);
+        assert.deepEqual([status, fieldOf(head, 'Allow')], [405, 'GET, HEAD, OPTIONS'], method);
       }
       for (const path of ['/ws', '/ws/agent/x']) {
         const { status, head } = await ask(daemon.port, request(`${method} ${path} HTTP/1.1`));
@@ -289,9 +309,7 @@ describe('with a token', PATIENCE, () => {
   after(() => daemon.stop());
 
   test('401 before anything else is told, and open is what holds no secret', async () => {
-    for (const path of ['/', '/healthz']) {
-      assert.equal((await ask(daemon.port, request(`GET ${path} HTTP/1.1`))).status, 200);
-    }
+    for (const path of ['/', '/healthz']) assert.equal((await fetch(`${daemon.origin}${path}`)).status, 200);
     const refused = ['/ws', '/ws/', '/ws/agent/', '/ws/agent/x', '/nothing'].flatMap((path) => [
       request(`GET ${path} HTTP/1.1`),
       request(`POST ${path} HTTP/1.1`),
@@ -369,7 +387,7 @@ describe('at the limits', PATIENCE, () => {
   });
 
   test('who does not end its side after the answer is not waited for', async (t) => {
-    const { hypivisor, port } = await embed(t, { limits: { lingerTimeoutMs: 100 } });
+    const { hypivisor, port } = await embed(t, { dashboardDirectory: null, limits: { lingerTimeoutMs: 100 } });
     const peer = await RawPeer.connect(port, { allowHalfOpen: true });
     peer.socket.write(request('GET / HTTP/1.1'));
     assert.equal(answerOf(await peer.rest()).status, 200);

@@ -58,6 +58,11 @@ test('request: forms of the request target (RFC 9112, 3.2)', () => {
   }
 });
 
+test('request: OPTIONS about the server as a whole (RFC 9112, 3.2.4)', () => {
+  const { method, requestTarget, path, query, host } = request(withLine('OPTIONS * HTTP/1.1'));
+  assert.deepEqual([method, requestTarget, path, query, host], ['OPTIONS', '*', '*', null, 'a']);
+});
+
 test('request: targets that ask for nothing here', () => {
   const vectors = [
     '*',
@@ -79,7 +84,8 @@ test('request: targets that ask for nothing here', () => {
     'wsss://a/',
   ];
   for (const target of vectors) refuses(withLine(`GET ${target} HTTP/1.1`), 400, 'Invalid request target');
-  refuses(withLine('OPTIONS * HTTP/1.1'), 400, 'Invalid request target');
+  for (const target of ['**', '*/', '*?a'])
+    refuses(withLine(`OPTIONS ${target} HTTP/1.1`), 400, 'Invalid request target');
   refuses(withLine('CONNECT a:80 HTTP/1.1'), 400, 'Invalid request target');
 });
 

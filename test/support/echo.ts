@@ -5,7 +5,7 @@ import { Session, type SessionSink } from '../../src/frame/session.ts';
 import { HttpError } from '../../src/http/error.ts';
 import { encodeUpgradeResponse, readUpgradeRequest } from '../../src/http/handshake.ts';
 import type { RequestHead } from '../../src/http/message.ts';
-import { encodeError } from '../../src/http/response.ts';
+import { encodeResponse, errorResponse } from '../../src/http/response.ts';
 import { DEFAULT_LIMITS } from '../../src/options.ts';
 import { Reception } from '../../src/reception.ts';
 import { Connection, type ConnectionHandler } from '../../src/transport/connection.ts';
@@ -102,7 +102,8 @@ class Echo implements ConnectionHandler, SessionSink {
   }
 
   #refuse(error: HttpError): void {
-    endAfter(this.#connection, encodeError(error), DEFAULT_LIMITS.lingerTimeoutMs);
+    const answer = encodeResponse(errorResponse(error), new Date().toUTCString());
+    endAfter(this.#connection, answer, DEFAULT_LIMITS.lingerTimeoutMs);
   }
 }
 

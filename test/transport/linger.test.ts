@@ -11,7 +11,7 @@ test('the last words arrive though the peer is still sending, for what it sends 
   // Even where nobody was reading.
   connection.pause();
   const sent = peer.send(Buffer.alloc(8 * 1024 * 1024));
-  endAfter(connection, LAST_WORDS, 60_000);
+  endAfter(connection, [LAST_WORDS], 60_000);
   peer.read();
   await sent;
   await eventually(() => assert.deepEqual(peer.events, ['end']));
@@ -26,7 +26,7 @@ test('the last words arrive though the peer is still sending, for what it sends 
 test('a peer that does not end its side is closed in time', async (t) => {
   const loopback = await Loopback.open(t);
   const [connection, peer] = await loopback.accept();
-  endAfter(connection, LAST_WORDS, 60);
+  endAfter(connection, [LAST_WORDS], 60);
   peer.read();
   await eventually(() => assert.equal(connection.gone, true));
   assert.equal(peer.text, LAST_WORDS.toString());
@@ -36,6 +36,6 @@ test('so is one that does not even read them', async (t) => {
   const loopback = await Loopback.open(t);
   const [connection] = await loopback.accept();
   while (!connection.blocked) connection.write(Buffer.alloc(1024 * 1024));
-  endAfter(connection, LAST_WORDS, 60);
+  endAfter(connection, [LAST_WORDS], 60);
   await eventually(() => assert.equal(connection.gone, true));
 });
