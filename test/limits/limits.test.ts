@@ -1,15 +1,15 @@
 /** The bounds that `npm run limits` measures, held with room for a busy machine. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { Crowd } from '../../bench/limits/crowd.ts';
-import { CLIENTS, unfinished } from '../../bench/limits/fragments.ts';
-import { ofDaemon, type Pouring } from '../../bench/limits/relays.ts';
-import { served } from '../../bench/limits/silent.ts';
 import { MEBIBYTE } from '../../bench/units.ts';
 import { Client } from '../support/client.ts';
 import { Daemon, type DaemonOptions } from '../support/daemon.ts';
 import { eventually, footprint } from '../support/measure.ts';
 import { RawPeer } from '../support/raw-peer.ts';
+import { Crowd } from './crowd.ts';
+import { CLIENTS, unfinished } from './fragments.ts';
+import { ofDaemon, type Pouring } from './relays.ts';
+import { served } from './silent.ts';
 
 const PATIENCE = { timeout: 120_000 };
 const quietly = () => {};

@@ -5,9 +5,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { PROGRAM } from '../../test/support/daemon.ts';
-import { footprint } from '../../test/support/measure.ts';
-import { cpuSeconds } from '../cpu.ts';
+import { cpuSeconds } from '../../bench/cpu.ts';
+import { PROGRAM } from '../support/daemon.ts';
+import { footprint } from '../support/measure.ts';
 
 const STOP_TIMEOUT_MS = 10_000;
 

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { MEBIBYTE } from '../units.ts';
+import { MEBIBYTE } from '../../bench/units.ts';
 import { DaemonProcess, type Footprint } from './daemon.ts';
 import type { Outcome, Report, Second } from './report.ts';
 import { failures, type Sample, type Soak, toJson, toSvg, toText } from './summary.ts';

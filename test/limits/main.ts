@@ -1,5 +1,5 @@
 /** npm run limits: see USAGE. */
-import { describeMachine } from '../machine.ts';
+import { describeMachine } from '../../bench/machine.ts';
 import { descriptors } from './descriptors.ts';
 import { faults } from './faults.ts';
 import type { Figure, Part, Say } from './figure.ts';

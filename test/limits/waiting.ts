@@ -1,6 +1,6 @@
 /** Peers that keep the other side waiting, and how long that is suffered. What is asked here is asked of other servers too. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { clientFrame, RawAgent, RawPeer, TEXT, upgradeResponse } from '../../test/support/raw-peer.ts';
+import { clientFrame, RawAgent, RawPeer, TEXT, upgradeResponse } from '../support/raw-peer.ts';
 
 /** Where a WebSocket can be opened. */
 export interface Target {

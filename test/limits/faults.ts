@@ -1,14 +1,14 @@
 /** What breaks, and how soon who is left knows and all is as before. What only waits is measured beside the rest. */
 
-import { FaultyProxy } from '../../test/faults/faulty-proxy.ts';
-import { killAgent } from '../../test/faults/killed-agent.ts';
-import { Resets } from '../../test/faults/resets.ts';
-import { killAndRestart } from '../../test/faults/returning.ts';
-import { Agent } from '../../test/support/agent.ts';
-import { Client } from '../../test/support/client.ts';
-import { Daemon } from '../../test/support/daemon.ts';
-import { eventually, footprint } from '../../test/support/measure.ts';
-import { KIBIBYTE } from '../units.ts';
+import { KIBIBYTE } from '../../bench/units.ts';
+import { FaultyProxy } from '../faults/faulty-proxy.ts';
+import { killAgent } from '../faults/killed-agent.ts';
+import { Resets } from '../faults/resets.ts';
+import { killAndRestart } from '../faults/returning.ts';
+import { Agent } from '../support/agent.ts';
+import { Client } from '../support/client.ts';
+import { Daemon } from '../support/daemon.ts';
+import { eventually, footprint } from '../support/measure.ts';
 import { CollectedDaemon } from './collected.ts';
 import {
   atMost,

@@ -1,7 +1,7 @@
 /** A daemon with few descriptors, and more silent attackers than it can hold, who come back a second after they are dropped. */
-import { Daemon } from '../../test/support/daemon.ts';
-import { footprint } from '../../test/support/measure.ts';
-import { RawPeer } from '../../test/support/raw-peer.ts';
+import { Daemon } from '../support/daemon.ts';
+import { footprint } from '../support/measure.ts';
+import { RawPeer } from '../support/raw-peer.ts';
 import { Crowd } from './crowd.ts';
 import { atMost, exactly, figure, inMs, type Part, spread } from './figure.ts';
 import { served } from './silent.ts';

@@ -1,8 +1,8 @@
 /** How many nodes there can be. */
-import { Client } from '../../test/support/client.ts';
-import { Daemon } from '../../test/support/daemon.ts';
-import { inLanes } from '../../test/support/measure.ts';
-import { clientFrame, RawPeer, TEXT, upgradeRequest } from '../../test/support/raw-peer.ts';
+import { Client } from '../support/client.ts';
+import { Daemon } from '../support/daemon.ts';
+import { inLanes } from '../support/measure.ts';
+import { clientFrame, RawPeer, TEXT, upgradeRequest } from '../support/raw-peer.ts';
 import { exactly, type Figure, figure, inMebibytes, type Part, type Say } from './figure.ts';
 
 const REGISTERS = 5000;

@@ -1,11 +1,11 @@
 /** Readers of the roster that do not read while 60,000 events pass, and a dashboard beside them that does. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client } from '../../test/support/client.ts';
-import { Daemon } from '../../test/support/daemon.ts';
-import { eventually } from '../../test/support/measure.ts';
-import { clientFrame, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
-import { growthWhile } from '../resident.ts';
-import { MEBIBYTE } from '../units.ts';
+import { growthWhile } from '../../bench/resident.ts';
+import { MEBIBYTE } from '../../bench/units.ts';
+import { Client } from '../support/client.ts';
+import { Daemon } from '../support/daemon.ts';
+import { eventually } from '../support/measure.ts';
+import { clientFrame, RawPeer, TEXT } from '../support/raw-peer.ts';
 import { atMost, exactly, type Figure, figure, inMebibytes, inMs, type Part, type Say, spread } from './figure.ts';
 
 const EVENTS = 60_000;

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { failures, type Soak, toText } from '../bench/soak/summary.ts';
+import { failures, type Soak, toText } from './summary.ts';
 
-const PROGRAM = fileURLToPath(new URL('../bench/soak/main.ts', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('./main.ts', import.meta.url));
 
 /** What a process holds is read from /proc. */
 const skip = process.platform === 'linux' ? false : 'the soak needs Linux';

@@ -1,6 +1,6 @@
 /** What a head may hold. */
-import { Daemon } from '../../test/support/daemon.ts';
-import { RawPeer } from '../../test/support/raw-peer.ts';
+import { Daemon } from '../support/daemon.ts';
+import { RawPeer } from '../support/raw-peer.ts';
 import { exactly, type Part } from './figure.ts';
 
 const START = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n';

@@ -1,5 +1,5 @@
 /** What a part of the run finds out: one line of the table each. */
-import { KIBIBYTE, MEBIBYTE } from '../units.ts';
+import { KIBIBYTE, MEBIBYTE } from '../../bench/units.ts';
 
 export interface Figure {
   what: string;

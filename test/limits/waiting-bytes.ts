@@ -3,7 +3,7 @@
  * a module loaded before it.
  */
 import { once } from 'node:events';
-import type { Daemon } from '../../test/support/daemon.ts';
+import type { Daemon } from '../support/daemon.ts';
 
 const MODULE = `process.on('SIGUSR2', () => {
   let bytes = 0;

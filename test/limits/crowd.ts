@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { upgradeRequest } from '../../test/support/raw-peer.ts';
+import { upgradeRequest } from '../support/raw-peer.ts';
 import type { Say } from './figure.ts';
 
 interface CrowdOptions {

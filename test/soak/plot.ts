@@ -1,6 +1,6 @@
 /** Panels of lines over time, one below the other, as an SVG that reads on light and on dark ground. */
 
-import { escaped, round, text } from '../report/svg.ts';
+import { escaped, round, text } from '../../bench/report/svg.ts';
 import type { Point } from './statistics.ts';
 
 export interface Line {

@@ -1,11 +1,11 @@
 /** What a relay holds while one end pours and the other reads nothing, beyond the kernel's buffers. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client } from '../../test/support/client.ts';
-import { Daemon } from '../../test/support/daemon.ts';
-import { MASKING_KEY, rawFrame } from '../../test/support/raw-frame.ts';
-import { BINARY, type RawAgent, RawPeer } from '../../test/support/raw-peer.ts';
-import { residentBytes } from '../resident.ts';
-import { KIBIBYTE } from '../units.ts';
+import { residentBytes } from '../../bench/resident.ts';
+import { KIBIBYTE } from '../../bench/units.ts';
+import { Client } from '../support/client.ts';
+import { Daemon } from '../support/daemon.ts';
+import { MASKING_KEY, rawFrame } from '../support/raw-frame.ts';
+import { BINARY, type RawAgent, RawPeer } from '../support/raw-peer.ts';
 import { atMost, type Figure, figure, inKibibytes, type Part, type Say } from './figure.ts';
 import { serveAgents } from './waiting.ts';
 import { ASKABLE, waitingBytes } from './waiting-bytes.ts';

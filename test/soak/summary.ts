@@ -1,5 +1,5 @@
 /** What a soak came to: figures, words, and a picture. */
-import { MEBIBYTE } from '../units.ts';
+import { MEBIBYTE } from '../../bench/units.ts';
 import type { Footprint } from './daemon.ts';
 import { type Panel, plot } from './plot.ts';
 import type { Latency, Outcome } from './report.ts';

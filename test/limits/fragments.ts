@@ -1,10 +1,10 @@
 /** Messages in very many, very small fragments. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Daemon } from '../../test/support/daemon.ts';
-import { MASKING_KEY, rawFrame, readFrames } from '../../test/support/raw-frame.ts';
-import { CLOSE, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
-import { growthWhile } from '../resident.ts';
-import { MEBIBYTE } from '../units.ts';
+import { growthWhile } from '../../bench/resident.ts';
+import { MEBIBYTE } from '../../bench/units.ts';
+import { Daemon } from '../support/daemon.ts';
+import { MASKING_KEY, rawFrame, readFrames } from '../support/raw-frame.ts';
+import { CLOSE, RawPeer, TEXT } from '../support/raw-peer.ts';
 import { atMost, exactly, inMebibytes, type Part } from './figure.ts';
 
 export const CLIENTS = 50;

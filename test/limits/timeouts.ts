@@ -1,17 +1,9 @@
 /** How long who keeps us waiting is suffered. All at once, since each of them only waits. */
-import { Agent } from '../../test/support/agent.ts';
-import { Client } from '../../test/support/client.ts';
-import { Daemon } from '../../test/support/daemon.ts';
-import { rawFrame } from '../../test/support/raw-frame.ts';
-import {
-  BINARY,
-  CLOSE,
-  clientFrame,
-  closePayload,
-  RawAgent,
-  RawPeer,
-  upgradeRequest,
-} from '../../test/support/raw-peer.ts';
+import { Agent } from '../support/agent.ts';
+import { Client } from '../support/client.ts';
+import { Daemon } from '../support/daemon.ts';
+import { rawFrame } from '../support/raw-frame.ts';
+import { BINARY, CLOSE, clientFrame, closePayload, RawAgent, RawPeer, upgradeRequest } from '../support/raw-peer.ts';
 import { type Figure, inSeconds, type Part, type Say } from './figure.ts';
 import { serveAgents, suffered, sufferedDeadClient, sufferedFrame, sufferedHead, sufferedSilence } from './waiting.ts';
 

@@ -1,9 +1,9 @@
 /** Ten thousand connections that say nothing, and who is served beside them. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Daemon } from '../../test/support/daemon.ts';
-import { footprint } from '../../test/support/measure.ts';
-import { clientFrame, RawPeer, TEXT } from '../../test/support/raw-peer.ts';
-import { residentBytes } from '../resident.ts';
+import { residentBytes } from '../../bench/resident.ts';
+import { Daemon } from '../support/daemon.ts';
+import { footprint } from '../support/measure.ts';
+import { clientFrame, RawPeer, TEXT } from '../support/raw-peer.ts';
 import { Crowd } from './crowd.ts';
 import { atMost, type Figure, figure, inKibibytes, inMs, type Part, type Say, spread } from './figure.ts';
 
