@@ -107,6 +107,7 @@ export function encodeUpgradeResponse(key: string, subprotocol: string | null, e
  *
  * @param host a name or an address, IPv6 with or without brackets. A zone id is dropped: it means something on this
  * machine only (RFC 6874, section 4: "MUST remove any ZoneID").
+ * @param port null where it is the scheme's own: it is left out then.
  * @param bearer presented as `Authorization: Bearer`, or null.
  * @param path an origin-form.
  * @throws {TypeError} where the host cannot stand in a Host field, or another part not in its own: nothing is escaped
@@ -114,12 +115,12 @@ export function encodeUpgradeResponse(key: string, subprotocol: string | null, e
  */
 export function encodeUpgradeRequest(
   host: string,
-  port: number,
+  port: number | null,
   offer: UpgradeOffer,
   bearer: string | null,
   path = '/',
 ): Buffer {
-  const authority = `${bracketed(host)}:${port}`;
+  const authority = port === null ? bracketed(host) : `${bracketed(host)}:${port}`;
   if (parseAuthority(authority)?.port !== port) throw new TypeError('Not a host and port');
   if (!/^\/[\x21-\x7e]*$/.test(path)) throw new TypeError('Not a path');
   const fields: [string, string][] = [

@@ -46,7 +46,8 @@ export interface HttpProxy {
 export interface HandshakeRequest {
   /** For the Host field: a name or an IP address. */
   readonly host: string;
-  readonly port: number;
+  /** Null if it is the scheme's own, which is left out. */
+  readonly port: number | null;
   /** An origin-form: a path that begins with `/`, and a query if there is one. */
   readonly path: string;
   /** Presented as `Authorization: Bearer`; null for none. */
