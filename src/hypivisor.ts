@@ -10,6 +10,7 @@ import { createLog, descriptorSink, fileSink, formatJson, formatText, type Log }
 import type { HypivisorOptions } from './options.ts';
 import { DEFAULT_PORT } from './protocol/registry.ts';
 import { createHypivisor, type Hypivisor, type HypivisorAddress, version } from './server.ts';
+import { keepFreedMemory } from './transport/allocator.ts';
 
 const MAX_LOG_FILE_BYTES = 10 * 1024 * 1024;
 const STDERR = 2;
@@ -25,6 +26,7 @@ async function main(): Promise<void> {
 
   const forPeople = process.stderr.isTTY === true;
   const log = openLog(command, forPeople);
+  keepFreedMemory();
   const hypivisor = createHypivisor(command.options);
   logEvents(hypivisor, log);
   let address: HypivisorAddress;

@@ -34,7 +34,6 @@ import type { AgentAddress } from './registry/registry.ts';
 import { Roster } from './registry/roster.ts';
 import { RpcError } from './registry/rpc.ts';
 import { isOpen, routeOf } from './route.ts';
-import { keepFreedMemory } from './transport/allocator.ts';
 import { Connection, type ConnectionHandler } from './transport/connection.ts';
 import { Connections } from './transport/connections.ts';
 import { Deadline, Deadlines } from './transport/deadlines.ts';
@@ -85,8 +84,11 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   readonly #endpoints: EndpointContext;
   readonly #relays: RelayContext;
   readonly #outputCheck = new Deadline({ onDeadline: () => void this.#checkOutput() });
-  /** It listens, or is about to. */
-  #isWanted = false;
+  /** Stands for one `listen` until the next `close`; a `listen` that finds another here, or null, was closed meanwhile. */
+  #generation: symbol | null = null;
+  /** Settled once the last `listen` has opened its port or given it up; and once the last `close` has ended. */
+  #opened: Promise<unknown> = Promise.resolve();
+  #closed: Promise<void> = Promise.resolve();
   #laggardsClosed = 0;
   /** The dashboard; empty until it listens, and if none was built. */
   #assets = new Assets();
@@ -131,7 +133,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
 
   /** Where it listens, or null while it does not. */
   get address(): HypivisorAddress | null {
-    const addresses = this.#listener.addresses;
+    const addresses = this.#generation === null ? [] : this.#listener.addresses;
     const [first] = addresses;
     return first === undefined ? null : { port: first.port, hosts: addresses.map(({ address }) => address) };
   }
@@ -147,31 +149,36 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   }
 
   /**
-   * @throws the system's error where the address cannot be listened on, `EADDRINUSE` most of all; an Error where it listens
-   *   already, or is closed meanwhile
+   * Listens. A `close` that is still under way ends first, so that the port is free again.
+   *
+   * @throws the system's error if the address cannot be listened on, mostly `EADDRINUSE`; an Error if it is listening
+   *   already, or was closed meanwhile
    */
   async listen(): Promise<HypivisorAddress> {
-    if (this.#isWanted) throw new Error('hypivisor is listening already');
-    this.#isWanted = true;
-    keepFreedMemory();
+    if (this.#generation !== null) throw new Error('hypivisor is listening already');
+    const generation = Symbol('generation');
+    this.#generation = generation;
+    const opened = this.#closed.then(() => this.#open(generation));
+    this.#opened = opened.catch(() => {});
+    return opened;
+  }
+
+  async #open(generation: symbol): Promise<HypivisorAddress> {
+    const { limits, port } = this.#settings;
     try {
-      await this.#open();
+      this.#connections.max = Math.min(limits.maxConnections, await maxConnectionsOfProcess());
+      await this.#loadDashboard();
+      if (this.#generation === generation) await this.#listener.listen(hostsToListenOn(this.#settings), port);
+      if (this.#generation !== generation) throw new Error('hypivisor was closed before it listened');
     } catch (error) {
-      this.#isWanted = false;
+      if (this.#generation === generation) this.#generation = null;
       this.#listener.close();
       throw error;
     }
     this.#roster.watchExpiry();
-    await this.#checkOutput();
+    // Not awaited: the folder may be on a mount that never answers.
+    void this.#checkOutput();
     return this.address as HypivisorAddress;
-  }
-
-  async #open(): Promise<void> {
-    const { limits, port } = this.#settings;
-    this.#connections.max = Math.min(limits.maxConnections, await maxConnectionsOfProcess());
-    await this.#loadDashboard();
-    await this.#listener.listen(hostsToListenOn(this.#settings), port);
-    if (!this.#isWanted) throw new Error('hypivisor was closed before it listened');
   }
 
   /** A dashboard that cannot be read costs nobody the registry. */
@@ -184,10 +191,15 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     }
   }
 
-  /** Accepts nothing more, says goodbye to everyone (1001), and is done once all are gone, by force if need be. */
-  async close(): Promise<void> {
-    this.#isWanted = false;
+  /** Accepts nothing more, says goodbye to everyone (1001), and resolves once all connections are gone, by force if need be. */
+  close(): Promise<void> {
+    this.#generation = null;
     this.#listener.close();
+    this.#closed = Promise.all([this.#opened, this.#closed]).then(() => this.#drain());
+    return this.#closed;
+  }
+
+  async #drain(): Promise<void> {
     await this.#connections.shutDown(this.#settings.limits.drainTimeoutMs);
     this.#roster.close();
     this.#deadlines.clear(this.#outputCheck);

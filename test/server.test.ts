@@ -24,6 +24,15 @@ async function embed(t: TestContext, options: HypivisorOptions = {}): Promise<Hy
   return hypivisor;
 }
 
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
 async function listen(t: TestContext, options: HypivisorOptions = {}): Promise<{ hypivisor: Hypivisor; url: string }> {
   const hypivisor = await embed(t, options);
   const { port } = await hypivisor.listen();
@@ -48,6 +57,48 @@ test('closed while it is about to listen, it does not listen', async (t) => {
   await hypivisor.close();
   await listening;
   assert.equal(hypivisor.address, null);
+});
+
+for (const wanted of ['a port of its own', 'any free port']) {
+  test(`closed while it is about to listen on ${wanted}, and told to listen again: only the second listens`, async (t) => {
+    const hypivisor = await embed(t, { port: wanted === 'any free port' ? 0 : await freePort() });
+    const first = assert.rejects(hypivisor.listen(), /closed before/);
+    const closed = hypivisor.close();
+    const second = await hypivisor.listen();
+    await Promise.all([first, closed]);
+    assert.deepEqual(hypivisor.address, second);
+    const client = await Client.open(`ws://127.0.0.1:${second.port}/ws`);
+    await client.close();
+    await hypivisor.close();
+    assert.equal(hypivisor.address, null);
+    const listening = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPServerWrap');
+    await eventually(() => assert.deepEqual(listening(), [], 'nothing listens any more'));
+  });
+}
+
+test('told to listen while it closes, it ends what was open first, and then takes the same port', async (t) => {
+  const hypivisor = await embed(t, { port: await freePort() });
+  const { port } = await hypivisor.listen();
+  const client = await Client.open(`ws://127.0.0.1:${port}/ws`);
+  void hypivisor.close();
+  const again = hypivisor.listen();
+  assert.equal((await client.closed).code, 1001);
+  assert.equal((await again).port, port);
+});
+
+test('it sets no memory apart in the process of an embedder', async () => {
+  // In a process of its own: what is to be seen happens once a process.
+  const program = `
+    import { createHypivisor } from 'hypivisor';
+    const hypivisor = createHypivisor({ port: 0, home: '/nowhere' });
+    const before = process.memoryUsage().arrayBuffers;
+    await hypivisor.listen();
+    console.log(process.memoryUsage().arrayBuffers - before);
+    await hypivisor.close();`;
+  const root = new URL('..', import.meta.url);
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { cwd: root });
+  const printed = (await child.stdout.toArray()).join('');
+  assert.ok(Number(printed) < 8 * 1024 * 1024, `${printed} bytes`);
 });
 
 test('closing twice, and before listening, does nothing', async (t) => {
@@ -169,7 +220,7 @@ test('output of agents is kept within its bounds, from the start and from time t
   const [within, above] = [await write('c', process.pid, 100, 0), await write('d', process.pid, 101, 0)];
   const limits = { maxOutputBytes: 100, outputCheckIntervalMs: 30, outputRetentionMs: 30_000 };
   const { hypivisor } = await listen(t, { outputDirectory, limits });
-  await assert.rejects(stat(old), { code: 'ENOENT' });
+  await eventually(() => assert.rejects(stat(old), { code: 'ENOENT' }));
   const sizes = async () => Promise.all([young, within, above].map(async (path) => (await stat(path)).size));
   assert.deepEqual(await sizes(), [100, 100, 0]);
   await appendFile(within, 'x');
