@@ -98,6 +98,7 @@ test('it sets no memory apart in the process of an embedder', async () => {
   const root = new URL('..', import.meta.url);
   const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { cwd: root });
   const printed = (await child.stdout.toArray()).join('');
+  assert.match(printed, /^-?\d+\n$/);
   assert.ok(Number(printed) < 8 * 1024 * 1024, `${printed} bytes`);
 });
 
