@@ -73,6 +73,7 @@ function logEvents(hypivisor: Hypivisor, log: Log): void {
     log.warn('request refused', { status, reason, remoteAddress });
   });
   hypivisor.on('laggardClosed', () => log.warn('a reader that did not read was closed'));
+  hypivisor.on('warning', (sentence) => log.warn(sentence));
   hypivisor.on('fault', (error) => {
     const { message, stack } = error instanceof Error ? error : { message: String(error) };
     // The first frame tells where; the rest would only repeat how Node gets there.

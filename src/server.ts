@@ -59,6 +59,8 @@ export interface HypivisorEvents {
   relayClosed: [relay: { nodeId: string }];
   /** A reader of the roster that did not read was closed. */
   laggardClosed: [];
+  /** Something on this machine that somebody should mend, in one sentence; each is told once. */
+  warning: [sentence: string];
   /** A fault of the daemon's own: it has cost one request or one connection. */
   fault: [error: unknown];
 }
@@ -90,6 +92,8 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   #opened: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> = Promise.resolve();
   #laggardsClosed = 0;
+  /** The warnings that were told. */
+  readonly #warnings = new Set<string>();
   /** The dashboard; empty until it listens, and if none was built. */
   #assets = new Assets();
 
@@ -203,6 +207,12 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     await this.#connections.shutDown(this.#settings.limits.drainTimeoutMs);
     this.#roster.close();
     this.#deadlines.clear(this.#outputCheck);
+  }
+
+  #warn(sentence: string): void {
+    if (this.#warnings.has(sentence)) return;
+    this.#warnings.add(sentence);
+    this.#tell('warning', sentence);
   }
 
   /** What a listener throws is told as a fault, and costs no client anything. */
@@ -350,11 +360,13 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
 
   async #checkOutput(): Promise<void> {
     const { outputDirectory, limits } = this.#settings;
+    const warn = (path: string, { message }: Error) =>
+      this.#warn(`Cannot tend the agents' output in ${path}: ${message}`);
     try {
-      await truncateOversized(outputDirectory, limits.maxOutputBytes);
-      await removeAbandoned(outputDirectory, limits.outputRetentionMs, Date.now());
+      await truncateOversized(outputDirectory, limits.maxOutputBytes, warn);
+      await removeAbandoned(outputDirectory, limits.outputRetentionMs, Date.now(), warn);
     } catch (error) {
-      this.#tell('fault', error);
+      warn(outputDirectory, error as Error);
     }
     if (this.address !== null) this.#deadlines.set(this.#outputCheck, limits.outputCheckIntervalMs);
   }

@@ -232,6 +232,21 @@ test('output of agents is kept within its bounds, from the start and from time t
   assert.deepEqual(await sizes(), [100, 0, 101]);
 });
 
+test('a folder for output that cannot be read is told once, however often it is looked at', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const outputDirectory = join(folder, 'file');
+  await writeFile(outputDirectory, '');
+  const { hypivisor } = await listen(t, { outputDirectory, limits: { outputCheckIntervalMs: 10 } });
+  const told: unknown[] = [];
+  hypivisor.on('warning', (sentence) => told.push(sentence));
+  hypivisor.on('fault', (error) => told.push(error));
+  await eventually(() => assert.equal(told.length, 1));
+  await delay(100);
+  assert.equal(told.length, 1);
+  assert.match(String(told[0]), /^Cannot tend the agents' output in .+file: ENOTDIR/);
+});
+
 test('a port in use is told, and leaves nothing open', async (t) => {
   const blocker = net.createServer().listen(0, '127.0.0.1');
   t.after(() => blocker.close());

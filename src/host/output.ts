@@ -4,7 +4,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, truncate } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasCode } from './error.ts';
 
@@ -44,15 +44,23 @@ export async function openOutput(outputDirectory: string): Promise<Output> {
   };
 }
 
+/** Told of a file that could not be looked at, emptied or removed: the others are tended all the same. */
+export type OnUntouchable = (path: string, error: NodeJS.ErrnoException) => void;
+
 /**
  * Empties, in place, each output file over `maxBytes`: the agent that writes it holds it open and goes on.
  *
  * @returns how many were emptied.
- * @throws a system error where `outputDirectory` exists and cannot be read, or a file in it cannot be emptied.
+ * @throws a system error if `outputDirectory` exists and cannot be read.
  */
-export async function truncateOversized(outputDirectory: string, maxBytes: number): Promise<number> {
-  return countWhere(outputDirectory, async (path) => {
-    if ((await stat(path)).size <= maxBytes) return false;
+export async function truncateOversized(
+  outputDirectory: string,
+  maxBytes: number,
+  onUntouchable: OnUntouchable,
+): Promise<number> {
+  return countFiles(outputDirectory, onUntouchable, async (path) => {
+    const file = await lstat(path);
+    if (!file.isFile() || file.size <= maxBytes) return false;
     await truncate(path);
     return true;
   });
@@ -63,25 +71,37 @@ export async function truncateOversized(outputDirectory: string, maxBytes: numbe
  * That of a living agent stays however old: without its name it could not be emptied any more.
  *
  * @returns how many were removed.
- * @throws a system error where `outputDirectory` exists and cannot be read, or a file in it cannot be removed.
+ * @throws a system error if `outputDirectory` exists and cannot be read.
  */
-export async function removeAbandoned(outputDirectory: string, minAgeMs: number, now: number): Promise<number> {
-  return countWhere(outputDirectory, async (path, processId) => {
-    if ((await stat(path)).mtimeMs > now - minAgeMs || isAlive(processId)) return false;
+export async function removeAbandoned(
+  outputDirectory: string,
+  minAgeMs: number,
+  now: number,
+  onUntouchable: OnUntouchable,
+): Promise<number> {
+  return countFiles(outputDirectory, onUntouchable, async (path, processId) => {
+    const file = await lstat(path);
+    if (!file.isFile() || file.mtimeMs > now - minAgeMs || isAlive(processId)) return false;
     await rm(path);
     return true;
   });
 }
 
-async function countWhere(
+async function countFiles(
   outputDirectory: string,
+  onUntouchable: OnUntouchable,
   isDone: (path: string, processId: number) => Promise<boolean>,
 ): Promise<number> {
   let count = 0;
   for (const name of await unlessMissing(readdir(outputDirectory), [])) {
     const processId = OUTPUT_FILE.exec(name)?.[1];
     if (processId === undefined) continue;
-    if (await unlessMissing(isDone(join(outputDirectory, name), Number(processId)), false)) count += 1;
+    const path = join(outputDirectory, name);
+    try {
+      if (await unlessMissing(isDone(path, Number(processId)), false)) count += 1;
+    } catch (error) {
+      onUntouchable(path, error as NodeJS.ErrnoException);
+    }
   }
   return count;
 }

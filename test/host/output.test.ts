@@ -62,6 +62,10 @@ test('a file that cannot be renamed keeps its first name', async (t) => {
   assert.equal((await readdir(outputDirectory)).includes(name), true);
 });
 
+function nothingUntouchable(path: string): void {
+  assert.fail(path);
+}
+
 test('files over the limit are emptied, those at the limit and those of others are not', async (t) => {
   const outputDirectory = await makeOutputDirectory(t);
   const sizes = {
@@ -76,11 +80,11 @@ test('files over the limit are emptied, those at the limit and those of others a
   for (const [name, [before]] of Object.entries(sizes)) {
     await writeFile(join(outputDirectory, name), 'x'.repeat(before));
   }
-  assert.equal(await truncateOversized(outputDirectory, 100), 2);
+  assert.equal(await truncateOversized(outputDirectory, 100, nothingUntouchable), 2);
   for (const [name, [, after]] of Object.entries(sizes)) {
     assert.equal((await stat(join(outputDirectory, name))).size, after, name);
   }
-  assert.equal(await truncateOversized(outputDirectory, 100), 0);
+  assert.equal(await truncateOversized(outputDirectory, 100, nothingUntouchable), 0);
 });
 
 test('a file that is emptied begins again, without a hole', async (t) => {
@@ -92,7 +96,7 @@ test('a file that is emptied begins again, without a hole', async (t) => {
   await output.close();
   const path = join(outputDirectory, (await readdir(outputDirectory))[0] ?? '');
   await eventually(async () => assert.notEqual((await stat(path)).size, 0));
-  assert.equal(await truncateOversized(outputDirectory, 0), 1);
+  assert.equal(await truncateOversized(outputDirectory, 0, nothingUntouchable), 1);
   writer.stdin?.end('go on\n');
   await once(writer, 'exit');
   assert.equal(await readFile(path, 'utf8'), 'after\n');
@@ -115,26 +119,39 @@ test('old files of agents that have ended are removed', async (t) => {
     await writeFile(path, 'x');
     await utimes(path, (now - ageMs) / 1000, (now - ageMs) / 1000);
   }
-  assert.equal(await removeAbandoned(outputDirectory, minAgeMs, now), 1);
+  assert.equal(await removeAbandoned(outputDirectory, minAgeMs, now, nothingUntouchable), 1);
   const left = files.slice(1).map(([name]) => name);
   assert.deepEqual((await readdir(outputDirectory)).sort(), left.sort());
 });
 
 test('where nothing was spawned yet there is nothing to do', async (t) => {
   const missing = join(await makeOutputDirectory(t), 'missing');
-  assert.equal(await truncateOversized(missing, 0), 0);
-  assert.equal(await removeAbandoned(missing, 0, Date.now()), 0);
+  assert.equal(await truncateOversized(missing, 0, nothingUntouchable), 0);
+  assert.equal(await removeAbandoned(missing, 0, Date.now(), nothingUntouchable), 0);
 });
 
 test('a file that vanishes meanwhile is passed over', async (t) => {
   const outputDirectory = await makeOutputDirectory(t);
   await symlink('vanished', join(outputDirectory, `agent-1-${ID}.log`));
   await writeFile(join(outputDirectory, `agent-2-${ID}.log`), 'x');
-  assert.equal(await truncateOversized(outputDirectory, 0), 1);
+  assert.equal(await truncateOversized(outputDirectory, 0, nothingUntouchable), 1);
+});
+
+test('only plain files are touched', async (t) => {
+  const outputDirectory = await makeOutputDirectory(t);
+  const precious = join(outputDirectory, 'precious');
+  await writeFile(precious, 'x');
+  await symlink('precious', join(outputDirectory, `agent-1-${ID}.log`));
+  await mkdir(join(outputDirectory, `agent-2-${ID}.log`));
+  const names = await readdir(outputDirectory);
+  assert.equal(await truncateOversized(outputDirectory, 0, nothingUntouchable), 0);
+  assert.equal(await removeAbandoned(outputDirectory, -60_000, Date.now(), nothingUntouchable), 0);
+  assert.equal(await readFile(precious, 'utf8'), 'x');
+  assert.deepEqual(await readdir(outputDirectory), names);
 });
 
 test('a folder that is none is told to the caller', async (t) => {
   const file = join(await makeOutputDirectory(t), 'file');
   await (await open(file, 'w')).close();
-  await assert.rejects(truncateOversized(file, 0), { code: 'ENOTDIR' });
+  await assert.rejects(truncateOversized(file, 0, nothingUntouchable), { code: 'ENOTDIR' });
 });

@@ -4,11 +4,12 @@
  */
 
 import assert from 'node:assert/strict';
-import { mkdir, readdir, symlink } from 'node:fs/promises';
+import { chmod, mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { listDirectories } from '../../src/host/directories.ts';
 import { Jail } from '../../src/host/jail.ts';
+import { removeAbandoned, truncateOversized } from '../../src/host/output.ts';
 import { spawnAgent } from '../../src/host/spawn.ts';
 import { descriptorsIn, makeHome } from './home.ts';
 
@@ -58,6 +59,27 @@ test('nothing is spawned or made in folders closed to us', async (t) => {
   }
   assert.deepEqual(await readdir(join(home, 'read-only')), []);
   assert.equal(await descriptorsIn(base), 0);
+});
+
+test('output files that may not be touched are told, and the others are tended', async (t) => {
+  const { base } = await makeHome(t);
+  const paths = ['0', '1', '2'].map((digit) => join(base, `agent-2147483647-${digit.repeat(36)}.log`));
+  for (const path of paths) await writeFile(path, 'x');
+  const [first = '', second = ''] = paths;
+  await chmod(second, 0o400);
+  const untouchable: (string | undefined)[] = [];
+  const note = (path: string, { code }: NodeJS.ErrnoException) => untouchable.push(path, code);
+  assert.equal(await truncateOversized(base, 0, note), 2);
+  assert.deepEqual(untouchable.splice(0), [second, 'EACCES']);
+  assert.equal((await stat(first)).size, 0);
+
+  await chmod(base, 0o500);
+  assert.equal(await removeAbandoned(base, -60_000, Date.now(), note), 0);
+  await chmod(base, 0o700);
+  assert.deepEqual(
+    untouchable,
+    paths.flatMap((path) => [path, 'EACCES']),
+  );
 });
 
 test('nothing is spawned where its output cannot be kept', async (t) => {
