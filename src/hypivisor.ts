@@ -72,6 +72,15 @@ function logEvents(hypivisor: Hypivisor, log: Log): void {
   hypivisor.on('refused', ({ status, reason, remoteAddress }) => {
     log.warn('request refused', { status, reason, remoteAddress });
   });
+  // Once: a browser or a load balancer that is set up wrong tries again and again.
+  hypivisor.once('tlsRefused', ({ remoteAddress }) => {
+    log.warn(
+      'somebody speaks TLS to this port, which is plain: use http:// and ws://, or put a proxy with TLS in front',
+      {
+        remoteAddress,
+      },
+    );
+  });
   hypivisor.on('laggardClosed', () => log.warn('a reader that did not read was closed'));
   hypivisor.on('warning', (sentence) => log.warn(sentence));
   hypivisor.on('fault', (error) => {

@@ -29,7 +29,7 @@ export class Reception implements ConnectionHandler {
     this.#connection = connection;
     this.#limits = limits;
     this.#sink = sink;
-    this.#accumulator = new HeadAccumulator(limits.maxHeadBytes);
+    this.#accumulator = new HeadAccumulator(limits.maxHeadBytes, 'request');
     connection.setDeadline(limits.headTimeoutMs);
   }
 

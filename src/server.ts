@@ -15,7 +15,7 @@ import { hostError } from './host/error.ts';
 import { Jail } from './host/jail.ts';
 import { removeAbandoned, truncateOversized } from './host/output.ts';
 import { spawnAgent } from './host/spawn.ts';
-import { HttpError } from './http/error.ts';
+import { HttpError, TlsHelloError } from './http/error.ts';
 import { createGate, type Gate, withoutTokens } from './http/gate.ts';
 import { encodeUpgradeResponse, readUpgradeRequest, type UpgradeRequest, wantsUpgrade } from './http/handshake.ts';
 import type { RequestHead } from './http/message.ts';
@@ -51,6 +51,8 @@ export const { version } = require('../package.json') as { version: string };
 export interface HypivisorEvents {
   /** A change of the roster. */
   roster: [event: RosterEvent];
+  /** A peer began a TLS handshake, which this port does not speak. It was refused, and is not told as `refused`. */
+  tlsRefused: [peer: { remoteAddress: string }];
   /** A request was refused; the connection is closing. */
   refused: [refusal: { status: number; reason: string; remoteAddress: string }];
   relayOpened: [relay: { nodeId: string; remoteAddress: string }];
@@ -311,7 +313,9 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
 
   #refuse(connection: Connection, error: HttpError, isHead = false): void {
     const { status, message } = error;
-    this.#tell('refused', { status, reason: message, remoteAddress: connection.remoteAddress });
+    const { remoteAddress } = connection;
+    if (error instanceof TlsHelloError) this.#tell('tlsRefused', { remoteAddress });
+    else this.#tell('refused', { status, reason: message, remoteAddress });
     this.#end(connection, errorResponse(error), isHead);
   }
 

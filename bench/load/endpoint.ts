@@ -61,7 +61,7 @@ export class Endpoint implements FrameSink {
   static open(port: number, path: string, receive: Receive, fromBrowser = false): Promise<Endpoint> {
     return new Promise((resolve, reject) => {
       const offer = { key: createKey(), subprotocols: [], extensions: null };
-      const head = new HeadAccumulator(MAX_HEAD_BYTES);
+      const head = new HeadAccumulator(MAX_HEAD_BYTES, 'response');
       let endpoint: Endpoint | null = null;
       const onChunk = (chunk: Buffer) => {
         if (endpoint !== null) {
@@ -101,7 +101,7 @@ export class Endpoint implements FrameSink {
   /** Serves WebSockets on a free port. */
   static async serve(receive: Receive): Promise<net.Server> {
     const server = net.createServer({ noDelay: true }, (socket) => {
-      const head = new HeadAccumulator(MAX_HEAD_BYTES);
+      const head = new HeadAccumulator(MAX_HEAD_BYTES, 'request');
       let endpoint: Endpoint | null = null;
       socket.on('data', (chunk) => {
         if (endpoint !== null) {

@@ -105,7 +105,7 @@ function utf8({ utf8: { Utf8Validator } }: PureModules): PureBench[] {
 function head({ headAccumulator, message, handshake }: PureModules): PureBench[] {
   const { HeadAccumulator } = headAccumulator;
   const accumulate = (chunks: readonly Buffer[]) => {
-    const accumulator = new HeadAccumulator(MAX_HEAD_BYTES);
+    const accumulator = new HeadAccumulator(MAX_HEAD_BYTES, 'request');
     let accumulated = null;
     for (const chunk of chunks) accumulated = accumulator.push(chunk);
     return accumulated?.head as Buffer;

@@ -15,3 +15,11 @@ export class HttpError extends Error {
     this.fields = fields;
   }
 }
+
+/** The peer begins a TLS handshake. It cannot read the answer, but it sees at once that TLS is not spoken here. */
+export class TlsHelloError extends HttpError {
+  constructor() {
+    super(400, 'This port speaks plain HTTP, not TLS: use http:// and ws://');
+    this.name = 'TlsHelloError';
+  }
+}

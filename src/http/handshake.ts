@@ -3,7 +3,7 @@ import { parseAuthority } from './authority.ts';
 import { encodeHead } from './encode-head.ts';
 import { HttpError } from './error.ts';
 import { formatExtensions, parseExtensions } from './extensions.ts';
-import { isToken } from './grammar.ts';
+import { isToken, splitList } from './grammar.ts';
 import type { Fields, RequestHead, ResponseHead } from './message.ts';
 
 /**
@@ -176,12 +176,12 @@ function hasElement(fields: Fields, name: string, element: string): boolean {
 
 /**
  * "The elements that comprise this value MUST be non-empty strings with characters in the range U+0021 to U+007E not
- * including separator characters … and MUST all be unique strings" (section 4.1).
+ * including separator characters … and MUST all be unique strings" (section 4.1). A list without elements is malformed
+ * too, but some clients that offer nothing send one, so it counts as absent.
  */
 function readSubprotocols(fields: Fields): string[] {
   const subprotocols = fields.list('sec-websocket-protocol');
-  const empty = subprotocols.length === 0 && fields.has('sec-websocket-protocol');
-  if (empty || !subprotocols.every(isToken) || new Set(subprotocols).size !== subprotocols.length) {
+  if (!subprotocols.every(isToken) || new Set(subprotocols).size !== subprotocols.length) {
     throw new HttpError(400, 'Sec-WebSocket-Protocol is not a list of different tokens');
   }
   return subprotocols;
@@ -189,7 +189,7 @@ function readSubprotocols(fields: Fields): string[] {
 
 function readExtensions(fields: Fields): string | null {
   const value = fields.get('sec-websocket-extensions');
-  if (value === undefined) return null;
+  if (value === undefined || splitList(value).length === 0) return null;
   const extensions = parseExtensions(value);
   if (extensions === null) throw new HttpError(400, 'Malformed Sec-WebSocket-Extensions');
   return formatExtensions(extensions);

@@ -8,12 +8,12 @@ export interface Origin {
   readonly host: string;
 }
 
-const ORIGIN = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.+)$/;
+const ORIGIN = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/]+)\/?$/;
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443 };
 
 /**
- * Reads `scheme "://" host [ ":" port ]`. Null for everything else: `null` (a sandboxed frame, so anybody), `file://`,
- * several origins, a path behind it.
+ * Reads `scheme "://" host [ ":" port ]`, and a slash behind it, which some clients and people add. Null for everything
+ * else: `null` (a sandboxed frame, so anybody), `file://`, several origins, a path behind it.
  */
 export function parseOrigin(text: string): Origin | null {
   const match = ORIGIN.exec(text);

@@ -169,7 +169,7 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
     this.#request = encodeUpgradeRequest(host, port, this.#offer, bearer, path);
     this.#limits = limits;
     this.#sink = sink;
-    this.#accumulator = new HeadAccumulator(limits.maxHeadBytes);
+    this.#accumulator = new HeadAccumulator(limits.maxHeadBytes, 'response');
   }
 
   connect(target: ConnectTarget, connections: Connections, timeoutMs: number): void {
@@ -286,7 +286,7 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
 
   #shakeHands(before: Buffer): void {
     this.#state = ConnectState.HANDSHAKING;
-    this.#accumulator = new HeadAccumulator(this.#limits.maxHeadBytes);
+    this.#accumulator = new HeadAccumulator(this.#limits.maxHeadBytes, 'response');
     this.#connection.write(before.length === 0 ? this.#request : Buffer.concat([before, this.#request]));
   }
 

@@ -100,7 +100,7 @@ class Attempt implements ConnectionHandler {
   constructor(address: string, { port, offer, limits, connections, signal }: Dialling, timeoutMs: number) {
     this.#offer = { ...offer, key: createKey() };
     this.#limits = limits;
-    this.#accumulator = new HeadAccumulator(limits.maxHeadBytes);
+    this.#accumulator = new HeadAccumulator(limits.maxHeadBytes, 'response');
     this.#signal = signal;
     this.leg = new Promise((resolve, reject) => {
       this.#resolve = resolve;

@@ -1,8 +1,10 @@
 /** Every plain answer of the daemon, byte for byte, and that nothing is ever answered after it. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import tls from 'node:tls';
 import { createHypivisor, type HypivisorOptions } from 'hypivisor';
 import { Client } from '../support/client.ts';
 import { Daemon } from '../support/daemon.ts';
@@ -162,6 +164,48 @@ describe('without a token', PATIENCE, () => {
     }
   });
 
+  test('400: TLS on a plain port is answered at its first byte, and told in the log once', async (t) => {
+    const own = await Daemon.start();
+    t.after(() => own.stop());
+    for (let i = 0; i < 3; i++) {
+      const client = tls.connect({ port: own.port, host: '127.0.0.1', rejectUnauthorized: false });
+      const [error] = await once(client, 'error');
+      assert.match((error as NodeJS.ErrnoException).code ?? '', /^ERR_SSL_/);
+    }
+    const { status, body } = await ask(own.port, Buffer.of(0x16));
+    assert.deepEqual([status, body], [400, 'This port speaks plain HTTP, not TLS: use http:// and ws://\n']);
+    // The log is in order: what was refused after them is told, and they once.
+    await ask(own.port, request('GET /after-tls HTTP/1.1'));
+    await eventually(() => assert.match(own.stderr, /refused.*404/));
+    assert.equal(own.stderr.match(/speaks TLS/g)?.length, 1);
+    assert.equal(own.stderr.match(/request refused/g)?.length, 1);
+  });
+
+  test('400: what cannot be a request is answered at its first byte that cannot be', async () => {
+    for (const bytes of [
+      '\0',
+      '\r\n',
+      '\x80',
+      'SSH-2.0-OpenSSH_9.2\r\n',
+      '*1\r\n',
+      'GET /healthz\r',
+      'GET / HTTP/1.1\r\n ',
+    ]) {
+      assert.equal((await ask(daemon.port, Buffer.from(bytes, 'latin1'))).status, 400, JSON.stringify(bytes));
+    }
+  });
+
+  test('101: an empty offer of subprotocols is none', async () => {
+    for (const fields of [['Sec-WebSocket-Protocol:'], ['Sec-WebSocket-Protocol: ,', 'Sec-WebSocket-Extensions:']]) {
+      const peer = await RawPeer.connect(daemon.port);
+      peer.socket.write(upgradeRequest('/ws', fields));
+      const head = await peer.head();
+      assert.match(head, /^HTTP\/1\.1 101 /);
+      assert.equal(fieldOf(head, 'Sec-WebSocket-Protocol'), null);
+      peer.socket.destroy();
+    }
+  });
+
   test('400: an upgrade that is no valid opening handshake', async () => {
     const valid = upgradeRequest('/ws');
     for (const bytes of [
@@ -203,6 +247,7 @@ describe('without a token', PATIENCE, () => {
     assert.equal((await ask(daemon.port, two)).status, 403);
     for (const [origin, host] of [
       ['http://localhost:5173', '127.0.0.1'],
+      ['http://localhost/', '127.0.0.1'],
       ['http://[::1]:1', 'localhost'],
       ['http://192.0.2.7:8080', '192.0.2.7:31415'],
     ] as const) {

@@ -20,21 +20,22 @@ export type ResponseRead = Read<ResponseHead, ReturnType<typeof readUpgradeRespo
 
 /** @throws what is no HttpError */
 export function readRequest(input: HeadInput, chunks: readonly Buffer[]): RequestRead {
-  return read(input, chunks, parseRequestHead, readUpgradeRequest);
+  return read('request', input, chunks, parseRequestHead, readUpgradeRequest);
 }
 
 /** @throws what is neither an HttpError nor a HandshakeError */
 export function readResponse(input: HeadInput, chunks: readonly Buffer[]): ResponseRead {
-  return read(input, chunks, parseResponseHead, (head) => readUpgradeResponse(head, OFFER));
+  return read('response', input, chunks, parseResponseHead, (head) => readUpgradeResponse(head, OFFER));
 }
 
 function read<Head, Handshake>(
+  kind: 'request' | 'response',
   { maxHeadBytes, maxHeadFields }: HeadInput,
   chunks: readonly Buffer[],
   parse: (head: Buffer, maxFields: number) => Head,
   shakeHands: (head: Head) => Handshake,
 ): Read<Head, Handshake> {
-  const accumulator = new HeadAccumulator(maxHeadBytes);
+  const accumulator = new HeadAccumulator(maxHeadBytes, kind);
   try {
     for (const [i, chunk] of chunks.entries()) {
       const complete = accumulator.push(chunk);

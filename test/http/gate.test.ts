@@ -335,6 +335,14 @@ test('origin: one in the allow-list passes; scheme and port count, writing does 
     assert.equal(refusalOf(origin, 'a', { allowOrigins }) === null, passes, origin);
 });
 
+test('origin: with a slash behind it, it is the same', () => {
+  assert.equal(refusalOf('http://localhost/', 'localhost'), null);
+  assert.equal(refusalOf('http://localhost:5173/', '127.0.0.1'), null);
+  assert.equal(refusalOf('https://dash.example/', 'a', { allowOrigins: ['https://dash.example'] }), null);
+  assert.equal(refusalOf('https://dash.example', 'a', { allowOrigins: ['https://dash.example/'] }), null);
+  assert.notEqual(refusalOf('https://evil.example/', 'localhost', { allowOrigins: ['https://dash.example'] }), null);
+});
+
 test('origin: an allowed host is none by itself', () => {
   assert.notEqual(refusalOf('http://pi.example.com', 'localhost', { allowHosts: ['pi.example.com'] }), null);
 });
@@ -347,7 +355,8 @@ test('origin: opaque, several or unreadable ones are refused, listed or not', ()
     'file:///home/me/a.html',
     '',
     'localhost',
-    'http://localhost/',
+    'http://localhost//',
+    'http://localhost/a',
     'http://localhost http://evil.example',
     'http://localhost, http://localhost',
     'http://user@localhost',

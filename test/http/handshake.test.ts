@@ -143,22 +143,8 @@ test('request: 400 for what else breaks RFC 6455, 4.2.1', () => {
     [KEY, KEY],
     [KEY, 'AAAAAAAAAAAAAAAAAAAAAA=='],
   ];
-  const protocols = [
-    '',
-    ',',
-    'a, a',
-    ['a', 'a'],
-    'a b',
-    'a;b',
-    'a/b',
-    '"a"',
-    'a, b, a',
-    '\xc3\xa9',
-    'a=b',
-    'a@b',
-    ['a', '('],
-  ];
-  const extensions = ['', ',', ';', 'a;', 'a b', 'a;b=', 'a;b="c d"', 'a, b c', '"a"', 'a;b="'];
+  const protocols = ['a, a', ['a', 'a'], 'a b', 'a;b', 'a/b', '"a"', 'a, b, a', '\xc3\xa9', 'a=b', 'a@b', ['a', '(']];
+  const extensions = [';', 'a;', 'a b', 'a;b=', 'a;b="c d"', 'a, b c', '"a"', 'a;b="'];
   const changes: Changes[] = [
     ...[null, '', 'keep-alive', 'upgraded', 'up grade', '"Upgrade"', 'close'].map((value) => ({ Connection: value })),
     { 'Sec-WebSocket-Version': ['13', '13'] },
@@ -174,6 +160,15 @@ test('request: 400 for what else breaks RFC 6455, 4.2.1', () => {
       { name: 'HttpError', status: 400, fields: {} },
       JSON.stringify(change),
     );
+  }
+});
+
+test('request: a list without elements offers nothing, as React Native and Python have it', () => {
+  for (const value of ['', ',', ' , ,', ['', '']]) {
+    const read = readUpgradeRequest(
+      upgradeRequest({ 'Sec-WebSocket-Protocol': value, 'Sec-WebSocket-Extensions': value }),
+    );
+    assert.deepEqual([read.subprotocols, read.extensions], [[], null], JSON.stringify(value));
   }
 });
 

@@ -304,7 +304,7 @@ test('response: fields are read as strictly as a request’s', () => {
 test('a request upgrades however it is cut, and what follows it is not lost', () => {
   const text = 'GET /ws?token=a HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n';
   everySplit(Buffer.from(`${text}\x81\0`, 'latin1'), (chunks) => {
-    const accumulator = new HeadAccumulator(1024);
+    const accumulator = new HeadAccumulator(1024, 'request');
     const rests: Buffer[] = [];
     let path: string | undefined;
     for (const chunk of chunks) {

@@ -7,6 +7,10 @@ test('origin: scheme, host and port (RFC 6454, 6.2)', () => {
   const vectors: [text: string, serialized: string, host: string][] = [
     ['http://localhost', 'http://localhost', 'localhost'],
     ['http://localhost:31415', 'http://localhost:31415', 'localhost'],
+    // Some clients add the slash of the page's URL.
+    ['http://localhost/', 'http://localhost', 'localhost'],
+    ['https://Example.com:443/', 'https://example.com', 'example.com'],
+    ['http://[::1]:8080/', 'http://[::1]:8080', '[::1]'],
     ['HTTP://LocalHost.:80', 'http://localhost', 'localhost'],
     ['https://example.com:443', 'https://example.com', 'example.com'],
     ['http://example.com:443', 'http://example.com:443', 'example.com'],
@@ -34,7 +38,10 @@ test('origin: what is none that anybody could trust', () => {
     'http:',
     'http://',
     'http:/localhost',
-    'http://localhost/',
+    'http://localhost//',
+    'http://localhost/?',
+    'http:///',
+    'null/',
     'http://localhost/path',
     'http://localhost?a',
     'http://localhost#a',

@@ -232,7 +232,7 @@ describe('an agent that answers wrongly', () => {
       () => 'HTTP/1.1 101 Switching Protocols\r\nX: '.padEnd(3000, 'x'),
       'The head is too large',
     ],
-    ['a line without an end', () => 'H'.repeat(1_000_000), 'The head is too large'],
+    ['a line without an end', () => `HTTP/1.1 101 ${'H'.repeat(1_000_000)}`, 'The head is too large'],
     ['too many fields', (head) => upgradeResponse(head, Array(30).fill('X: y')), ''],
   ];
   for (const [what, answer, reason] of wrong) {
@@ -254,6 +254,7 @@ describe('an agent that answers wrongly', () => {
 
   test('a drip that never ends: in time all the same', async (t) => {
     const { port } = await agent(t, (_head, socket) => {
+      socket.write('HTTP/1.1 101 ');
       const timer = setInterval(() => socket.write('H'), 5);
       socket.on('close', () => clearInterval(timer));
       return null;

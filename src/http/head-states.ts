@@ -1,0 +1,125 @@
+import { HttpError, TlsHelloError } from './error.ts';
+import { isFieldValue, isToken } from './grammar.ts';
+
+/**
+ * The grammar of a message head (RFC 9112, section 2.1), a byte at a time: each state and byte give the next state, so a
+ * byte that cannot stand where it stands is known when it comes.
+ *
+ *     REQUEST ──▶ METHOD ──SP─▶ TARGET ──SP─▶ VERSION "HTTP/d.d" ──CR─▶ START_LF ──┐
+ *     RESPONSE "HTTP/1.d" ──SP─▶ STATUS ddd ──SP─▶ REASON ──────────CR─▶           │
+ *                                                                                 LF
+ *         ┌───────────────────────────────────────────────────────────────────────┘
+ *         ▼
+ *        LINE ──▶ NAME ──':'─▶ VALUE ──CR─▶ VALUE_LF ──LF─▶ LINE
+ *         └──CR─▶ LAST_LF ──LF─▶ COMPLETE
+ *
+ * What a start-line or a field means, and whether it may, is judged once the head is whole: see message.ts.
+ */
+export type State = number;
+
+const ILLEGAL = 0;
+export const COMPLETE: State = 1;
+/** Before the first byte of a request. */
+export const REQUEST: State = 2;
+/** Before the first byte of a response; its version and status take the states up to REASON. */
+export const RESPONSE: State = 3;
+const STATUS_END = RESPONSE + 12;
+const REASON = STATUS_END + 1;
+const METHOD = REASON + 1;
+const TARGET_START = METHOD + 1;
+const TARGET = TARGET_START + 1;
+/** Takes a state for each byte of the version. */
+const VERSION = TARGET + 1;
+const VERSION_END = VERSION + 8;
+const START_LF = VERSION_END + 1;
+const LINE = START_LF + 1;
+const NAME = LINE + 1;
+const VALUE = NAME + 1;
+const VALUE_LF = VALUE + 1;
+const LAST_LF = VALUE_LF + 1;
+const STATES = LAST_LF + 1;
+
+const NUL = 0x00;
+const LF = 0x0a;
+const CR = 0x0d;
+/** The content type of a handshake record, with which every TLS client begins (RFC 8446, section 5.1). */
+const TLS_HANDSHAKE = 0x16;
+
+const DIGIT = '0123456789';
+const TCHAR = bytesThat(isToken);
+const FIELD_VCHAR = bytesThat(isFieldValue);
+/** Some clients send raw UTF-8 in the target. */
+const TARGET_CHAR = bytesThat((byte) => /[\x21-\x7e\x80-\xff]/.test(byte));
+
+/** The next state, by state and byte. */
+const NEXT = new Uint8Array(STATES << 8);
+
+// request-line = method SP request-target SP HTTP-version
+allow(REQUEST, TCHAR, METHOD);
+allow(METHOD, TCHAR, METHOD);
+allow(METHOD, ' ', TARGET_START);
+allow(TARGET_START, TARGET_CHAR, TARGET);
+allow(TARGET, TARGET_CHAR, TARGET);
+allow(TARGET, ' ', VERSION);
+allowEach(VERSION, ['H', 'T', 'T', 'P', '/', DIGIT, '.', DIGIT]);
+allow(VERSION_END, '\r', START_LF);
+
+// status-line = HTTP-version SP status-code [ SP [ reason-phrase ] ]: the second SP is required, but many leave it out
+allowEach(RESPONSE, ['H', 'T', 'T', 'P', '/', '1', '.', '01', ' ', '12345', DIGIT, DIGIT]);
+allow(STATUS_END, ' ', REASON);
+allow(STATUS_END, '\r', START_LF);
+allow(REASON, FIELD_VCHAR, REASON);
+allow(REASON, '\r', START_LF);
+
+// field-line = field-name ":" OWS field-value OWS
+allow(START_LF, '\n', LINE);
+allow(LINE, TCHAR, NAME);
+allow(NAME, TCHAR, NAME);
+allow(NAME, ':', VALUE);
+allow(VALUE, FIELD_VCHAR, VALUE);
+allow(VALUE, '\r', VALUE_LF);
+allow(VALUE_LF, '\n', LINE);
+
+allow(LINE, '\r', LAST_LF);
+allow(LAST_LF, '\n', COMPLETE);
+
+/** @throws {HttpError} 400 if the byte cannot stand there. */
+export function nextState(state: State, byte: number): State {
+  const next = NEXT[(state << 8) | byte] as State;
+  if (next === ILLEGAL) throw refusal(state, byte);
+  return next;
+}
+
+function refusal(state: State, byte: number): HttpError {
+  if (byte === NUL) return new HttpError(400, 'NUL in the head');
+  // "a recipient MAY recognize a single LF as a line terminator" (RFC 9112, section 2.2): this one does not, for whoever
+  // disagrees with a proxy about where lines end can be made to disagree about what was asked.
+  if (byte === LF) return new HttpError(400, 'Bare LF in the head');
+  if (state === REQUEST && byte === TLS_HANDSHAKE) return new TlsHelloError();
+  // "a server … SHOULD ignore at least one empty line (CRLF) received prior to the request-line" (RFC 9112, section 2.2).
+  // That is for clients that send a CRLF too much after a body, before the next request on the connection. Here a
+  // connection carries one request only, so there is no such client.
+  if (state === REQUEST && byte === CR) return new HttpError(400, 'Empty line before the start-line');
+  return new HttpError(400, sentenceFor(state));
+}
+
+function sentenceFor(state: State): string {
+  if (state >= RESPONSE && state <= REASON) return 'Malformed status line';
+  if (state === REQUEST || (state >= METHOD && state <= START_LF)) return 'Malformed request line';
+  return state === VALUE || state === VALUE_LF ? 'Control character in a field value' : 'Malformed field name';
+}
+
+function allow(from: State, bytes: string, to: State): void {
+  for (let i = 0; i < bytes.length; i++) NEXT[(from << 8) | bytes.charCodeAt(i)] = to;
+}
+
+/** One state after the other, for a part of a known length. */
+function allowEach(from: State, parts: readonly string[]): void {
+  for (const [i, bytes] of parts.entries()) allow(from + i, bytes, from + i + 1);
+}
+
+function bytesThat(match: (byte: string) => boolean): string {
+  return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte))
+    .filter(match)
+    .join('');
+}
