@@ -1,0 +1,17 @@
+/** What the Enter key does in the composer. Pure. */
+
+export interface Enter {
+  readonly shift: boolean;
+  readonly mod: boolean;
+  readonly composing: boolean;
+}
+
+/**
+ * On a desk Enter sends and Shift+Enter breaks the line. On a touch screen, whose keyboards have no Shift+Enter worth the
+ * name, Enter breaks the line. While an input method composes, Enter is its own.
+ */
+export function onEnter({ shift, mod, composing }: Enter, touch: boolean): 'send' | 'steer' | 'newline' | 'leave' {
+  if (composing) return 'leave';
+  if (mod) return 'steer';
+  return shift || touch ? 'newline' : 'send';
+}
