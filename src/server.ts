@@ -1,71 +1,35 @@
 /**
- * The hypivisor: the only place that knows every room.
+ * The hypivisor: puts the rooms together, listens and closes, and tells what happens.
  *
- *   socket ─▶ admission ─▶ head ─▶ gate ─▶ route ─┬▶ registry endpoint
- *                                                 ├▶ relay
- *                                                 └▶ page, health, refusal
+ *   Listener ─▶ FrontDesk ─┬▶ RegistryEndpoint ─▶ Roster, LocalMachine
+ *                          └▶ Relay
  */
 import { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
-import type net from 'node:net';
 import os from 'node:os';
 import { loadAssets } from './assets.ts';
-import { listDirectories } from './host/directories.ts';
-import { hostError } from './host/error.ts';
-import { Jail } from './host/jail.ts';
-import { removeAbandoned, truncateOversized } from './host/output.ts';
-import { spawnAgent } from './host/spawn.ts';
-import { HttpError, TlsHelloError } from './http/error.ts';
-import { createGate, type Gate, withoutTokens } from './http/gate.ts';
-import { encodeUpgradeResponse, readUpgradeRequest, type UpgradeRequest, wantsUpgrade } from './http/handshake.ts';
-import type { RequestHead } from './http/message.ts';
-import { encodeResponse, errorResponse, type Response, respond, textResponse } from './http/response.ts';
+import type { HypivisorEvents } from './events.ts';
+import { FrontDesk } from './front-desk.ts';
+import { createGate } from './http/gate.ts';
 import { Assets } from './http/static.ts';
+import { LocalMachine } from './local-machine.ts';
 import { complete, type HypivisorOptions, type Settings } from './options.ts';
-import { type Node, NodeStatus, REGISTRY_PATH, type RosterEvent } from './protocol/registry.ts';
-import { SUBPROTOCOL } from './protocol/subprotocol.ts';
+import { type Node, REGISTRY_PATH } from './protocol/registry.ts';
 import { ownAddresses } from './proxy/address.ts';
-import type { Locality, Target } from './proxy/destination.ts';
-import { Relay, type RelayContext } from './proxy/relay.ts';
+import type { Locality } from './proxy/destination.ts';
 import { Resolver } from './proxy/resolver.ts';
-import { Reception } from './reception.ts';
-import { type EndpointContext, RegistryEndpoint } from './registry/endpoint.ts';
-import type { AgentAddress } from './registry/registry.ts';
 import { Roster } from './registry/roster.ts';
-import { RpcError } from './registry/rpc.ts';
-import { isOpen, routeOf } from './route.ts';
-import { Connection, type ConnectionHandler } from './transport/connection.ts';
 import { Connections } from './transport/connections.ts';
-import { Deadline, Deadlines } from './transport/deadlines.ts';
+import { Deadlines } from './transport/deadlines.ts';
 import { maxConnectionsOfProcess } from './transport/descriptors.ts';
-import { endAfter } from './transport/linger.ts';
 import { Listener } from './transport/listener.ts';
 
+export type { HypivisorEvents } from './events.ts';
 export type { HypivisorOptions, Limits } from './options.ts';
 export type { Node, RosterEvent } from './protocol/registry.ts';
 
 const require = createRequire(import.meta.url);
 export const { version } = require('../package.json') as { version: string };
-
-/** What happens, for whoever wants to log or show it. */
-export interface HypivisorEvents {
-  /** A change of the roster. */
-  roster: [event: RosterEvent];
-  /** A peer began a TLS handshake, which this port does not speak. It was refused, and is not told as `refused`. */
-  tlsRefused: [peer: { remoteAddress: string }];
-  /** A request was refused; the connection is closing. */
-  refused: [refusal: { status: number; reason: string; remoteAddress: string }];
-  relayOpened: [relay: { nodeId: string; remoteAddress: string }];
-  /** The client was told why there is no relay. */
-  relayRefused: [relay: { nodeId: string; reason: string }];
-  relayClosed: [relay: { nodeId: string }];
-  /** A reader of the roster that did not read was closed. */
-  laggardClosed: [];
-  /** Something on this machine that somebody should mend, in one sentence; each is told once. */
-  warning: [sentence: string];
-  /** A fault of the daemon's own: it has cost one request or one connection. */
-  fault: [error: unknown];
-}
 
 export interface HypivisorAddress {
   port: number;
@@ -83,11 +47,9 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   readonly #deadlines = new Deadlines();
   readonly #connections: Connections;
   readonly #listener: Listener;
-  readonly #gate: Gate;
   readonly #roster: Roster;
-  readonly #endpoints: EndpointContext;
-  readonly #relays: RelayContext;
-  readonly #outputCheck = new Deadline({ onDeadline: () => void this.#checkOutput() });
+  readonly #machine: LocalMachine;
+  readonly #frontDesk: FrontDesk;
   /** Stands for one `listen` until the next `close`; a `listen` that finds another here, or null, was closed meanwhile. */
   #generation: symbol | null = null;
   /** Settled once the last `listen` has opened its port or given it up; and once the last `close` has ended. */
@@ -96,45 +58,41 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   #laggardsClosed = 0;
   /** The warnings that were told. */
   readonly #warnings = new Set<string>();
-  /** The dashboard; empty until it listens, and if none was built. */
-  #assets = new Assets();
 
   constructor(settings: Settings) {
     super();
     this.#settings = settings;
     const { limits, token, allowOrigins, allowHosts, nodeTtlMs } = settings;
-    const onFault = (error: unknown) => this.#tell('fault', error);
+    const tell = this.#tell.bind(this);
+    const onFault = (error: unknown) => tell('fault', error);
     const deadlines = this.#deadlines;
-    this.#connections = new Connections(deadlines, onFault);
-    this.#listener = new Listener((socket) => this.#accept(socket), onFault);
-    this.#gate = createGate({ token, allowOrigins, allowHosts, hostName: os.hostname() });
-    this.#roster = new Roster({
+    const connections = new Connections(deadlines, onFault);
+    const roster = new Roster({
       nodeTtlMs,
       maxNodes: limits.maxNodes,
       backlogBudgetBytes: limits.backlogBudgetBytes,
       deadlines,
-      onEvent: (event) => this.#tell('roster', event),
+      onEvent: (event) => tell('roster', event),
     });
-    this.#endpoints = {
-      roster: this.#roster,
-      host: {
-        listDirectories: (params) => this.#asCaller((jail) => listDirectories(jail, params.path)),
-        spawnAgent: (params) => this.#asCaller((jail) => this.#spawn(jail, params)),
-      },
+    const warn = (sentence: string) => this.#warn(sentence);
+    const machine = new LocalMachine({ settings, deadlines, ownUrl: () => this.#ownUrl(), warn });
+    const onLaggard = () => {
+      this.#laggardsClosed++;
+      tell('laggardClosed');
+    };
+    this.#connections = connections;
+    this.#roster = roster;
+    this.#machine = machine;
+    this.#frontDesk = new FrontDesk({
+      connections,
+      gate: createGate({ token, allowOrigins, allowHosts, hostName: os.hostname() }),
+      endpoints: { roster, host: machine, limits, version, onFault, onLaggard },
+      relays: { connections, resolver: new Resolver(), limits, locality: () => this.#locality() },
       limits,
       version,
-      onFault,
-      onLaggard: () => {
-        this.#laggardsClosed++;
-        this.#tell('laggardClosed');
-      },
-    };
-    this.#relays = {
-      connections: this.#connections,
-      resolver: new Resolver(),
-      limits,
-      locality: () => this.#locality(),
-    };
+      tell,
+    });
+    this.#listener = new Listener((socket) => this.#frontDesk.receive(socket), onFault);
   }
 
   /** Where it listens, or null while it does not. */
@@ -182,8 +140,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       throw error;
     }
     this.#roster.watchExpiry();
-    // Not awaited: the folder may be on a mount that never answers.
-    void this.#checkOutput();
+    this.#machine.tendOutput();
     return this.address as HypivisorAddress;
   }
 
@@ -191,7 +148,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   async #loadDashboard(): Promise<void> {
     const { dashboardDirectory } = this.#settings;
     try {
-      this.#assets = dashboardDirectory === null ? new Assets() : await loadAssets(dashboardDirectory);
+      this.#frontDesk.assets = dashboardDirectory === null ? new Assets() : await loadAssets(dashboardDirectory);
     } catch (error) {
       this.#tell('fault', new Error(`the dashboard cannot be served: ${(error as Error).message}`));
     }
@@ -208,7 +165,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   async #drain(): Promise<void> {
     await this.#connections.shutDown(this.#settings.limits.drainTimeoutMs);
     this.#roster.close();
-    this.#deadlines.clear(this.#outputCheck);
+    this.#machine.close();
   }
 
   #warn(sentence: string): void {
@@ -228,106 +185,6 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     }
   }
 
-  #accept(socket: net.Socket): void {
-    const { limits } = this.#settings;
-    const connection = new Connection(socket, this.#connections, IGNORE);
-    if (!this.#connections.admit(connection)) {
-      this.#refuse(connection, new HttpError(503, 'Too many connections'));
-      return;
-    }
-    connection.handler = new Reception(connection, limits, {
-      onRequest: (head, rest) => this.#serve(connection, head, rest),
-      onRefused: (error) => this.#refuse(connection, error),
-    });
-  }
-
-  /** Gate and route: 401 before anything else is told, but for what is open to everyone. */
-  #serve(connection: Connection, head: RequestHead, rest: Buffer): void {
-    const route = routeOf(head.path, this.#assets);
-    const upgrades = wantsUpgrade(head);
-    try {
-      if (upgrades || !isOpen(route)) this.#gate.authorise(head);
-      if (upgrades) this.#gate.admit(head);
-      switch (route.kind) {
-        case 'registry':
-          this.#openRegistry(connection, head, rest);
-          break;
-        case 'relay':
-          this.#openRelay(connection, head, rest, route.nodeId);
-          break;
-        case 'missing-node-id':
-          throw new HttpError(400, 'Missing node ID');
-        case 'unknown':
-          throw new HttpError(404, 'Not Found');
-        default:
-          if (upgrades) throw new HttpError(404, 'Not Found');
-          this.#answer(connection, head);
-      }
-    } catch (error) {
-      if (!(error instanceof HttpError)) throw error;
-      this.#refuse(connection, error, head.method === 'HEAD');
-    }
-  }
-
-  #openRegistry(connection: Connection, head: RequestHead, rest: Buffer): void {
-    const upgrade = readUpgradeRequest(head);
-    this.#connections.prove(connection);
-    connection.write(encodeUpgradeResponse(upgrade.key, fallbackSubprotocol(upgrade), null));
-    new RegistryEndpoint(connection, this.#endpoints, head.fields.has('origin'), rest);
-  }
-
-  #openRelay(connection: Connection, head: RequestHead, rest: Buffer, nodeId: string): void {
-    const upgrade = readUpgradeRequest(head);
-    this.#connections.prove(connection);
-    const { remoteAddress } = connection;
-    const address = this.#roster.addressOf(nodeId);
-    const offer = {
-      ...upgrade,
-      subprotocols: withoutTokens(upgrade.subprotocols),
-      fallbackSubprotocol: fallbackSubprotocol(upgrade),
-      dialKey: address?.dialKey ?? null,
-    };
-    new Relay(connection, this.#relays, offer, this.#targetOf(nodeId, address), rest, {
-      onOpened: () => this.#tell('relayOpened', { nodeId, remoteAddress }),
-      onRefused: (reason) => this.#tell('relayRefused', { nodeId, reason }),
-      onClosed: () => this.#tell('relayClosed', { nodeId }),
-    });
-  }
-
-  /** @returns where the agent is, or the sentence that says why there is no way to it */
-  #targetOf(nodeId: string, address: AgentAddress | null): Target | string {
-    if (address === null) return 'Agent not found';
-    if (this.#roster.get(nodeId)?.status === NodeStatus.OFFLINE) return 'Agent is offline';
-    return address;
-  }
-
-  /** @throws HttpError 405 */
-  #answer(connection: Connection, head: RequestHead): void {
-    const response = respond(head, () => this.#assets.get(head) ?? this.#text(head.path));
-    this.#end(connection, response, head.method === 'HEAD');
-  }
-
-  #text(path: string): Response {
-    return textResponse(200, path === '/' ? this.#description() : 'ok');
-  }
-
-  #refuse(connection: Connection, error: HttpError, isHead = false): void {
-    const { status, message } = error;
-    const { remoteAddress } = connection;
-    if (error instanceof TlsHelloError) this.#tell('tlsRefused', { remoteAddress });
-    else this.#tell('refused', { status, reason: message, remoteAddress });
-    this.#end(connection, errorResponse(error), isHead);
-  }
-
-  #end(connection: Connection, response: Response, isHead: boolean): void {
-    const date = new Date().toUTCString();
-    endAfter(connection, encodeResponse(response, date, isHead), this.#settings.limits.lingerTimeoutMs);
-  }
-
-  #description(): string {
-    return `hypivisor ${version}: the control plane of your coding agents. Agents and dashboards connect to ${REGISTRY_PATH}.`;
-  }
-
   #locality(): Locality {
     return {
       hostName: os.hostname(),
@@ -337,42 +194,11 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     };
   }
 
-  /** What a caller asks of this machine, within the home folder. Its errors are sentences for the caller. */
-  async #asCaller<T>(act: (jail: Jail) => Promise<T>): Promise<T> {
-    try {
-      return await act(await Jail.open(this.#settings.home));
-    } catch (error) {
-      // What is no HostError yet, a missing home folder for one, is this machine's trouble too, and becomes a sentence.
-      throw new RpcError(hostError('Cannot use the home folder', error).message);
-    }
-  }
-
-  #spawn(jail: Jail, params: Record<string, unknown>): Promise<unknown> {
-    const { environment, outputDirectory, spawnCommand, token } = this.#settings;
-    // The agent is to register with this very daemon.
-    const env: NodeJS.ProcessEnv = { ...environment, HYPIVISOR_WS: this.#ownUrl() };
-    if (token !== null) env.HYPI_TOKEN = token;
-    return spawnAgent(jail, { command: spawnCommand, env, outputDirectory }, params);
-  }
-
   #ownUrl(): string {
     const { port, hosts } = this.address as HypivisorAddress;
     const everywhere = ['127.0.0.1', '::', '0.0.0.0'];
     const host = hosts.some((address) => everywhere.includes(address)) ? 'localhost' : (hosts[0] as string);
     return `ws://${host.includes(':') ? `[${host}]` : host}:${port}${REGISTRY_PATH}`;
-  }
-
-  async #checkOutput(): Promise<void> {
-    const { outputDirectory, limits } = this.#settings;
-    const warn = (path: string, { message }: Error) =>
-      this.#warn(`Cannot tend the agents' output in ${path}: ${message}`);
-    try {
-      await truncateOversized(outputDirectory, limits.maxOutputBytes, warn);
-      await removeAbandoned(outputDirectory, limits.outputRetentionMs, Date.now(), warn);
-    } catch (error) {
-      warn(outputDirectory, error as Error);
-    }
-    if (this.address !== null) this.#deadlines.set(this.#outputCheck, limits.outputCheckIntervalMs);
   }
 }
 
@@ -381,18 +207,3 @@ function hostsToListenOn({ host, token }: Settings): (string | undefined)[] {
   if (host === 'localhost' || (host === null && token === null)) return ['127.0.0.1', '::1'];
   return [host ?? undefined];
 }
-
-/** Clients fail where they offered and nothing was chosen. */
-function fallbackSubprotocol({ subprotocols }: UpgradeRequest): string | null {
-  return subprotocols.includes(SUBPROTOCOL) ? SUBPROTOCOL : null;
-}
-
-/** Between the accept and its handler. */
-const IGNORE: ConnectionHandler = {
-  onData() {},
-  onEof() {},
-  onDrain() {},
-  onDeadline() {},
-  onGone() {},
-  onShutdown() {},
-};

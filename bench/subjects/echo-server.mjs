@@ -1,8 +1,8 @@
 // An echo of the built modules: a session on a connection. See startServer in server.ts.
 import { Session } from '../../dist/frame/session.js';
 import { encodeUpgradeResponse, readUpgradeRequest } from '../../dist/http/handshake.js';
+import { accept } from '../../dist/opening/accept.js';
 import { DEFAULT_LIMITS } from '../../dist/options.js';
-import { Reception } from '../../dist/reception.js';
 import { keepFreedMemory } from '../../dist/transport/allocator.js';
 import { Connection } from '../../dist/transport/connection.js';
 import { Connections } from '../../dist/transport/connections.js';
@@ -19,7 +19,7 @@ class Echo {
   constructor(socket) {
     this.#connection = new Connection(socket, connections, this);
     this.#session = new Session('server', DEFAULT_LIMITS, this, this.#connection);
-    this.#connection.handler = new Reception(this.#connection, DEFAULT_LIMITS, {
+    accept(this.#connection, DEFAULT_LIMITS, {
       onRequest: (head, rest) => this.#open(head, rest),
       onRefused: () => this.#connection.destroy(),
     });

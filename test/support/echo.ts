@@ -6,8 +6,8 @@ import { HttpError } from '../../src/http/error.ts';
 import { encodeUpgradeResponse, readUpgradeRequest } from '../../src/http/handshake.ts';
 import type { RequestHead } from '../../src/http/message.ts';
 import { encodeResponse, errorResponse } from '../../src/http/response.ts';
+import { accept } from '../../src/opening/accept.ts';
 import { DEFAULT_LIMITS } from '../../src/options.ts';
-import { Reception } from '../../src/reception.ts';
 import { Connection, type ConnectionHandler } from '../../src/transport/connection.ts';
 import { Connections } from '../../src/transport/connections.ts';
 import { Deadlines } from '../../src/transport/deadlines.ts';
@@ -44,7 +44,7 @@ class Echo implements ConnectionHandler, SessionSink {
   constructor(socket: Socket) {
     this.#connection = new Connection(socket, connections, this);
     this.#session = new Session('server', { maxMessageBytes, maxFragments }, this, this.#connection);
-    this.#connection.handler = new Reception(this.#connection, DEFAULT_LIMITS, {
+    accept(this.#connection, DEFAULT_LIMITS, {
       onRequest: (head, rest) => this.#open(head, rest),
       onRefused: (error) => this.#refuse(error),
     });

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, it } from 'node:test';
-import type { HttpError } from '../src/http/error.ts';
-import type { RequestHead } from '../src/http/message.ts';
-import { Reception } from '../src/reception.ts';
-import { Connection } from '../src/transport/connection.ts';
-import { Connections } from '../src/transport/connections.ts';
-import { Deadlines } from '../src/transport/deadlines.ts';
-import { everySplit } from './support/every-split.ts';
+import type { HttpError } from '../../src/http/error.ts';
+import type { RequestHead } from '../../src/http/message.ts';
+import { type AcceptLimits, accept } from '../../src/opening/accept.ts';
+import { Connection, type ConnectionHandler } from '../../src/transport/connection.ts';
+import { Connections } from '../../src/transport/connections.ts';
+import { Deadlines } from '../../src/transport/deadlines.ts';
+import { everySplit } from '../support/every-split.ts';
 
 const LIMITS = { maxHeadBytes: 200, maxHeadFields: 3, headTimeoutMs: 100 };
 const REQUEST = 'GET /ws?token=x HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\n\r\n';
@@ -25,10 +25,15 @@ class Sink {
   }
 }
 
-/** A connection without a socket: what a reception asks of it. */
+/** A connection without a socket: what accepting asks of it. */
 class Stub {
+  handler!: ConnectionHandler;
   deadlines: number[] = [];
   destroyed = false;
+  paused = true;
+  resume(): void {
+    this.paused = false;
+  }
   setDeadline(delayMs: number): void {
     this.deadlines.push(delayMs);
   }
@@ -37,19 +42,20 @@ class Stub {
   }
 }
 
-function receive(limits = LIMITS) {
+function start(limits: AcceptLimits = LIMITS, received?: Buffer) {
   const [stub, sink] = [new Stub(), new Sink()];
-  return { stub, sink, reception: new Reception(stub as unknown as Connection, limits, sink) };
+  accept(stub as unknown as Connection, limits, sink, received);
+  return { stub, sink, accepting: stub.handler };
 }
 
-describe('Reception', () => {
+describe('accept', () => {
   it('hands on the request and what came behind it, at every split', () => {
     everySplit(Buffer.from(`${REQUEST}rest`), (chunks) => {
-      const { sink, reception } = receive();
+      const { sink, accepting } = start();
       let rest = '';
       for (const chunk of chunks) {
         // Once it has handed on, another is the connection's handler.
-        if (sink.requests.length === 0) reception.onData(chunk);
+        if (sink.requests.length === 0) accepting.onData(chunk);
         else rest += chunk;
       }
       const [request] = sink.requests;
@@ -57,6 +63,18 @@ describe('Reception', () => {
       assert.equal(`${request?.rest}${rest}`, 'rest');
       assert.deepEqual(sink.refusals, []);
     });
+  });
+
+  it('takes what came on the connection before, whatever part of the request that is', () => {
+    const bytes = Buffer.from(`${REQUEST}rest`);
+    for (let length = 0; length <= bytes.length; length++) {
+      const { stub, sink, accepting } = start(LIMITS, bytes.subarray(0, length));
+      assert.equal(stub.paused, false);
+      if (sink.requests.length === 0) accepting.onData(bytes.subarray(length));
+      assert.equal(sink.requests.length, 1);
+      assert.equal(sink.requests[0]?.head.path, '/ws');
+    }
+    assert.equal(start(LIMITS, Buffer.of(0x16)).sink.refusals[0]?.status, 400);
   });
 
   const refused: [what: string, head: string, status: number][] = [
@@ -68,8 +86,8 @@ describe('Reception', () => {
   for (const [what, head, status] of refused) {
     it(`refuses ${what} with ${status}, at every split`, () => {
       everySplit(Buffer.from(head), (chunks) => {
-        const { sink, reception } = receive();
-        for (const chunk of chunks) if (sink.refusals.length === 0) reception.onData(chunk);
+        const { sink, accepting } = start();
+        for (const chunk of chunks) if (sink.refusals.length === 0) accepting.onData(chunk);
         assert.deepEqual(
           sink.refusals.map((error) => error.status),
           [status],
@@ -83,16 +101,16 @@ describe('Reception', () => {
     const padding = 'x'.repeat(LIMITS.maxHeadBytes - REQUEST.length - 'A: \r\n'.length);
     const head = REQUEST.replace('\r\n\r\n', `\r\nA: ${padding}\r\n\r\n`);
     assert.equal(head.length, LIMITS.maxHeadBytes);
-    const { sink, reception } = receive();
-    reception.onData(Buffer.from(head));
+    const { sink, accepting } = start();
+    accepting.onData(Buffer.from(head));
     assert.equal(sink.requests.length, 1);
   });
 
   it('sets one deadline, which no drip extends', () => {
-    const { stub, sink, reception } = receive();
-    for (const byte of REQUEST.slice(0, -1)) reception.onData(Buffer.from(byte));
+    const { stub, sink, accepting } = start();
+    for (const byte of REQUEST.slice(0, -1)) accepting.onData(Buffer.from(byte));
     assert.deepEqual(stub.deadlines, [100]);
-    reception.onDeadline();
+    accepting.onDeadline();
     assert.deepEqual(
       sink.refusals.map((error) => error.status),
       [408],
@@ -100,43 +118,44 @@ describe('Reception', () => {
   });
 
   it('ends one that says nothing without a word', () => {
-    const { stub, sink, reception } = receive();
-    reception.onDeadline();
+    const { stub, sink, accepting } = start();
+    accepting.onDeadline();
     assert.equal(stub.destroyed, true);
     assert.deepEqual(sink.refusals, []);
   });
 
   for (const event of ['onEof', 'onShutdown'] as const) {
     it(`ends at ${event}, whatever has come`, () => {
-      const { stub, reception } = receive();
-      reception.onData(Buffer.from('GET'));
-      reception[event]();
+      const { stub, accepting } = start();
+      accepting.onData(Buffer.from('GET'));
+      accepting[event]();
       assert.equal(stub.destroyed, true);
     });
   }
 
   it('needs nothing done when the connection drains or is gone', () => {
-    const { stub, sink, reception } = receive();
-    reception.onDrain();
-    reception.onGone();
+    const { stub, sink, accepting } = start();
+    accepting.onDrain();
+    accepting.onGone();
     assert.deepEqual([stub.destroyed, sink.requests, sink.refusals], [false, [], []]);
   });
 
   it('throws on what is no fault of the peer’s', () => {
-    const reception = new Reception(new Stub() as unknown as Connection, LIMITS, {
+    const stub = new Stub();
+    accept(stub as unknown as Connection, LIMITS, {
       onRequest() {
         throw new TypeError('ours');
       },
       onRefused() {},
     });
-    assert.throws(() => reception.onData(Buffer.from(REQUEST)), { name: 'TypeError', message: 'ours' });
+    assert.throws(() => stub.handler.onData(Buffer.from(REQUEST)), { name: 'TypeError', message: 'ours' });
     const broken = {
       ...LIMITS,
       get maxHeadFields(): number {
         throw new TypeError('ours');
       },
     };
-    const { sink, reception: other } = receive(broken);
+    const { sink, accepting: other } = start(broken);
     assert.throws(() => other.onData(Buffer.from(REQUEST)), TypeError);
     assert.deepEqual(sink.refusals, []);
   });
@@ -150,7 +169,7 @@ describe('Reception', () => {
       const idle = { onData() {}, onEof() {}, onDrain() {}, onDeadline() {}, onGone() {}, onShutdown() {} };
       const connection = new Connection(socket, connections, idle);
       const limits = { ...LIMITS, headTimeoutMs: 500 };
-      connection.handler = new Reception(connection, limits, {
+      accept(connection, limits, {
         onRequest: (head, rest) => {
           sink.onRequest(head, rest);
           connection.handler = idle;

@@ -1,0 +1,166 @@
+/**
+ * The front desk: receives whoever connects, and hands them on to the room they ask for.
+ *
+ *   socket ─▶ admission ─▶ head ─▶ gate ─▶ route ─┬▶ registry endpoint
+ *                                                 ├▶ relay
+ *                                                 └▶ page, health, refusal
+ */
+import type net from 'node:net';
+import type { Tell } from './events.ts';
+import { HttpError, TlsHelloError } from './http/error.ts';
+import { type Gate, withoutTokens } from './http/gate.ts';
+import { encodeUpgradeResponse, readUpgradeRequest, type UpgradeRequest, wantsUpgrade } from './http/handshake.ts';
+import type { RequestHead } from './http/message.ts';
+import { encodeResponse, errorResponse, type Response, respond, textResponse } from './http/response.ts';
+import { Assets } from './http/static.ts';
+import { accept } from './opening/accept.ts';
+import type { Limits } from './options.ts';
+import { NodeStatus, REGISTRY_PATH } from './protocol/registry.ts';
+import { SUBPROTOCOL } from './protocol/subprotocol.ts';
+import type { Target } from './proxy/destination.ts';
+import { Relay, type RelayContext } from './proxy/relay.ts';
+import { type EndpointContext, RegistryEndpoint } from './registry/endpoint.ts';
+import type { AgentAddress } from './registry/registry.ts';
+import { isOpen, routeOf } from './route.ts';
+import { Connection, type ConnectionHandler } from './transport/connection.ts';
+import type { Connections } from './transport/connections.ts';
+import { endAfter } from './transport/linger.ts';
+
+/** Whom it hands connections to, and what it needs to know before it does. */
+export interface FrontDeskContext {
+  readonly connections: Connections;
+  readonly gate: Gate;
+  readonly endpoints: EndpointContext;
+  readonly relays: RelayContext;
+  readonly limits: Limits;
+  readonly version: string;
+  readonly tell: Tell;
+}
+
+export class FrontDesk {
+  /** The dashboard's files; none until they are loaded, and if it was not built. */
+  assets = new Assets();
+  readonly #context: FrontDeskContext;
+
+  constructor(context: FrontDeskContext) {
+    this.#context = context;
+  }
+
+  /** Takes a socket over that has just connected. */
+  receive(socket: net.Socket): void {
+    const { connections, limits } = this.#context;
+    const connection = new Connection(socket, connections, IGNORE);
+    if (!connections.admit(connection)) {
+      this.#refuse(connection, new HttpError(503, 'Too many connections'));
+      return;
+    }
+    accept(connection, limits, {
+      onRequest: (head, rest) => this.#serve(connection, head, rest),
+      onRefused: (error) => this.#refuse(connection, error),
+    });
+  }
+
+  /** Gate and route: 401 before anything else is told, but for what is open to everyone. */
+  #serve(connection: Connection, head: RequestHead, rest: Buffer): void {
+    const { gate } = this.#context;
+    const route = routeOf(head.path, this.assets);
+    const upgrades = wantsUpgrade(head);
+    try {
+      if (upgrades || !isOpen(route)) gate.authorise(head);
+      if (upgrades) gate.admit(head);
+      switch (route.kind) {
+        case 'registry':
+          this.#openRegistry(connection, head, rest);
+          break;
+        case 'relay':
+          this.#openRelay(connection, head, rest, route.nodeId);
+          break;
+        case 'missing-node-id':
+          throw new HttpError(400, 'Missing node ID');
+        case 'unknown':
+          throw new HttpError(404, 'Not Found');
+        default:
+          if (upgrades) throw new HttpError(404, 'Not Found');
+          this.#answer(connection, head);
+      }
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#refuse(connection, error, head.method === 'HEAD');
+    }
+  }
+
+  #openRegistry(connection: Connection, head: RequestHead, rest: Buffer): void {
+    const { connections, endpoints } = this.#context;
+    const upgrade = readUpgradeRequest(head);
+    connections.prove(connection);
+    connection.write(encodeUpgradeResponse(upgrade.key, fallbackSubprotocol(upgrade), null));
+    new RegistryEndpoint(connection, endpoints, head.fields.has('origin'), rest);
+  }
+
+  #openRelay(connection: Connection, head: RequestHead, rest: Buffer, nodeId: string): void {
+    const { connections, endpoints, relays, tell } = this.#context;
+    const upgrade = readUpgradeRequest(head);
+    connections.prove(connection);
+    const { remoteAddress } = connection;
+    const address = endpoints.roster.addressOf(nodeId);
+    const offer = {
+      ...upgrade,
+      subprotocols: withoutTokens(upgrade.subprotocols),
+      fallbackSubprotocol: fallbackSubprotocol(upgrade),
+      dialKey: address?.dialKey ?? null,
+    };
+    new Relay(connection, relays, offer, this.#targetOf(nodeId, address), rest, {
+      onOpened: () => tell('relayOpened', { nodeId, remoteAddress }),
+      onRefused: (reason) => tell('relayRefused', { nodeId, reason }),
+      onClosed: () => tell('relayClosed', { nodeId }),
+    });
+  }
+
+  /** @returns where the agent is, or the sentence that says why there is no way to it */
+  #targetOf(nodeId: string, address: AgentAddress | null): Target | string {
+    if (address === null) return 'Agent not found';
+    if (this.#context.endpoints.roster.get(nodeId)?.status === NodeStatus.OFFLINE) return 'Agent is offline';
+    return address;
+  }
+
+  /** @throws HttpError 405 */
+  #answer(connection: Connection, head: RequestHead): void {
+    const response = respond(head, () => this.assets.get(head) ?? this.#text(head.path));
+    this.#end(connection, response, head.method === 'HEAD');
+  }
+
+  #text(path: string): Response {
+    const { version } = this.#context;
+    const page = `hypivisor ${version}: the control plane of your coding agents. Agents and dashboards connect to ${REGISTRY_PATH}.`;
+    return textResponse(200, path === '/' ? page : 'ok');
+  }
+
+  #refuse(connection: Connection, error: HttpError, isHead = false): void {
+    const { tell } = this.#context;
+    const { status, message } = error;
+    const { remoteAddress } = connection;
+    if (error instanceof TlsHelloError) tell('tlsRefused', { remoteAddress });
+    else tell('refused', { status, reason: message, remoteAddress });
+    this.#end(connection, errorResponse(error), isHead);
+  }
+
+  #end(connection: Connection, response: Response, isHead: boolean): void {
+    const date = new Date().toUTCString();
+    endAfter(connection, encodeResponse(response, date, isHead), this.#context.limits.lingerTimeoutMs);
+  }
+}
+
+/** Clients fail where they offered and nothing was chosen. */
+function fallbackSubprotocol({ subprotocols }: UpgradeRequest): string | null {
+  return subprotocols.includes(SUBPROTOCOL) ? SUBPROTOCOL : null;
+}
+
+/** Until a connection is admitted, and has a handler. */
+const IGNORE: ConnectionHandler = {
+  onData() {},
+  onEof() {},
+  onDrain() {},
+  onDeadline() {},
+  onGone() {},
+  onShutdown() {},
+};

@@ -1,0 +1,102 @@
+/**
+ * Accepting: a connection until its request head is read, in bounded time. The mirror of connecting.
+ *
+ *   SILENT ──(a byte)──▶ READING ──(the empty line)──▶ onRequest
+ *     │                     ├──(what cannot be a request, or too much of it)──▶ onRefused, 400 or 431
+ *     │                     └──(the deadline, which no drip extends)──▶ onRefused, 408
+ *     └──(the deadline)──▶ closed without a word
+ *
+ *   either state ──(the peer's end, shutdown)──▶ closed without a word
+ *
+ * A connection carries one request, so after either call the reading is over, and another is the connection's handler.
+ */
+import { HttpError } from '../http/error.ts';
+import { HeadAccumulator } from '../http/head-accumulator.ts';
+import { parseRequestHead, type RequestHead } from '../http/message.ts';
+import type { Connection, ConnectionHandler } from '../transport/connection.ts';
+
+export interface AcceptLimits {
+  /** The longest head, in bytes. */
+  readonly maxHeadBytes: number;
+  /** The most fields in it. */
+  readonly maxHeadFields: number;
+  /** How long it may take, in milliseconds, from the call of `accept` to its last byte. */
+  readonly headTimeoutMs: number;
+}
+
+/** One of both is called, once, and has to give the connection another handler; neither if the peer went before that. */
+export interface AcceptSink {
+  /** @param rest bytes that came behind the head, valid during the call as any chunk is */
+  onRequest(head: RequestHead, rest: Buffer): void;
+  /** The peer is still there to be told. */
+  onRefused(error: HttpError): void;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * Becomes the connection's handler until its request head is read.
+ *
+ * @param received what came on it already: behind a 101, if the peer opened it for us to serve
+ */
+export function accept(
+  connection: Connection,
+  limits: AcceptLimits,
+  sink: AcceptSink,
+  received: Buffer = NOTHING,
+): void {
+  const accepting = new Accepting(connection, limits, sink);
+  connection.handler = accepting;
+  connection.setDeadline(limits.headTimeoutMs);
+  connection.resume();
+  if (received.length > 0) accepting.onData(received);
+}
+
+class Accepting implements ConnectionHandler {
+  readonly #connection: Connection;
+  readonly #limits: AcceptLimits;
+  readonly #sink: AcceptSink;
+  readonly #accumulator: HeadAccumulator;
+  #isSilent = true;
+
+  constructor(connection: Connection, limits: AcceptLimits, sink: AcceptSink) {
+    this.#connection = connection;
+    this.#limits = limits;
+    this.#sink = sink;
+    this.#accumulator = new HeadAccumulator(limits.maxHeadBytes, 'request');
+  }
+
+  onData(chunk: Buffer): void {
+    this.#isSilent = false;
+    let head: RequestHead;
+    let rest: Buffer;
+    try {
+      const accumulated = this.#accumulator.push(chunk);
+      if (accumulated === null) return;
+      head = parseRequestHead(accumulated.head, this.#limits.maxHeadFields);
+      rest = accumulated.rest;
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#sink.onRefused(error);
+      return;
+    }
+    this.#sink.onRequest(head, rest);
+  }
+
+  onEof(): void {
+    this.#connection.destroy();
+  }
+
+  onDrain(): void {}
+
+  onDeadline(): void {
+    if (this.#isSilent) this.#connection.destroy();
+    else this.#sink.onRefused(new HttpError(408, 'The request took too long'));
+  }
+
+  onGone(): void {}
+
+  onShutdown(): void {
+    this.#connection.destroy();
+  }
+}
