@@ -1,0 +1,293 @@
+/**
+ * What happens in a session, from pi's events: what is being written, which tools run, what the agent is doing. Each thing
+ * that is new is told once, as an event of our protocol. Pure: `now` comes in, events go out.
+ *
+ *   working   between the start of a run and its end, or while the conversation is compacted
+ *   waiting   a person is asked something
+ *   failed    the last run ended with an error
+ *   idle      else
+ */
+import type { AgentEvent, ContentPart, Message, MessageDelta, RunningTool, ToolCallPart } from '../protocol/agent.ts';
+import { AgentState } from '../protocol/registry.ts';
+import { fitMessage } from './history.ts';
+import { encode, fits } from './json.ts';
+import type { PiEvents, PiStreamEvent } from './pi.ts';
+
+/** A message that is larger goes out cut; whoever wants the rest asks for it. */
+const MAX_EVENT_BYTES = 500_000;
+/** Arguments and results that are larger are told by the messages alone. */
+const MAX_TOOL_BYTES = 32 * 1024;
+/** The end of what a tool has printed that is kept while it runs. */
+const MAX_OUTPUT_CHARS = 64 * 1024;
+/** What a tool prints is told so often. */
+const OUTPUT_INTERVAL_MS = 100;
+/** How much of an output must come again to be known as the same. */
+const OVERLAP_CHARS = 64;
+
+interface Tool {
+  running: RunningTool;
+  /** Whether its call is in a message. */
+  isTop: boolean;
+  /** What it has printed, and how much of that was told. */
+  output: string;
+  told: string;
+  toldAt: number;
+}
+
+export interface ConversationSink {
+  onEvent(event: AgentEvent): void;
+  /** What a tool printed is to be told in so many milliseconds: call `tellOutputs` then. */
+  onOutputDue(delayMs: number): void;
+}
+
+export class Conversation {
+  readonly #sink: ConversationSink;
+  #live: Message | null = null;
+  readonly #tools = new Map<string, Tool>();
+  #state: AgentState = AgentState.IDLE;
+  #stateSince: number;
+  #runs = false;
+  #compacts = false;
+  #questions = 0;
+  /** Why the last run failed. */
+  #error: string | null = null;
+
+  constructor(now: number, sink: ConversationSink) {
+    this.#sink = sink;
+    this.#stateSince = now;
+  }
+
+  get state(): AgentState {
+    return this.#state;
+  }
+
+  /** When it came into its state, on the clock that `now` is on. */
+  get stateSince(): number {
+    return this.#stateSince;
+  }
+
+  get error(): string | null {
+    return this.#state === AgentState.FAILED ? this.#error : null;
+  }
+
+  /** A run is under way, whether or not it waits for somebody. */
+  get runs(): boolean {
+    return this.#runs;
+  }
+
+  get compacts(): boolean {
+    return this.#compacts;
+  }
+
+  /** The message being written, as far as it has been told. */
+  get live(): Message | null {
+    return this.#live;
+  }
+
+  get runningTools(): RunningTool[] {
+    return [...this.#tools.values()].map(({ running, told }) => (told === '' ? running : { ...running, output: told }));
+  }
+
+  // Runs
+
+  runStarted(now: number): void {
+    this.#runs = true;
+    this.#error = null;
+    this.#settle(now);
+  }
+
+  runEnded(now: number): void {
+    this.#runs = false;
+    // Of a run that was aborted or lost, neither has an end of its own.
+    this.#live = null;
+    for (const toolCallId of [...this.#tools.keys()]) this.toolEnded({ toolCallId, toolName: '', isError: true }, now);
+    this.#settle(now);
+  }
+
+  compactionStarted(now: number): void {
+    this.#compacts = true;
+    this.#settle(now);
+  }
+
+  compactionEnded(now: number): void {
+    this.#compacts = false;
+    this.#settle(now);
+  }
+
+  /** @param count how many questions wait for a person now */
+  questionsWait(count: number, now: number): void {
+    this.#questions = count;
+    this.#settle(now);
+  }
+
+  // Messages
+
+  messageStarted({ message }: PiEvents['message_start'], now: number): void {
+    if (message.role !== 'assistant') return;
+    // Two prompts that collide make pi say that it has settled while it goes on.
+    if (!this.#runs) this.runStarted(now);
+    this.#live = { ...message, content: [] };
+    this.#tell({ type: 'message_start', message: this.#live });
+  }
+
+  messageUpdated({ assistantMessageEvent: event }: PiEvents['message_update']): void {
+    const live = this.#live;
+    const kind = kindOf(event);
+    if (live === null || event === undefined || kind === null) return;
+    const { contentIndex: index, delta = '' } = event;
+    if (typeof index !== 'number' || !Number.isInteger(index) || index < 0 || index > 10_000) return;
+    const parts = live.content as ContentPart[];
+    while (parts.length < index) parts.push({ type: 'text', text: '' });
+    const told: MessageDelta = { type: 'message_delta', kind, index, delta };
+    const call = kind === 'toolcall' ? callOf(event, index) : null;
+    const part = parts[index];
+    if (call !== null && (part?.type !== 'toolCall' || part.name === '')) told.call = call;
+    if (delta === '' && told.call === undefined) return;
+    parts[index] = extend(part, told);
+    this.#tell(told);
+  }
+
+  /**
+   * @param index the message's place in the history
+   * @param prompt the id of the prompt that it came from, if it came from one
+   */
+  messageEnded({ message }: PiEvents['message_end'], index: number, prompt: string | null, now: number): void {
+    if (message.role === 'assistant') {
+      this.#live = null;
+      const { stopReason, errorMessage } = message;
+      this.#error = stopReason === 'error' ? (errorMessage ?? 'The model failed') : null;
+      this.#settle(now);
+    }
+    const event: AgentEvent = { type: 'message_end', message: fitMessage(message, index, MAX_EVENT_BYTES), index };
+    this.#tell(prompt === null ? event : { ...event, prompt });
+  }
+
+  // Tools
+
+  toolStarted({ toolCallId, toolName, args, parentToolCallId }: PiEvents['tool_execution_start'], now: number): void {
+    if (!this.#runs) this.runStarted(now);
+    const running: RunningTool = { toolCallId, toolName, startedAt: now };
+    const isTop = parentToolCallId === undefined;
+    if (args !== undefined && fits(encode(args), MAX_TOOL_BYTES)) running.args = args;
+    if (parentToolCallId !== undefined) running.parentToolCallId = parentToolCallId;
+    this.#tools.set(toolCallId, { running, isTop, output: '', told: '', toldAt: Number.NEGATIVE_INFINITY });
+    this.#tell({ type: 'tool_start', ...running });
+  }
+
+  toolUpdated({ toolCallId, partialResult }: PiEvents['tool_execution_update'], now: number): void {
+    const tool = this.#tools.get(toolCallId);
+    if (tool === undefined) return;
+    tool.output = textOf(partialResult?.content).slice(-MAX_OUTPUT_CHARS);
+    const dueMs = tool.toldAt + OUTPUT_INTERVAL_MS - now;
+    if (dueMs <= 0) this.#tellOutput(tool, now);
+    else this.#sink.onOutputDue(dueMs);
+  }
+
+  /** Tells what tools have printed since it was told last. */
+  tellOutputs(now: number): void {
+    for (const tool of this.#tools.values()) this.#tellOutput(tool, now);
+  }
+
+  toolEnded(event: PiEvents['tool_execution_end'], now: number): void {
+    const { toolCallId, result, isError = false } = event;
+    const tool = this.#tools.get(toolCallId);
+    if (tool === undefined) return;
+    this.#tools.delete(toolCallId);
+    const { toolName, startedAt } = tool.running;
+    const durationMs = event.durationMs ?? Math.max(0, now - startedAt);
+    const ended: AgentEvent = { type: 'tool_end', toolCallId, toolName, isError, durationMs };
+    if (result !== undefined && (!tool.isTop || fits(encode(result), MAX_TOOL_BYTES))) {
+      ended.result = { ...result };
+    }
+    this.#tell(ended);
+  }
+
+  #tellOutput(tool: Tool, now: number): void {
+    const { output, told } = tool;
+    if (output === told) return;
+    tool.told = output;
+    tool.toldAt = now;
+    const drop = droppedOf(told, output);
+    const append = output.slice(told.length - drop);
+    const { toolCallId } = tool.running;
+    this.#tell(
+      drop === 0 ? { type: 'tool_update', toolCallId, append } : { type: 'tool_update', toolCallId, drop, append },
+    );
+  }
+
+  // State
+
+  #settle(now: number): void {
+    const state = this.#stateNow();
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#stateSince = now;
+    const event: AgentEvent = { type: 'state', state, since: now };
+    this.#tell(this.error === null ? event : { ...event, error: this.error });
+  }
+
+  #stateNow(): AgentState {
+    if (this.#questions > 0) return AgentState.WAITING;
+    if (this.#runs || this.#compacts) return AgentState.WORKING;
+    return this.#error === null ? AgentState.IDLE : AgentState.FAILED;
+  }
+
+  #tell(event: AgentEvent): void {
+    this.#sink.onEvent(event);
+  }
+}
+
+function kindOf(event: PiStreamEvent | undefined): MessageDelta['kind'] | null {
+  switch (event?.type) {
+    case 'text_delta':
+      return 'text';
+    case 'thinking_delta':
+      return 'thinking';
+    case 'toolcall_start':
+    case 'toolcall_delta':
+      return 'toolcall';
+    default:
+      return null;
+  }
+}
+
+/** What the call is, as soon as the provider has said it. */
+function callOf({ partial }: PiStreamEvent, index: number): { id: string; name: string } | null {
+  const part = Array.isArray(partial?.content) ? partial.content[index] : undefined;
+  return part?.type === 'toolCall' && part.name ? { id: part.id, name: part.name } : null;
+}
+
+/** The part with the delta behind it; a new one if it is of another kind. */
+function extend(part: ContentPart | undefined, { kind, delta, call }: MessageDelta): ContentPart {
+  switch (kind) {
+    case 'text':
+      return { type: 'text', text: (part?.type === 'text' ? part.text : '') + delta };
+    case 'thinking':
+      return { type: 'thinking', thinking: (part?.type === 'thinking' ? part.thinking : '') + delta };
+    default: {
+      const before: ToolCallPart =
+        part?.type === 'toolCall' ? part : { type: 'toolCall', id: '', name: '', arguments: {}, partial: '' };
+      return { ...before, ...call, partial: (before.partial ?? '') + delta };
+    }
+  }
+}
+
+export function textOf(content: string | ContentPart[] | undefined): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) return '';
+  return content.map((part) => (part.type === 'text' ? part.text : '')).join('');
+}
+
+/**
+ * How much of the front of `before` is gone in `after`: tools show the end of a long output, so it begins later each time.
+ * All of it, if nothing shows that they are the same.
+ */
+function droppedOf(before: string, after: string): number {
+  if (after.startsWith(before)) return 0;
+  const beginning = after.slice(0, OVERLAP_CHARS);
+  if (beginning.length < OVERLAP_CHARS) return before.length;
+  for (let at = before.indexOf(beginning); at !== -1; at = before.indexOf(beginning, at + 1)) {
+    if (after.startsWith(before.slice(at))) return at;
+  }
+  return before.length;
+}

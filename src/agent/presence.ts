@@ -1,0 +1,48 @@
+/** What the roster is told of an agent: cut to what a node may hold, and only what has changed. Pure. */
+import type { Question } from '../protocol/agent.ts';
+import { NODE_LIMITS, type NodeDetails, type NodeQuestion, type UpdateParams } from '../protocol/registry.ts';
+import { byteLength, encode } from './json.ts';
+
+/** @returns the text without control characters and lone surrogates, at most so many bytes long */
+export function clip(text: string, maxBytes: number): string {
+  const clean = text.replace(/[\p{Cc}\p{Cs}]+/gu, ' ').trim();
+  if (byteLength(clean) <= maxBytes) return clean;
+  // A cut may leave half a character, which decodes to U+FFFD.
+  const cut = Buffer.from(clean)
+    .subarray(0, maxBytes - ELLIPSIS_BYTES)
+    .toString()
+    .replace(/\uFFFD$/, '');
+  return `${cut}…`;
+}
+
+const ELLIPSIS_BYTES = 3;
+
+/** The question as far as a roster needs it. Its options stay away unless all of them fit: an answer must be one of them. */
+export function nodeQuestion({ id, kind, title, options }: Question): NodeQuestion {
+  const question: NodeQuestion = { id, kind, title: clip(title, NODE_LIMITS.questionTitle) };
+  const { questionOption, questionOptions } = NODE_LIMITS;
+  if (options !== undefined && options.length <= questionOptions) {
+    if (options.every((option) => clip(option, questionOption) === option)) question.options = options;
+  }
+  return question;
+}
+
+/** Texts as long as a node may have them; what is empty then is left out. */
+export function clipDetails(details: NodeDetails): NodeDetails {
+  const clipped: NodeDetails = { ...details };
+  for (const field of ['name', 'session', 'model', 'tool'] as const) {
+    const text = details[field] === undefined ? '' : clip(details[field], NODE_LIMITS[field]);
+    if (text === '') delete clipped[field];
+    else clipped[field] = text;
+  }
+  return clipped;
+}
+
+/** What must be said for `before` to become `after`; null if nothing. */
+export function difference(before: NodeDetails, after: NodeDetails): UpdateParams | null {
+  const update: Record<string, unknown> = {};
+  for (const field of new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof NodeDetails>) {
+    if (encode(before[field]) !== encode(after[field])) update[field] = after[field] ?? null;
+  }
+  return Object.keys(update).length === 0 ? null : (update as UpdateParams);
+}
