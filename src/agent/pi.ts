@@ -12,7 +12,7 @@ export interface PiSendOptions {
 }
 
 /** What the factory of an extension is given. Once its session has been replaced every use of it throws. */
-interface PiApi {
+export interface PiApi {
   /** Newer pis return a function that unsubscribes. */
   on(event: string, handler: (event: never, context: PiContext) => unknown): unknown;
   registerCommand(name: string, command: PiCommand): void;
