@@ -1,5 +1,4 @@
-// An echo of the built modules: a session on a connection. See startServer in server.ts.
-import { Session } from '../../dist/frame/session.js';
+// An echo of the built modules: a WebSocket on a connection, without its keepalive. See startServer in server.ts.
 import { encodeUpgradeResponse, readUpgradeRequest } from '../../dist/http/handshake.js';
 import { accept } from '../../dist/opening/accept.js';
 import { DEFAULT_LIMITS } from '../../dist/options.js';
@@ -8,70 +7,48 @@ import { Connection } from '../../dist/transport/connection.js';
 import { Connections } from '../../dist/transport/connections.js';
 import { Deadlines } from '../../dist/transport/deadlines.js';
 import { Listener } from '../../dist/transport/listener.js';
+import { WebSocketConnection } from '../../dist/websocket/websocket.js';
 
+const LIMITS = { ...DEFAULT_LIMITS, pingIntervalMs: Number.POSITIVE_INFINITY };
+const NOBODY = { onData() {}, onEof() {}, onDrain() {}, onDeadline() {}, onGone() {}, onShutdown() {} };
 const onError = (error) => console.error(error);
 const connections = new Connections(new Deadlines(), onError);
 
 class Echo {
-  #connection;
-  #session;
+  #webSocket;
 
-  constructor(socket) {
-    this.#connection = new Connection(socket, connections, this);
-    this.#session = new Session('server', DEFAULT_LIMITS, this, this.#connection);
-    accept(this.#connection, DEFAULT_LIMITS, {
-      onRequest: (head, rest) => this.#open(head, rest),
-      onRefused: () => this.#connection.destroy(),
-    });
-    if (!connections.admit(this.#connection)) this.#connection.destroy();
+  constructor(connection, rest) {
+    this.#webSocket = new WebSocketConnection(connection, 'server', LIMITS, this);
+    this.#webSocket.start(rest);
   }
 
   onMessage(payload, opcode) {
-    this.#session.sendMessage(payload, opcode);
-  }
-
-  write(bytes) {
-    this.#connection.write(bytes);
-  }
-
-  onData(chunk) {
-    this.#session.receive(chunk);
-    if (this.#connection.blocked) this.#connection.pause();
+    this.#webSocket.sendMessage(payload, opcode);
+    if (this.#webSocket.blocked) this.#webSocket.pause();
   }
 
   onDrain() {
-    this.#connection.resume();
+    this.#webSocket.resume();
   }
 
-  onClosed() {
-    this.#connection.resume();
-    this.#connection.end();
-    this.#connection.setDeadline(DEFAULT_LIMITS.closingTimeoutMs);
-  }
+  onClosed() {}
+}
 
-  onDeadline() {
-    this.#connection.destroy();
-  }
-
-  onEof() {
-    this.#session.receiveEof();
-  }
-
-  onGone() {}
-
-  onShutdown() {}
-
-  #open(head, rest) {
-    const { key } = readUpgradeRequest(head);
-    connections.prove(this.#connection);
-    this.#connection.clearDeadline();
-    this.#connection.handler = this;
-    this.#connection.write(encodeUpgradeResponse(key, null, null));
-    this.onData(rest);
-  }
+function onSocket(socket) {
+  const connection = new Connection(socket, connections, NOBODY);
+  accept(connection, DEFAULT_LIMITS, {
+    onRequest: (head, rest) => {
+      const { key } = readUpgradeRequest(head);
+      connections.prove(connection);
+      connection.write(encodeUpgradeResponse(key, null, null));
+      new Echo(connection, rest);
+    },
+    onRefused: () => connection.destroy(),
+  });
+  if (!connections.admit(connection)) connection.destroy();
 }
 
 keepFreedMemory();
-const listener = new Listener((socket) => new Echo(socket), onError);
+const listener = new Listener(onSocket, onError);
 await listener.listen(['127.0.0.1'], 0);
 console.log(JSON.stringify({ port: listener.addresses[0].port }));

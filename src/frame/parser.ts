@@ -31,6 +31,7 @@ export class FrameParser {
   #inPayload = false;
   #remaining = 0;
   #maskingKey = 0;
+  /** Takes no more of the chunk in hand. */
   #stopped = false;
 
   /** @param side which end we are: 'server' demands masked frames, 'client' refuses them */
@@ -44,17 +45,19 @@ export class FrameParser {
     return !this.#inPayload && this.#partialLength === 0;
   }
 
-  /** Nothing after this reaches the sink, not even the rest of the chunk in hand. */
+  /** Takes no more of the chunk in hand than the piece of a frame that the sink has just been told of. */
   stop(): void {
     this.#stopped = true;
   }
 
   /**
    * @param chunk bytes as the socket gave them; masked payload in it is unmasked in place
+   * @returns how many of them were taken: all, unless `stop` was called
    * @throws ProtocolError at the first illegal header, or what the sink threw; the parser is of no use afterwards
    */
-  push(chunk: Buffer): void {
+  push(chunk: Buffer): number {
     let at = 0;
+    this.#stopped = false;
     try {
       while (!this.#stopped) {
         if (this.#inPayload) {
@@ -69,6 +72,7 @@ export class FrameParser {
     } finally {
       masker.release();
     }
+    return at;
   }
 
   #takePayload(chunk: Buffer, start: number, length: number): number {

@@ -14,14 +14,13 @@ import { type Close, encodeClose } from './close.ts';
 import { encodeFrame, encodeText, frameLength, putFrame, putText } from './encode.ts';
 import { type DataOpcode, MessageAssembler, type MessageLimits, type MessageSink } from './message.ts';
 import { FrameParser } from './parser.ts';
-import { CloseCode, Opcode, ProtocolError, type Side } from './vocabulary.ts';
+import { CloseCode, MAX_CONTROL_PAYLOAD_BYTES, Opcode, ProtocolError, type Side } from './vocabulary.ts';
+import type { FrameWriter } from './writer.ts';
 
 export const SessionState = { OPEN: 'open', CLOSING: 'closing', CLOSED: 'closed' } as const;
 export type SessionState = (typeof SessionState)[keyof typeof SessionState];
 
 export interface SessionSink {
-  /** Bytes for the peer. */
-  write(bytes: Buffer): void;
   /** A whole message; the payload is valid only during the call. Not called once we have sent a close. */
   onMessage(payload: Buffer, opcode: DataOpcode): void;
   /** A ping came and its pong has been written. */
@@ -36,17 +35,7 @@ export interface SessionSink {
   onClosed(close: Close): void;
 }
 
-/** Where frames can be put together one behind the other, so that none needs a Buffer of its own. */
-export interface WriteBuffer {
-  /** Where the next bytes go in the buffer. */
-  readonly offset: number;
-  /** @returns the buffer, with room for so many bytes from `offset` on; null where there is none now */
-  bufferFor(length: number): Buffer | null;
-  /** So many bytes have been put there; they are written, as if the sink had been given them. */
-  advance(length: number): void;
-}
-
-/** What a session is read with. Between two messages it knows nothing of them. */
+/** Parses what a session receives. Between two messages it holds nothing of either. */
 class Reader {
   readonly side: Side;
   readonly limits: MessageLimits;
@@ -60,74 +49,91 @@ class Reader {
     this.parser = new FrameParser(side, this.assembler);
   }
 
-  /** True while a frame or a fragmented message has begun and not ended. */
-  get busy(): boolean {
-    return !this.parser.atBoundary || this.assembler.midMessage;
+  /** False while a frame or a fragmented message has begun and not ended. */
+  get atBoundary(): boolean {
+    return this.parser.atBoundary && !this.assembler.midMessage;
   }
 }
 
 /**
- * One chunk is read at a time, mostly to its end and that of its last message: so one reader serves nearly all sessions. It
- * keeps the last of them alive until it reads for another.
+ * Only one chunk is parsed at a time, and most chunks end on a message boundary, so sessions share one reader. It keeps the
+ * session that used it last alive, until another one uses it.
  */
 let spare: Reader | null = null;
 
 function takeReader(side: Side, limits: MessageLimits, sink: MessageSink): Reader {
-  if (spare === null || spare.side !== side || spare.limits !== limits) return new Reader(side, limits, sink);
   const reader = spare;
+  if (reader === null || reader.side !== side || !areEqual(reader.limits, limits)) {
+    return new Reader(side, limits, sink);
+  }
   spare = null;
   reader.assembler.sink = sink;
   return reader;
 }
 
+function areEqual(a: MessageLimits, b: MessageLimits): boolean {
+  return a === b || (a.maxMessageBytes === b.maxMessageBytes && a.maxFragments === b.maxFragments);
+}
+
 export class Session implements MessageSink {
   readonly side: Side;
   readonly #limits: MessageLimits;
+  readonly #writer: FrameWriter;
   readonly #sink: SessionSink;
-  /** While a chunk is read, and as long as the next must be read with the same; an idle session has none. */
+  /** Null between two messages, unless a chunk is being parsed. */
   #reader: Reader | null = null;
-  readonly #writeBuffer: WriteBuffer | null;
   #state: SessionState = SessionState.OPEN;
 
-  /** @param writeBuffer where frames are put as long as it has room; without one the sink is given all of them */
-  constructor(side: Side, limits: MessageLimits, sink: SessionSink, writeBuffer: WriteBuffer | null = null) {
+  constructor(side: Side, limits: MessageLimits, writer: FrameWriter, sink: SessionSink) {
     this.side = side;
-    this.#sink = sink;
-    this.#writeBuffer = writeBuffer;
     this.#limits = limits;
+    this.#writer = writer;
+    this.#sink = sink;
   }
 
   get state(): SessionState {
     return this.#state;
   }
 
-  /** True while a frame or a fragmented message has begun and not ended: the peer owes bytes. */
-  get owed(): boolean {
-    return this.#reader?.busy ?? false;
+  /** False while a frame or a fragmented message has begun and not ended. */
+  get atBoundary(): boolean {
+    return this.#reader === null || this.#reader.atBoundary;
   }
 
   /**
-   * Bytes from the peer; masked payload in them is unmasked in place. Ignored once CLOSED. What breaks the protocol
-   * fails the connection and is not thrown, also where the sink found it. Anything else the sink throws fails it with
-   * 1011 and is thrown on: the rest of the chunk is lost, so there is no going on.
+   * Takes bytes from the peer; masked payload in them is unmasked in place. Ignored once CLOSED. What breaks the protocol
+   * fails the connection and is not thrown, even if the sink found it. Anything else that the sink throws fails the
+   * connection with 1011 and is thrown on: the rest of the chunk is lost, so the session cannot go on.
+   *
+   * @returns the bytes behind the frame in which `stop` was called, to be given to `receive` later; null if there are none
    */
-  receive(chunk: Buffer): void {
-    if (this.#state === SessionState.CLOSED) return;
+  receive(chunk: Buffer): Buffer | null {
+    if (this.#state === SessionState.CLOSED) return null;
     this.#reader ??= takeReader(this.side, this.#limits, this);
     const reader = this.#reader;
+    let taken: number;
     try {
-      reader.parser.push(chunk);
+      taken = reader.parser.push(chunk);
     } catch (error) {
       if (error instanceof ProtocolError) {
         this.fail(error.closeCode, error.message);
-        return;
+        return null;
       }
       this.fail(CloseCode.INTERNAL_ERROR, 'internal error');
       throw error;
     }
-    if (this.#reader === null || reader.busy) return;
-    this.#reader = null;
-    spare = reader;
+    // It was closed meanwhile.
+    if (this.#reader === null) return null;
+    if (reader.atBoundary) {
+      this.#reader = null;
+      spare = reader;
+    }
+    return taken < chunk.length ? chunk.subarray(taken) : null;
+  }
+
+  /** Takes no more of the chunk that is being received than the frame in hand. */
+  stop(): void {
+    this.#reader?.parser.stop();
   }
 
   /** The peer's bytes have ended. */
@@ -140,25 +146,26 @@ export class Session implements MessageSink {
 
   sendText(text: string): void {
     if (this.#state !== SessionState.OPEN) return;
-    const payloadLength = Buffer.byteLength(text);
-    const length = frameLength(this.side, payloadLength);
-    const writeBuffer = this.#writeBuffer;
-    const buffer = writeBuffer === null ? null : writeBuffer.bufferFor(length);
-    if (writeBuffer === null || buffer === null) {
-      this.#sink.write(encodeText(this.side, text));
-      return;
+    const { batch } = this.#writer;
+    if (batch !== null) {
+      const payloadLength = Buffer.byteLength(text);
+      const start = batch.claim(frameLength(this.side, payloadLength));
+      if (start >= 0) {
+        putText(batch.buffer, start, this.side, text, payloadLength);
+        return;
+      }
     }
-    putText(buffer, writeBuffer.offset, this.side, text, payloadLength);
-    writeBuffer.advance(length);
+    this.#writer.write(encodeText(this.side, text));
   }
 
-  /** @param payload is copied; UTF-8 where the opcode is TEXT */
+  /** @param payload is copied; UTF-8 if the opcode is TEXT */
   sendMessage(payload: Buffer, opcode: DataOpcode): void {
     if (this.#state === SessionState.OPEN) this.#sendFrame(opcode, payload);
   }
 
   /** @throws RangeError for a payload over 125 bytes */
   sendPing(payload: Buffer): void {
+    if (payload.length > MAX_CONTROL_PAYLOAD_BYTES) throw new RangeError('a ping is at most 125 bytes');
     if (this.#state === SessionState.OPEN) this.#sendFrame(Opcode.PING, payload);
   }
 
@@ -203,15 +210,15 @@ export class Session implements MessageSink {
   }
 
   #sendFrame(opcode: Opcode, payload: Buffer): void {
-    const length = frameLength(this.side, payload.length);
-    const writeBuffer = this.#writeBuffer;
-    const buffer = writeBuffer === null ? null : writeBuffer.bufferFor(length);
-    if (writeBuffer === null || buffer === null) {
-      this.#sink.write(encodeFrame(this.side, opcode, payload));
-      return;
+    const { batch } = this.#writer;
+    if (batch !== null) {
+      const start = batch.claim(frameLength(this.side, payload.length));
+      if (start >= 0) {
+        putFrame(batch.buffer, start, this.side, opcode, payload);
+        return;
+      }
     }
-    putFrame(buffer, writeBuffer.offset, this.side, opcode, payload);
-    writeBuffer.advance(length);
+    this.#writer.write(encodeFrame(this.side, opcode, payload));
   }
 
   #finish(close: Close): void {

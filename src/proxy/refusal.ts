@@ -2,54 +2,31 @@
  * A client is told in words why it cannot be relayed: one message `{"error": …}`, then a close. A browser sees no HTTP
  * status of a failed upgrade, so the upgrade is accepted first.
  */
-import { Session, type SessionSink } from '../frame/session.ts';
 import { CloseCode } from '../frame/vocabulary.ts';
-import type { Connection, ConnectionHandler } from '../transport/connection.ts';
+import type { Connection } from '../transport/connection.ts';
+import { WebSocketConnection, type WebSocketLimits } from '../websocket/websocket.ts';
 
-/** The client's own words do not matter any more: little of them is read. */
-const LIMITS = { maxMessageBytes: 64 * 1024, maxFragments: 64 };
+/** The client's own words do not matter any more: little of them is read, and it has no time but that of the closing. */
+const LIMITS = {
+  maxMessageBytes: 64 * 1024,
+  maxFragments: 64,
+  maxPingsPerSecond: 100,
+  pingIntervalMs: Number.POSITIVE_INFINITY,
+  frameTimeoutMs: Number.POSITIVE_INFINITY,
+};
 
-/** Takes over a connection whose 101 is written, with the bytes that came behind its request. */
-export class Refusal implements ConnectionHandler, SessionSink {
-  readonly #connection: Connection;
-  readonly #session: Session;
+const IGNORE = { onMessage() {}, onClosed() {} };
 
-  constructor(connection: Connection, rest: Buffer, sentence: string, closingTimeoutMs: number) {
-    this.#connection = connection;
-    this.#session = new Session('server', LIMITS, this, connection);
-    connection.handler = this;
-    this.#session.sendText(JSON.stringify({ error: sentence }));
-    this.#session.sendClose(CloseCode.NORMAL);
-    connection.setDeadline(closingTimeoutMs);
-    this.#session.receive(rest);
-    connection.resume();
-  }
-
-  onData(chunk: Buffer): void {
-    this.#session.receive(chunk);
-  }
-
-  onEof(): void {
-    this.#session.receiveEof();
-  }
-
-  onDrain(): void {}
-
-  onDeadline(): void {
-    this.#connection.destroy();
-  }
-
-  onGone(): void {}
-
-  onShutdown(): void {}
-
-  write(bytes: Buffer): void {
-    this.#connection.write(bytes);
-  }
-
-  onMessage(): void {}
-
-  onClosed(): void {
-    this.#connection.end();
-  }
+/**
+ * Takes over a connection whose 101 is written.
+ *
+ * @param rest bytes that came behind the client's request
+ * @param closingTimeoutMs how long the client may take to end too
+ */
+export function refuse(connection: Connection, rest: Buffer, sentence: string, closingTimeoutMs: number): void {
+  const limits: WebSocketLimits = { ...LIMITS, closingTimeoutMs };
+  const webSocket = new WebSocketConnection(connection, 'server', limits, IGNORE);
+  webSocket.sendText(JSON.stringify({ error: sentence }));
+  webSocket.close(CloseCode.NORMAL);
+  webSocket.start(rest);
 }

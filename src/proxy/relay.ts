@@ -14,7 +14,7 @@ import type { Connections } from '../transport/connections.ts';
 import { findDestination, type Locality, type Target } from './destination.ts';
 import { type AgentLeg, type DialLimits, dial } from './dial.ts';
 import { DialError } from './error.ts';
-import { Refusal } from './refusal.ts';
+import { refuse } from './refusal.ts';
 import type { Resolver } from './resolver.ts';
 import { type SpliceLimits, splice } from './splice.ts';
 
@@ -153,7 +153,7 @@ export class Relay implements ConnectionHandler {
   #refuse(sentence: string): void {
     const { key, fallbackSubprotocol } = this.#offer;
     this.#client.write(encodeUpgradeResponse(key, fallbackSubprotocol, null));
-    new Refusal(this.#client, this.#takeEarly(), sentence, this.#context.limits.closingTimeoutMs);
+    refuse(this.#client, this.#takeEarly(), sentence, this.#context.limits.closingTimeoutMs);
     this.#events.onRefused(sentence);
   }
 

@@ -7,35 +7,29 @@
  * It is greeted with the roster at once, or, where that is large and no browser asks, on its first message: an agent
  * that comes back among ten thousand registers first and needs no roster.
  */
-import type { Close } from '../frame/close.ts';
-import type { DataOpcode, MessageLimits } from '../frame/message.ts';
-import { Session, type SessionSink, SessionState, type WriteBuffer } from '../frame/session.ts';
+import type { DataOpcode } from '../frame/message.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
-import type { Connection, ConnectionHandler } from '../transport/connection.ts';
-import { keepalive } from '../transport/keepalive.ts';
+import type { Connection } from '../transport/connection.ts';
+import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from '../websocket/websocket.ts';
 import type { Subscriber, Subscription } from './broadcast.ts';
 import { readNodeInfo } from './node-info.ts';
 import type { Roster } from './roster.ts';
 import { encodeError, encodeResult, parseRequest, type Request, type RequestId, RpcError } from './rpc.ts';
 
-const NO_PAYLOAD = Buffer.alloc(0);
-
 /** A chunk can hold thousands of requests, each for the whole roster. After so many the others have their turn. */
 const MAX_REQUESTS_A_TURN = 128;
 
-export interface EndpointLimits extends MessageLimits {
+/** Whether this connection has got its first `init`. It gets one timer's time, and then a turn in which to be read. */
+const Greeting = { WAITING: 0, DUE: 1, DONE: 2 } as const;
+type Greeting = (typeof Greeting)[keyof typeof Greeting];
+
+export interface EndpointLimits extends WebSocketLimits {
   /** A roster larger than this, in bytes, waits for the first message of a connection that is no browser's. */
   eagerInitBytes: number;
   /** How long it waits, in milliseconds. */
   initDelayMs: number;
-  pingIntervalMs: number;
-  /** How long a frame or a fragmented message may take from its first byte to its last. */
-  frameTimeoutMs: number;
-  closingTimeoutMs: number;
   /** How long a subscriber over its budget may go on without reading. */
   laggardTimeoutMs: number;
-  /** Pings a second; twice as many in a burst. */
-  maxPingsPerSecond: number;
   /** Requests of one connection that wait for this machine's disk. */
   maxConcurrentRequests: number;
   /** Past this many bytes of answers not read, further requests wait. */
@@ -60,26 +54,19 @@ export interface EndpointContext {
   onLaggard: () => void;
 }
 
-export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBuffer, Subscriber {
-  readonly #connection: Connection;
+export class RegistryEndpoint implements WebSocketHandler, Subscriber {
+  readonly #webSocket: WebSocketConnection;
   readonly #context: EndpointContext;
-  readonly #session: Session;
-  #greeted = false;
-  /** The roster was due, and what came until then is being read. */
-  #rosterDue = false;
+  #greeting: Greeting = Greeting.WAITING;
   #subscription: Subscription | null = null;
-  /** What came while too many answers were unread, in order. */
-  #waiting: string[] = [];
-  /** What has been served, and written, in this turn of the event loop. */
-  #turnRequests = 0;
-  #turnBytes = 0;
-  #awaitsTurn = false;
-  #inFlight = 0;
-  /** When the frame or message began that is not whole yet, or when we went on reading it. */
-  #owedSince: number | null = null;
+  /** When its backlog was dropped; null unless it is to get a fresh `init`. */
   #laggingSince: number | null = null;
-  #pingAllowance: number;
-  #pingedAt = 0;
+  /** How many requests were served, and how many characters were answered, since others had their turn. */
+  #turnRequests = 0;
+  #turnLength = 0;
+  #awaitsTurn = false;
+  /** Requests that wait for this machine. */
+  #inFlight = 0;
 
   /**
    * Takes the connection over once its 101 is written.
@@ -88,158 +75,61 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
    * @param rest bytes that came behind the request
    */
   constructor(connection: Connection, context: EndpointContext, fromBrowser: boolean, rest: Buffer) {
-    this.#connection = connection;
     this.#context = context;
-    this.#session = new Session('server', context.limits, this, this);
-    this.#pingAllowance = 2 * context.limits.maxPingsPerSecond;
-    connection.handler = this;
+    this.#webSocket = new WebSocketConnection(connection, 'server', context.limits, this);
     if (fromBrowser || context.roster.initBytes <= context.limits.eagerInitBytes) this.#greet();
-    else connection.setDeadline(context.limits.initDelayMs);
-    if (rest.length > 0) this.onData(rest);
+    else this.#webSocket.setTimer(context.limits.initDelayMs);
+    this.#webSocket.start(rest);
   }
 
-  // ConnectionHandler
-
-  onData(chunk: Buffer): void {
-    this.#beginTurn();
-    this.#session.receive(chunk);
-    if (!this.#session.owed) {
-      this.#owedSince = null;
-    } else if (this.#owedSince === null) {
-      this.#owedSince = this.#connection.now;
-      // Before the greeting the deadline is near, and sees to this too.
-      if (this.#greeted) this.#awaitDeadline();
-    }
-  }
-
-  onEof(): void {
-    this.#session.receiveEof();
-  }
-
-  onDrain(): void {
-    this.#beginTurn();
-    if (this.#subscription !== null) {
-      this.#laggingSince = null;
-      this.#context.roster.drained(this.#subscription);
-    }
-    this.#serveWaiting();
-  }
-
-  onDeadline(): void {
-    if (this.#session.state !== SessionState.OPEN) {
-      // The peer did not finish the closing handshake, or did not close its end.
-      this.#connection.destroy();
-      return;
-    }
-    if (!this.#greeted && !this.#rosterDue) {
-      this.#rosterDue = true;
-      // Where thousands come at once, its register may be here and wait to be read.
-      setImmediate(() => {
-        if (this.#mayGreet) this.#connection.onDeadline();
-      });
-      return;
-    }
-    this.#greet();
-    const { frameTimeoutMs, laggardTimeoutMs, pingIntervalMs } = this.#context.limits;
-    const now = this.#connection.now;
-    if (this.#readingSince !== null && now - this.#readingSince >= frameTimeoutMs) {
-      this.#session.fail(CloseCode.POLICY_VIOLATION, 'message took too long');
-      return;
-    }
-    if (this.#idleSince !== null && now - this.#idleSince >= laggardTimeoutMs) {
-      this.#context.onLaggard();
-      this.#session.fail(CloseCode.TRY_AGAIN_LATER, 'too far behind');
-      return;
-    }
-    const due = keepalive(now - this.#connection.aliveAt, pingIntervalMs);
-    if (due.action === 'dead') {
-      this.#connection.destroy();
-      return;
-    }
-    // A blocked connection shows by draining that it is alive; a ping would only join the queue.
-    if (due.action === 'ping' && !this.#connection.blocked) this.#session.sendPing(NO_PAYLOAD);
-    this.#awaitDeadline(due.nextMs);
-  }
-
-  onGone(): void {
-    this.#session.receiveEof();
-  }
-
-  onShutdown(): void {
-    // "The application MUST NOT send any more data frames after sending a Close frame." (RFC 6455, section 5.5.1)
-    this.#unsubscribe();
-    this.#waiting = [];
-    // All that is left to read is the peer's close.
-    this.#connection.resume();
-    this.#session.sendClose(CloseCode.GOING_AWAY, 'hypivisor is shutting down');
-    this.#connection.setDeadline(this.#context.limits.closingTimeoutMs);
-  }
-
-  // SessionSink, WriteBuffer, Subscriber
-
-  write(bytes: Buffer): void {
-    this.#turnBytes += bytes.length;
-    this.#connection.write(bytes);
-  }
-
-  bufferFor(length: number): Buffer | null {
-    return this.#connection.bufferFor(length);
-  }
-
-  get offset(): number {
-    return this.#connection.offset;
-  }
-
-  advance(length: number): void {
-    this.#turnBytes += length;
-    this.#connection.advance(length);
-  }
-
-  onLagging(): void {
-    this.#laggingSince = this.#connection.now;
-    this.#awaitDeadline();
-  }
+  // WebSocketHandler, Subscriber
 
   onMessage(payload: Buffer, opcode: DataOpcode): void {
-    // What is owed behind it has begun in this very chunk.
-    this.#owedSince = null;
     if (opcode === Opcode.BINARY) {
       this.#greet();
       return;
     }
-    const text = payload.toString();
-    if (this.#waiting.length === 0 && !this.#mustWait()) {
-      this.#serve(text);
-    } else {
-      this.#waiting.push(text);
-      this.#stopReading();
-    }
+    this.#serve(payload.toString());
+    if (this.#hasDoneItsShare || this.#congested) this.#yield();
   }
 
   onPing(): void {
-    const { maxPingsPerSecond } = this.#context.limits;
-    const now = this.#connection.now;
-    const regained = ((now - this.#pingedAt) * maxPingsPerSecond) / 1000;
-    this.#pingAllowance = Math.min(2 * maxPingsPerSecond, this.#pingAllowance + regained) - 1;
-    this.#pingedAt = now;
-    if (this.#pingAllowance < 0) this.#session.fail(CloseCode.POLICY_VIOLATION, 'too many pings');
-    else if (this.#congested()) this.#stopReading();
+    if (this.#congested) this.#yield();
   }
 
-  onClosed({ closeCode }: Close): void {
-    this.#unsubscribe();
-    // What it said before its end is done, and not answered.
-    for (const text of this.#waiting.splice(0)) this.#serve(text);
-    this.#context.roster.disconnect(this);
-    if (this.#connection.gone) return;
-    if (closeCode === CloseCode.ABNORMAL && this.#connection.unsentBytes === 0) {
-      // The peer has ended, and has all that was for it: where thousands leave at once, a FIN of its own for each costs time.
-      this.#connection.destroy();
-      return;
+  onDrain(): void {
+    if (this.#subscription !== null) {
+      this.#keepsUp();
+      this.#context.roster.drained(this.#subscription);
     }
-    this.#connection.resume();
-    this.#connection.end();
-    this.#connection.setDeadline(this.#context.limits.closingTimeoutMs);
+    if (!this.#awaitsTurn) this.#goOn();
+  }
+
+  onTimer(): void {
+    if (this.#laggingSince !== null) {
+      this.#closeLaggard(this.#laggingSince);
+    } else if (this.#greeting === Greeting.WAITING) {
+      // If thousands come at once, its register may be here and wait to be read.
+      this.#greeting = Greeting.DUE;
+      this.#webSocket.setTimer(0);
+    } else {
+      this.#greet();
+    }
+  }
+
+  onShutdown(): void {
+    this.#unsubscribe();
+    this.#webSocket.close(CloseCode.GOING_AWAY, 'hypivisor is shutting down');
+  }
+
+  onClosed(): void {
+    this.#unsubscribe();
+    this.#context.roster.disconnect(this);
+  }
+
+  onLagging(): void {
+    this.#laggingSince = this.#webSocket.connection.now;
+    this.#webSocket.setTimer(this.#context.limits.laggardTimeoutMs);
   }
 
   // Requests
@@ -287,12 +177,12 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
   }
 
   #register({ id, params }: Request): void {
-    this.#context.roster.register(this, readNodeInfo(params), this.#connection.remoteAddress);
+    this.#context.roster.register(this, readNodeInfo(params), this.#webSocket.connection.remoteAddress);
     // Who registers needs no roster, from now on and for good.
     this.#unsubscribe();
     if (this.#mayGreet) {
       this.#setGreeted();
-      this.write(this.#context.roster.emptyInit);
+      this.#webSocket.sendFrames(this.#context.roster.emptyInit);
     }
     this.#answer(id, '{"status":"registered"}');
   }
@@ -333,115 +223,94 @@ export class RegistryEndpoint implements ConnectionHandler, SessionSink, WriteBu
   }
 
   #answer(id: RequestId | undefined, result: string): void {
-    this.#session.sendText(encodeResult(id, result));
+    this.#send(encodeResult(id, result));
   }
 
   #refuse(id: RequestId | undefined, error: unknown): void {
     if (error instanceof RpcError) {
-      this.#session.sendText(encodeError(id ?? error.id, error.message));
+      this.#send(encodeError(id ?? error.id, error.message));
     } else {
       this.#context.onFault(error);
-      this.#session.sendText(encodeError(id, 'Internal error'));
+      this.#send(encodeError(id, 'Internal error'));
     }
   }
 
-  #congested(): boolean {
-    return this.#connection.unsentBytes > this.#context.limits.maxUnreadBytes;
+  #send(text: string): void {
+    this.#turnLength += text.length;
+    this.#webSocket.sendText(text);
   }
 
-  /** Too much is unread, or this turn has done its share. */
-  #mustWait(): boolean {
-    const { maxUnreadBytes } = this.#context.limits;
-    return this.#turnRequests >= MAX_REQUESTS_A_TURN || this.#turnBytes > maxUnreadBytes || this.#congested();
+  // Turns
+
+  get #hasDoneItsShare(): boolean {
+    return this.#turnRequests >= MAX_REQUESTS_A_TURN || this.#turnLength > this.#context.limits.maxUnreadBytes;
   }
 
-  #beginTurn(): void {
-    this.#turnRequests = 0;
-    this.#turnBytes = 0;
+  /** Too many answers are unread. */
+  get #congested(): boolean {
+    return this.#webSocket.unsentBytes > this.#context.limits.maxUnreadBytes;
   }
 
-  #stopReading(): void {
-    if (this.#connection.paused) return;
-    this.#connection.pause();
-    // The answers in hand are written after this chunk. Where the kernel takes them all at once, nothing will drain.
-    this.#serveNextTurn();
-  }
-
-  #serveNextTurn(): void {
+  /** Serves no more requests until the others have had their turn, and no more than a bound is unread. */
+  #yield(): void {
+    this.#webSocket.pause();
     if (this.#awaitsTurn) return;
     this.#awaitsTurn = true;
+    // The answers in hand are written before it. If the kernel takes them all at once, nothing will drain.
     setImmediate(() => {
       this.#awaitsTurn = false;
-      this.#beginTurn();
-      this.#serveWaiting();
+      this.#goOn();
     });
   }
 
-  #serveWaiting(): void {
-    let served = 0;
-    while (served < this.#waiting.length && !this.#mustWait()) this.#serve(this.#waiting[served++] as string);
-    this.#waiting.splice(0, served);
-    if (!this.#connection.paused || this.#congested()) return;
-    if (this.#waiting.length > 0) {
-      this.#serveNextTurn();
-      return;
-    }
-    this.#connection.resume();
-    // It could not go on while we did not read.
-    if (this.#owedSince !== null) this.#owedSince = this.#connection.now;
-    this.#awaitDeadline();
-  }
-
-  // Deadlines
-
-  /** When the frame or message began that we are reading and the peer has not finished. */
-  get #readingSince(): number | null {
-    return this.#connection.paused ? null : this.#owedSince;
-  }
-
-  /** Since when a subscriber over its budget has taken nothing of what was written to it. */
-  get #idleSince(): number | null {
-    return this.#laggingSince === null ? null : Math.max(this.#laggingSince, this.#connection.blockedSince);
-  }
-
-  /**
-   * Sets the one deadline to the first moment at which something is due.
-   *
-   * @param keepaliveMs when the keepalive is; an interval from now where the peer has just given a sign of life
-   */
-  #awaitDeadline(keepaliveMs = this.#context.limits.pingIntervalMs): void {
-    // The closing handshake has set its own.
-    if (this.#session.state !== SessionState.OPEN) return;
-    const { frameTimeoutMs, laggardTimeoutMs } = this.#context.limits;
-    const now = this.#connection.now;
-    let dueMs = keepaliveMs;
-    if (this.#readingSince !== null) dueMs = Math.min(dueMs, this.#readingSince + frameTimeoutMs - now);
-    if (this.#idleSince !== null) dueMs = Math.min(dueMs, this.#idleSince + laggardTimeoutMs - now);
-    this.#connection.setDeadline(Math.max(0, dueMs));
+  #goOn(): void {
+    this.#turnRequests = 0;
+    this.#turnLength = 0;
+    // Otherwise it goes on once the connection has drained.
+    if (!this.#congested) this.#webSocket.resume();
   }
 
   // The roster
 
-  /** It has not been, and nothing may follow a close frame. */
+  /** Nothing may follow a close frame. */
   get #mayGreet(): boolean {
-    return !this.#greeted && this.#session.state === SessionState.OPEN;
+    return this.#greeting !== Greeting.DONE && this.#webSocket.isOpen;
   }
 
   #greet(): void {
     if (!this.#mayGreet) return;
     this.#setGreeted();
-    this.#subscription = this.#context.roster.subscribe(this.#connection, this);
+    this.#subscription = this.#context.roster.subscribe(this.#webSocket.connection, this);
   }
 
   #setGreeted(): void {
-    this.#greeted = true;
-    this.#awaitDeadline();
+    this.#greeting = Greeting.DONE;
+    this.#webSocket.clearTimer();
   }
 
   #unsubscribe(): void {
     if (this.#subscription === null) return;
     this.#context.roster.unsubscribe(this.#subscription);
     this.#subscription = null;
+    this.#keepsUp();
+  }
+
+  #keepsUp(): void {
+    if (this.#laggingSince === null) return;
     this.#laggingSince = null;
+    this.#webSocket.clearTimer();
+  }
+
+  #closeLaggard(laggingSince: number): void {
+    const { now, blockedSince } = this.#webSocket.connection;
+    // It is given time for as long as it takes some of what is written to it.
+    const idleMs = now - Math.max(laggingSince, blockedSince);
+    const { laggardTimeoutMs } = this.#context.limits;
+    if (idleMs < laggardTimeoutMs) {
+      this.#webSocket.setTimer(laggardTimeoutMs - idleMs);
+      return;
+    }
+    this.#context.onLaggard();
+    this.#webSocket.fail(CloseCode.TRY_AGAIN_LATER, 'too far behind');
   }
 }

@@ -7,9 +7,9 @@
  */
 import type net from 'node:net';
 import { freeChunk } from './allocator.ts';
+import { Batch } from './batch.ts';
 import type { Connections, Member } from './connections.ts';
 import { Deadline, type Expiring } from './deadlines.ts';
-import { OUTBOX_BYTES, Outbox } from './outbox.ts';
 import type { ReadBuffer } from './read-buffer.ts';
 
 export interface ConnectionHandler {
@@ -47,15 +47,8 @@ const MAX_SLICE_BYTES = 4 * 1024 * 1024;
 const SLICE_GROWTH = 4;
 const SOON_MS = 1000;
 
-/**
- * Holds what the chunk in hand causes to be written to its own connection. One chunk is handled at a time, so one outbox
- * serves the process, and an idle connection holds none of it.
- */
-const outbox = new Outbox();
-/** The connection whose chunk is in hand. */
-let answering: Connection | null = null;
-/** That chunk is used beyond the call. */
-let kept = false;
+/** A batch that nobody uses now. Nearly always one connection is corked at a time, so that one batch serves all. */
+let spareBatch: Batch | null = null;
 
 const OWNER = Symbol('connection');
 type OwnedSocket = net.Socket & { [OWNER]: Connection };
@@ -96,6 +89,10 @@ export class Connection implements Expiring, Member {
   readonly #all: Connections;
   readonly #readBuffer: ReadBuffer | null;
   readonly #deadline = new Deadline(this);
+  /** What is put together while the connection is corked. */
+  #batch: Batch | null = null;
+  /** The handler keeps the chunk in hand. */
+  #chunkKept = false;
   #blocked = false;
   #paused = false;
   #gone = false;
@@ -160,9 +157,9 @@ export class Connection implements Expiring, Member {
     return this.#blocked;
   }
 
-  /** What was written and the kernel has not taken, in bytes. */
+  /** What was written and the kernel has not taken, in bytes, the batch included. */
   get unsentBytes(): number {
-    return this.#socket.writableLength + this.#unwrittenBytes + (answering === this ? outbox.length : 0);
+    return this.#socket.writableLength + this.#unwrittenBytes + (this.#batch === null ? 0 : this.#batch.length);
   }
 
   get paused(): boolean {
@@ -174,38 +171,46 @@ export class Connection implements Expiring, Member {
     return this.#gone;
   }
 
-  /** Where what is written next can be put, from `offset` on; null where it must be a Buffer of its own. */
-  bufferFor(length: number): Buffer | null {
-    if (length > OUTBOX_BYTES || (answering !== this && answering !== null)) return null;
-    if (!outbox.hasRoom(length)) this.#emptyOutbox();
-    return outbox.buffer;
+  /** Where the next bytes are put together while the connection is corked; null while each write goes to the kernel. */
+  get batch(): Batch | null {
+    return this.#batch;
   }
 
-  /** Where the next bytes go in the buffer of `bufferFor`. */
-  get offset(): number {
-    return outbox.length;
+  /**
+   * From now until `uncork` everything that is written here is put together, and leaves in one write.
+   *
+   * @returns false if it was corked already: then whoever corked it first will uncork it
+   */
+  cork(): boolean {
+    if (this.#batch !== null) return false;
+    this.#batch = spareBatch ?? new Batch();
+    spareBatch = null;
+    return true;
   }
 
-  /** So many bytes were put there: writes them. */
-  advance(length: number): void {
-    outbox.advance(length);
-    if (answering !== this) this.#emptyOutbox();
+  /** Writes what was put together since `cork`. */
+  uncork(): void {
+    const batch = this.#batch;
+    if (batch === null) return;
+    this.#writeBatch(batch);
+    this.#batch = null;
+    spareBatch = batch;
   }
 
   /** The Buffer must not be changed until it is out. Writes on a connection that is ended or gone are dropped. */
   write(bytes: Buffer): void {
-    if (answering === this && outbox.hasRoom(bytes.length)) {
-      outbox.add(bytes);
-    } else {
-      // Too large, perhaps, and not before what was answered already.
-      if (answering === this) this.#emptyOutbox();
-      this.#write(bytes);
+    const batch = this.#batch;
+    if (batch !== null) {
+      if (batch.add(bytes)) return;
+      // There is no room for it, and it must not overtake what is in the batch.
+      this.#writeBatch(batch);
     }
+    this.#write(bytes);
   }
 
   /** Ends our side once all that was written is out. */
   end(): void {
-    if (answering === this) this.#sendAnswers();
+    if (this.#batch !== null) this.#writeBatch(this.#batch);
     this.#ending = true;
     if (this.#unwritten === null && this.#socket.writable) this.#socket.end();
   }
@@ -229,9 +234,12 @@ export class Connection implements Expiring, Member {
     this.#socket.resume();
   }
 
-  /** The chunk in hand outlives the call, because a write of it is not finished, say: its memory is not to be used again. */
+  /**
+   * The handler keeps the chunk that it is being given, or a part of it, beyond `onData`: in a write that is not finished,
+   * for example. Otherwise its memory is used again as soon as `onData` returns.
+   */
   keepChunk(): void {
-    kept = true;
+    this.#chunkKept = true;
     this.#readBuffer?.keep();
   }
 
@@ -256,17 +264,19 @@ export class Connection implements Expiring, Member {
 
   received(chunk: Buffer): void {
     this.aliveAt = this.now;
-    answering = this;
-    kept = false;
+    this.#chunkKept = false;
+    this.deliver(chunk);
+    if (this.#readBuffer === null && !this.#chunkKept) freeChunk(chunk);
+  }
+
+  /** Gives the handler bytes from the peer: those that were just read, or that were read before and had to wait. */
+  deliver(bytes: Buffer): void {
     try {
-      this.handler.onData(chunk);
+      this.handler.onData(bytes);
     } catch (error) {
-      // It may have been written before the fault, and not be out yet.
+      // They may have been written before the fault, and not be out yet.
       this.keepChunk();
       this.#fault(error);
-    } finally {
-      if (answering === this) this.#sendAnswers();
-      if (this.#readBuffer === null && !kept) freeChunk(chunk);
     }
   }
 
@@ -301,14 +311,13 @@ export class Connection implements Expiring, Member {
   }
 
   #fault(error: unknown): void {
-    // What the peer was told of it, a close with 1011 say, goes first.
-    if (answering === this) this.#sendAnswers();
     this.#all.onFault(error);
     try {
       if (!this.#socket.destroyed) this.handler.onFault?.();
     } catch (another) {
       this.#all.onFault(another);
     }
+    this.uncork();
     this.destroy();
   }
 
@@ -348,22 +357,23 @@ export class Connection implements Expiring, Member {
     this.blockedSince = this.now;
   }
 
-  #sendAnswers(): void {
-    answering = null;
-    this.#emptyOutbox();
-  }
-
-  #emptyOutbox(): void {
-    if (outbox.length === 0) return;
-    const bytes = outbox.take();
+  #writeBatch(batch: Batch): void {
+    if (batch.length === 0) return;
+    const bytes = batch.take();
     if (this.#blocked) {
-      // It waits for who knows how long, and is to hold no more than itself: no part of Node's pool of small Buffers.
-      const waiting = Buffer.allocUnsafeSlow(bytes.length);
-      waiting.set(bytes);
-      this.#write(waiting);
-      return;
+      // It may wait for long, and is to hold no more memory than its own bytes.
+      this.#write(copyOf(bytes));
+      batch.release(false);
+    } else {
+      this.#write(bytes);
+      batch.release(this.#blocked);
     }
-    this.#write(bytes);
-    if (this.#blocked) outbox.keep();
   }
+}
+
+/** A copy in memory of its own: no part of Node's pool of small Buffers, all of which it would keep from being freed. */
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
 }

@@ -66,8 +66,8 @@ export class Echo {
   readonly #sent: Buffer[] = [];
 
   constructor(side: Side, limits = LIMITS) {
-    this.session = new Session(side, limits, {
-      write: (bytes) => this.#sent.push(bytes),
+    const writer = { batch: null, write: (bytes: Buffer) => this.#sent.push(bytes) };
+    this.session = new Session(side, limits, writer, {
       onMessage: (payload, opcode) => {
         if (opcode === Opcode.TEXT) this.session.sendText(payload.toString());
         else this.session.sendMessage(payload, Opcode.BINARY);

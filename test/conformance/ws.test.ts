@@ -32,7 +32,7 @@ const LIMITS = { maxMessageBytes: 300, maxFragments: 5 };
 /** What a Session tells of the chunks, its end as `['closed', closeCode]`. */
 function byUs(side: Side, chunks: Buffer[]): RecordedEvent[] {
   const sink = new RecordingSink();
-  const session = new Session(side, LIMITS, sink);
+  const session = new Session(side, LIMITS, sink, sink);
   for (const chunk of chunks) session.receive(chunk);
   return sink.events.map((event) => (event[0] === 'closed' ? ['closed', event[1] as number] : event));
 }

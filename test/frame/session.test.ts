@@ -16,7 +16,7 @@ interface Opened {
 
 function open(side: Side): Opened {
   const sink = new RecordingSink();
-  return { session: new Session(side, LIMITS, sink), sink };
+  return { session: new Session(side, LIMITS, sink, sink), sink };
 }
 
 /** The frames as the peer of `side` sends them. */
@@ -87,8 +87,8 @@ for (const side of SIDES) {
     it('needs no sink for pings and pongs', () => {
       const messages: string[] = [];
       const sent: Buffer[] = [];
-      const session = new Session(side, LIMITS, {
-        write: (bytes) => sent.push(bytes),
+      const writer = { batch: null, write: (bytes: Buffer) => sent.push(bytes) };
+      const session = new Session(side, LIMITS, writer, {
         onMessage: (payload) => messages.push(payload.toString()),
         onClosed() {},
       });
@@ -121,20 +121,20 @@ for (const side of SIDES) {
       assert.deepEqual(sink.written, []);
     });
 
-    it('is owed bytes inside a frame and inside a message', () => {
+    it('is at a boundary between two messages, not inside a frame or a message', () => {
       const { session } = open(side);
-      const steps: [bytes: Buffer, owed: boolean][] = [
-        [Buffer.alloc(0), false],
-        [stream(side, [{ opcode: 1, payload: 'a' }]), false],
-        [stream(side, [{ opcode: 1, payload: 'a', fin: false }]), true],
-        [stream(side, [{ opcode: 9 }]), true],
-        [stream(side, [{ opcode: 0 }]), false],
-        [stream(side, [{ opcode: 9 }]).subarray(0, 1), true],
-        [stream(side, [{ opcode: 9 }]).subarray(1), false],
+      const steps: [bytes: Buffer, atBoundary: boolean][] = [
+        [Buffer.alloc(0), true],
+        [stream(side, [{ opcode: 1, payload: 'a' }]), true],
+        [stream(side, [{ opcode: 1, payload: 'a', fin: false }]), false],
+        [stream(side, [{ opcode: 9 }]), false],
+        [stream(side, [{ opcode: 0 }]), true],
+        [stream(side, [{ opcode: 9 }]).subarray(0, 1), false],
+        [stream(side, [{ opcode: 9 }]).subarray(1), true],
       ];
-      for (const [bytes, owed] of steps) {
+      for (const [bytes, atBoundary] of steps) {
         session.receive(bytes);
-        assert.equal(session.owed, owed);
+        assert.equal(session.atBoundary, atBoundary);
       }
     });
 
@@ -301,14 +301,13 @@ for (const side of SIDES) {
     function acting(act: (session: Session) => void): Opened & { chunk: Buffer } {
       const recording = new RecordingSink();
       const sink: SessionSink = {
-        write: (bytes) => recording.write(bytes),
         onMessage: (payload, opcode) => {
           recording.onMessage(payload, opcode);
           act(session);
         },
         onClosed: (close) => recording.onClosed(close),
       };
-      const session = new Session(side, LIMITS, sink);
+      const session = new Session(side, LIMITS, recording, sink);
       const chunk = stream(side, [{ opcode: 1, payload: 'one' }, { opcode: 1, payload: 'two' }, { opcode: 9 }]);
       return { session, sink: recording, chunk };
     }
@@ -360,8 +359,8 @@ for (const side of SIDES) {
 
     it('stays CLOSED, told once, where a write finds the connection gone', () => {
       const closed: number[] = [];
-      const session = new Session(side, LIMITS, {
-        write: () => session.receiveEof(),
+      const writer = { batch: null, write: () => session.receiveEof() };
+      const session = new Session(side, LIMITS, writer, {
         onMessage() {},
         onClosed: ({ closeCode }) => closed.push(closeCode),
       });
@@ -400,7 +399,7 @@ describe('Many sessions', () => {
       }
       for (const { name, opened } of talks) {
         assert.deepEqual(opened.sink.events, heard(name));
-        assert.equal(opened.session.owed, false);
+        assert.equal(opened.session.atBoundary, true);
       }
     }
   });
@@ -408,8 +407,7 @@ describe('Many sessions', () => {
   it('one read while another is, each tell their own', () => {
     const inner = open('server');
     const outer = new RecordingSink();
-    const session = new Session('server', LIMITS, {
-      write: (bytes) => outer.write(bytes),
+    const session = new Session('server', LIMITS, outer, {
       onMessage: (payload, opcode) => {
         outer.onMessage(payload, opcode);
         inner.session.receive(stream('server', talk('inner')));
@@ -425,7 +423,7 @@ describe('Many sessions', () => {
   it('keep each to its own limits, and what broke one breaks no other', () => {
     const large = open('server');
     const sink = new RecordingSink();
-    const small = new Session('server', { maxMessageBytes: 10, maxFragments: 2 }, sink);
+    const small = new Session('server', { maxMessageBytes: 10, maxFragments: 2 }, sink, sink);
     const message = (length: number) => stream('server', [{ opcode: 2, payload: 'x'.repeat(length) }]);
     large.session.receive(message(11));
     small.receive(message(10));
@@ -449,8 +447,8 @@ describe('Two sessions, back to back', () => {
     for (const closer of SIDES) {
       const sinks = { server: new RecordingSink(), client: new RecordingSink() };
       const sessions = {
-        server: new Session('server', LIMITS, sinks.server),
-        client: new Session('client', LIMITS, sinks.client),
+        server: new Session('server', LIMITS, sinks.server, sinks.server),
+        client: new Session('client', LIMITS, sinks.client, sinks.client),
       };
       const carry = () => {
         for (let moved = true; moved; ) {

@@ -7,6 +7,7 @@ import { type DataOpcode, MessageAssembler, type MessageLimits, type MessageSink
 import { FrameParser, type FrameSink } from '../../src/frame/parser.ts';
 import { Session, type SessionSink } from '../../src/frame/session.ts';
 import { Opcode, ProtocolError, type Side } from '../../src/frame/vocabulary.ts';
+import type { FrameWriter } from '../../src/frame/writer.ts';
 import { readFrames } from '../support/raw-frame.ts';
 import { Event, FrameOutcome } from './frame-outcome.ts';
 import { Disagreement } from './target.ts';
@@ -32,7 +33,10 @@ export class AssembledFrames implements MessageSink {
     const parser = new FrameParser(side, new MessageAssembler(limits, this));
     this.#parser = parser;
     try {
-      for (const chunk of chunks) parser.push(chunk);
+      for (const chunk of chunks) {
+        parser.push(chunk);
+        if (this.outcome.end !== null) break;
+      }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.outcome.failed = true;
@@ -60,7 +64,8 @@ export class AssembledFrames implements MessageSink {
 }
 
 /** A Session, whose every ping must have been answered before it is told, and whose end must have been sent. */
-export class SessionFrames implements SessionSink {
+export class SessionFrames implements SessionSink, FrameWriter {
+  readonly batch = null;
   readonly outcome = new FrameOutcome();
   #side: Side = 'server';
   #written: Buffer[] = [];
@@ -69,7 +74,7 @@ export class SessionFrames implements SessionSink {
     this.outcome.reset();
     this.#side = side;
     this.#written = [];
-    const session = new Session(side, limits, this);
+    const session = new Session(side, limits, this, this);
     for (const chunk of chunks) session.receive(chunk);
     assert.deepEqual(this.#written, [], 'written without a cause');
     return this.outcome;

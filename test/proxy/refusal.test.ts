@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { Refusal } from '../../src/proxy/refusal.ts';
+import { refuse as refuseClient } from '../../src/proxy/refusal.ts';
 import { readFrames } from '../support/raw-frame.ts';
 import { CLOSE, clientFrame, closePayload, PING, serverFrame, TEXT } from '../support/raw-peer.ts';
 import { eventually, Loopback, type Peer } from '../transport/loopback.ts';
@@ -14,7 +14,7 @@ async function refuse(t: TestContext, rest: Buffer = NOTHING, closingTimeoutMs =
   peer.read();
   // As after a dial during which the client sent too much.
   connection.pause();
-  new Refusal(connection, rest, SENTENCE, closingTimeoutMs);
+  refuseClient(connection, rest, SENTENCE, closingTimeoutMs);
   return { loopback, connection, peer };
 }
 

@@ -4,6 +4,7 @@ import { encodeFrame } from '../../src/frame/encode.ts';
 import type { DataOpcode } from '../../src/frame/message.ts';
 import { Session, type SessionSink } from '../../src/frame/session.ts';
 import { CloseCode, Opcode, type Side } from '../../src/frame/vocabulary.ts';
+import type { FrameWriter } from '../../src/frame/writer.ts';
 import { encodeHead } from '../../src/http/encode-head.ts';
 import { acceptFor, createKey, encodeUpgradeResponse } from '../../src/http/handshake.ts';
 
@@ -14,7 +15,8 @@ const HOST = '127.0.0.1';
 /** How long a handshake may take. The daemon takes milliseconds, but what fails has to be told. */
 const PATIENCE_MS = 20_000;
 
-export class Peer implements SessionSink {
+export class Peer implements SessionSink, FrameWriter {
+  readonly batch = null;
   readonly socket: net.Socket;
   onText: (text: string) => void = () => {};
   onBinary: (payload: Buffer) => void = () => {};
@@ -24,7 +26,7 @@ export class Peer implements SessionSink {
 
   private constructor(socket: net.Socket, side: Side) {
     this.socket = socket;
-    this.#session = new Session(side, LIMITS, this);
+    this.#session = new Session(side, LIMITS, this, this);
     socket.on('data', (chunk) => this.#session.receive(chunk));
     socket.on('close', () => this.#session.receiveEof());
   }
@@ -96,7 +98,7 @@ export class Peer implements SessionSink {
     this.socket.resetAndDestroy();
   }
 
-  // SessionSink
+  // FrameWriter, SessionSink
 
   write(bytes: Buffer): void {
     if (this.socket.writable) this.socket.write(bytes);

@@ -1,19 +1,19 @@
 /** An echo server that a conformance suite from outside can be pointed at: see USAGE. */
 import type { Socket } from 'node:net';
 import type { DataOpcode } from '../../src/frame/message.ts';
-import { Session, type SessionSink } from '../../src/frame/session.ts';
 import { HttpError } from '../../src/http/error.ts';
 import { encodeUpgradeResponse, readUpgradeRequest } from '../../src/http/handshake.ts';
 import type { RequestHead } from '../../src/http/message.ts';
 import { encodeResponse, errorResponse } from '../../src/http/response.ts';
 import { accept } from '../../src/opening/accept.ts';
 import { DEFAULT_LIMITS } from '../../src/options.ts';
-import { Connection, type ConnectionHandler } from '../../src/transport/connection.ts';
+import { Connection } from '../../src/transport/connection.ts';
 import { Connections } from '../../src/transport/connections.ts';
 import { Deadlines } from '../../src/transport/deadlines.ts';
 import { maxConnectionsOfProcess } from '../../src/transport/descriptors.ts';
 import { endAfter } from '../../src/transport/linger.ts';
 import { Listener } from '../../src/transport/listener.ts';
+import { WebSocketConnection, type WebSocketHandler } from '../../src/websocket/websocket.ts';
 import { integerFlags } from './integer-flags.ts';
 
 const USAGE = `Usage: npm run echo -- [--port <n>] [--max-message-bytes <n>]
@@ -37,80 +37,52 @@ const maxFragments = Math.max(DEFAULT_LIMITS.maxFragments, Math.ceil(maxMessageB
 const connections = new Connections(new Deadlines(), (error) => console.error(error));
 connections.max = await maxConnectionsOfProcess();
 
-class Echo implements ConnectionHandler, SessionSink {
-  readonly #connection: Connection;
-  readonly #session: Session;
+const LIMITS = { ...DEFAULT_LIMITS, maxMessageBytes, maxFragments };
 
-  constructor(socket: Socket) {
-    this.#connection = new Connection(socket, connections, this);
-    this.#session = new Session('server', { maxMessageBytes, maxFragments }, this, this.#connection);
-    accept(this.#connection, DEFAULT_LIMITS, {
-      onRequest: (head, rest) => this.#open(head, rest),
-      onRefused: (error) => this.#refuse(error),
-    });
-    if (!connections.admit(this.#connection)) this.#connection.destroy();
+class Echo implements WebSocketHandler {
+  readonly #webSocket: WebSocketConnection;
+
+  constructor(connection: Connection, rest: Buffer) {
+    this.#webSocket = new WebSocketConnection(connection, 'server', LIMITS, this);
+    this.#webSocket.start(rest);
   }
 
   onMessage(payload: Buffer, opcode: DataOpcode): void {
-    this.#session.sendMessage(payload, opcode);
-  }
-
-  write(bytes: Buffer): void {
-    this.#connection.write(bytes);
-  }
-
-  onData(chunk: Buffer): void {
-    this.#session.receive(chunk);
-    // Who does not read the echo is not listened to. What this chunk causes is written after it, and counts at the next.
-    if (this.#connection.blocked) this.#connection.pause();
+    this.#webSocket.sendMessage(payload, opcode);
+    // A client that does not read the echo is not listened to.
+    if (this.#webSocket.blocked) this.#webSocket.pause();
   }
 
   onDrain(): void {
-    this.#connection.resume();
+    this.#webSocket.resume();
   }
 
-  onClosed(): void {
-    this.#connection.resume();
-    this.#connection.end();
-    this.#connection.setDeadline(DEFAULT_LIMITS.closingTimeoutMs);
-  }
-
-  onDeadline(): void {
-    this.#connection.destroy();
-  }
-
-  onEof(): void {
-    this.#session.receiveEof();
-  }
-
-  onGone(): void {}
-
-  onShutdown(): void {}
-
-  #open(head: RequestHead, rest: Buffer): void {
-    try {
-      const { key } = readUpgradeRequest(head);
-      connections.prove(this.#connection);
-      this.#connection.clearDeadline();
-      this.#connection.handler = this;
-      this.#connection.write(encodeUpgradeResponse(key, null, null));
-      this.onData(rest);
-    } catch (error) {
-      if (!(error instanceof HttpError)) throw error;
-      this.#refuse(error);
-    }
-  }
-
-  #refuse(error: HttpError): void {
-    const answer = encodeResponse(errorResponse(error), new Date().toUTCString());
-    endAfter(this.#connection, answer, DEFAULT_LIMITS.lingerTimeoutMs);
-  }
+  onClosed(): void {}
 }
 
-const listener = new Listener(
-  (socket) => new Echo(socket),
-  (error) => console.error(error),
-);
+function onSocket(socket: Socket): void {
+  const connection = new Connection(socket, connections, NOBODY);
+  const refuse = (error: HttpError) => {
+    const answer = encodeResponse(errorResponse(error), new Date().toUTCString());
+    endAfter(connection, answer, DEFAULT_LIMITS.lingerTimeoutMs);
+  };
+  const onRequest = (head: RequestHead, rest: Buffer) => {
+    try {
+      const { key } = readUpgradeRequest(head);
+      connections.prove(connection);
+      connection.write(encodeUpgradeResponse(key, null, null));
+      new Echo(connection, rest);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      refuse(error);
+    }
+  };
+  accept(connection, DEFAULT_LIMITS, { onRequest, onRefused: refuse });
+  if (!connections.admit(connection)) connection.destroy();
+}
+
+const NOBODY = { onData() {}, onEof() {}, onDrain() {}, onDeadline() {}, onGone() {}, onShutdown() {} };
+const listener = new Listener(onSocket, (error) => console.error(error));
 try {
   await listener.listen(['127.0.0.1'], port);
 } catch (error) {

@@ -8,6 +8,7 @@ import type { DataOpcode, MessageSink } from '../../src/frame/message.ts';
 import type { FrameSink } from '../../src/frame/parser.ts';
 import type { SessionSink } from '../../src/frame/session.ts';
 import { Opcode } from '../../src/frame/vocabulary.ts';
+import type { FrameWriter } from '../../src/frame/writer.ts';
 
 /** One frame, its payload joined again: the same for every chunking. */
 export interface RecordedFrame {
@@ -38,7 +39,8 @@ export class RecordingFrameSink implements FrameSink {
 export type RecordedEvent = [what: string, ...details: (string | number)[]];
 
 /** What a MessageAssembler or a Session told. Text is text, all other payloads are hex. */
-export class RecordingSink implements MessageSink, SessionSink {
+export class RecordingSink implements MessageSink, SessionSink, FrameWriter {
+  readonly batch = null;
   readonly events: RecordedEvent[] = [];
   readonly written: Buffer[] = [];
 

@@ -284,13 +284,16 @@ for (const how of ['kept and paused', 'in hand at a fault'] as const) {
   });
 }
 
-test('the answers to one chunk leave as one write, those beyond the call at once', async (t) => {
+test('what is written while corked leaves as one write, what comes after it at once', async (t) => {
   const loopback = await Loopback.open(t);
   const handler = new RecordingHandler({
     onData: () => {
+      assert.equal(connection.cork(), true);
       for (const word of ['one ', 'two ', 'three']) connection.write(Buffer.from(word));
+      assert.equal(connection.cork(), false, 'it is corked already');
       assert.equal(connection.unsentBytes, 'one two three'.length);
       assert.equal(connection.blocked, false);
+      connection.uncork();
     },
   });
   const [connection, peer] = await loopback.accept(handler);
@@ -308,7 +311,9 @@ test('more answers than are worth joining keep their order', async (t) => {
   const answers = Array.from({ length: 200 }, (_, i) => Buffer.alloc(4096, i));
   const handler = new RecordingHandler({
     onData: () => {
+      connection.cork();
       for (const answer of answers) connection.write(answer);
+      connection.uncork();
     },
   });
   const [connection, peer] = await loopback.accept(handler);
@@ -322,20 +327,21 @@ test('what is put in place is written among the answers, in their order, whoever
   const loopback = await Loopback.open(t);
   const [other, otherPeer] = await loopback.accept();
   const say = (to: Connection, text: string) => {
-    const buffer = to.bufferFor(text.length);
-    buffer?.write(text, to.offset);
-    if (buffer === null) to.write(Buffer.from(text));
-    else to.advance(text.length);
+    const start = to.batch?.claim(text.length) ?? -1;
+    if (start < 0) to.write(Buffer.from(text));
+    else to.batch?.buffer.write(text, start);
   };
   const handler = new RecordingHandler({
     onData: () => {
+      connection.cork();
       say(connection, 'one ');
       connection.write(Buffer.from('two '));
       say(other, 'yours');
       say(connection, 'three ');
-      // More than an outbox holds.
+      // More than a batch holds.
       say(connection, 'x'.repeat(200_000));
       say(connection, ' four');
+      connection.uncork();
     },
   });
   const [connection, peer] = await loopback.accept(handler);
@@ -356,9 +362,14 @@ test('answers that the kernel has not taken stay as they are while others are an
       onData: () => {
         while (!connection.blocked) {
           const length = 30_000;
-          connection.bufferFor(length)?.fill(byte, connection.offset, connection.offset + length);
-          connection.advance(length);
-          answeredBytes += length;
+          connection.cork();
+          for (let answer = 0; answer < 5; answer++) {
+            const start = connection.batch?.claim(length) ?? -1;
+            if (start < 0) connection.write(Buffer.alloc(length, byte));
+            else connection.batch?.buffer.fill(byte, start, start + length);
+            answeredBytes += length;
+          }
+          connection.uncork();
         }
       },
     });
@@ -504,7 +515,13 @@ test('a fault in what is to tell the peer of a fault is heard of too, and closes
 
 test('an answer that waits keeps nothing alive but itself, and nothing once the connection is gone', async (t) => {
   const loopback = await Loopback.open(t);
-  const handler = new RecordingHandler({ onData: () => connection.write(Buffer.from('an answer')) });
+  const handler = new RecordingHandler({
+    onData: () => {
+      connection.cork();
+      connection.write(Buffer.from('an answer'));
+      connection.uncork();
+    },
+  });
   const [connection, peer, socket] = await loopback.accept(handler);
   fill(connection);
   const waiting: Buffer[] = [];
