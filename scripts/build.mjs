@@ -45,7 +45,7 @@ if (builtFrom !== inputs) {
   // Beside dist/ first: a build that fails or is interrupted never leaves a half-new dist/ behind.
   await rm(at('dist.new'), { recursive: true, force: true });
   await run(process.execPath, [at('node_modules/typescript/bin/tsc'), '--noEmitOnError', '--outDir', 'dist.new']);
-  await bundle(at('dist.new', 'hypivisor.js'));
+  await bundle(at('dist.new', 'main.js'));
   await chmod(at('dist.new', 'hypivisor.js'), 0o755);
   await buildDashboard(at('src', 'dashboard'), at('dist.new', 'dashboard'));
   await writeFile(at('dist.new', '.inputs'), inputs);

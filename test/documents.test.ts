@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { USAGE } from '../src/command-line.ts';
+import { USAGE } from '../src/command/command-line.ts';
 import { DEFAULT_LIMITS } from '../src/options.ts';
 import { Daemon } from './support/daemon.ts';
 

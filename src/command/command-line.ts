@@ -4,10 +4,10 @@
 import net from 'node:net';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { canonicalHost } from './http/authority.ts';
-import { parseOrigin } from './http/origin.ts';
-import { DEFAULT_NODE_TTL_MS, DEFAULT_SPAWN_COMMAND, type HypivisorOptions } from './options.ts';
-import { DEFAULT_PORT } from './protocol/registry.ts';
+import { canonicalHost } from '../http/authority.ts';
+import { parseOrigin } from '../http/origin.ts';
+import { DEFAULT_NODE_TTL_MS, DEFAULT_SPAWN_COMMAND, type HypivisorOptions } from '../options.ts';
+import { DEFAULT_PORT } from '../protocol/registry.ts';
 
 export type LogFormat = 'text' | 'json';
 
@@ -110,7 +110,7 @@ export function readCommandLine(args: readonly string[], environment: NodeJS.Pro
   options.allowHosts = readAll(list('allow-host', 'HYPI_ALLOW_HOST'), readHost);
   const spawnCommand = value('spawn-command', 'HYPI_SPAWN_COMMAND');
   if (spawnCommand !== null) options.spawnCommand = readCommand(...spawnCommand);
-  if (environment.HYPI_TOKEN) options.token = environment.HYPI_TOKEN;
+  if (environment.HYPI_TOKEN) options.token = readToken(environment.HYPI_TOKEN);
 
   const logFormat = value('log-format', 'HYPI_LOG_FORMAT');
   const logFile = value('log-file', 'HYPI_LOG_FILE');
@@ -166,6 +166,13 @@ function readOrigin(text: string, name: string): string {
     throw new UsageError(`${name} must be an origin such as https://example.org, not ${JSON.stringify(text)}`);
   }
   return origin.serialized;
+}
+
+/** The sentence does not show the token: it may be in a log. */
+function readToken(text: string): string {
+  if (text.trim() === '') throw new UsageError('HYPI_TOKEN is only white space: set it to a key, or unset it');
+  if (text.trim() !== text) throw new UsageError('HYPI_TOKEN must not begin or end with white space');
+  return text;
 }
 
 function readCommand(text: string, name: string): string[] {

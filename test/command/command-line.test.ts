@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type Command, type RunCommand, readCommandLine, USAGE, UsageError } from '../src/command-line.ts';
-import type { HypivisorOptions } from '../src/options.ts';
+import { type Command, type RunCommand, readCommandLine, USAGE, UsageError } from '../../src/command/command-line.ts';
+import type { HypivisorOptions } from '../../src/options.ts';
 
 function run(args: string[], environment: NodeJS.ProcessEnv = {}): RunCommand {
   const command = readCommandLine(args, environment);
@@ -113,8 +113,17 @@ describe('readCommandLine', () => {
   });
 
   it('takes the token from the environment alone, as it stands', () => {
-    assert.equal(run([], { HYPI_TOKEN: ' a+b%2B ' }).options.token, ' a+b%2B ');
+    assert.equal(run([], { HYPI_TOKEN: 'a +b%2B' }).options.token, 'a +b%2B');
     refuses(['--token', 'x'], {}, "Unknown option '--token'; see --help");
+  });
+
+  it('refuses a token with white space around it, and never shows it', () => {
+    for (const space of [' ', '\t', '\n', '\r\n', '\u00a0']) {
+      refuses([], { HYPI_TOKEN: space }, 'HYPI_TOKEN is only white space: set it to a key, or unset it');
+      for (const token of [`${space}key`, `key${space}`]) {
+        refuses([], { HYPI_TOKEN: token }, 'HYPI_TOKEN must not begin or end with white space');
+      }
+    }
   });
 
   describe('the log', () => {

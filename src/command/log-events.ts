@@ -1,0 +1,39 @@
+/**
+ * What the log says of each event.
+ */
+import type { Hypivisor } from '../server.ts';
+import type { Log } from './log.ts';
+
+/** Writes a line for each event of the daemon. */
+export function logEvents(hypivisor: Hypivisor, log: Log): void {
+  hypivisor.on('roster', (event) => {
+    switch (event.event) {
+      case 'node_joined':
+        log.info('node joined', { id: event.node.id, machine: event.node.machine, port: event.node.port });
+        break;
+      case 'node_offline':
+        log.info('node offline', { id: event.id });
+        break;
+      case 'node_removed':
+        log.info('node removed', { id: event.id });
+    }
+  });
+  hypivisor.on('relayOpened', ({ nodeId, remoteAddress }) => log.info('relay opened', { id: nodeId, remoteAddress }));
+  hypivisor.on('relayRefused', ({ nodeId, reason }) => log.warn('relay refused', { id: nodeId, reason }));
+  hypivisor.on('relayClosed', ({ nodeId }) => log.info('relay closed', { id: nodeId }));
+  hypivisor.on('refused', ({ status, reason, remoteAddress }) => {
+    log.warn('request refused', { status, reason, remoteAddress });
+  });
+  // Once: a browser or a load balancer that is set up wrong tries again and again.
+  hypivisor.once('tlsRefused', ({ remoteAddress }) => {
+    const advice = 'use http:// and ws://, or put a proxy with TLS in front';
+    log.warn(`somebody speaks TLS to this port, which is plain: ${advice}`, { remoteAddress });
+  });
+  hypivisor.on('laggardClosed', () => log.warn('a reader that did not read was closed'));
+  hypivisor.on('warning', (sentence) => log.warn(sentence));
+  hypivisor.on('fault', (error) => {
+    const { message, stack } = error instanceof Error ? error : { message: String(error) };
+    // The first frame tells the place; the others only tell how Node got there.
+    log.fault(message, 'hypivisor', { at: stack?.split('\n')[1]?.trim() ?? 'unknown' });
+  });
+}

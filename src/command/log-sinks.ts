@@ -1,0 +1,248 @@
+/**
+ * Where log lines go: a descriptor such as stderr, and a file.
+ *
+ * Neither blocks the daemon, and neither grows without bound. Lines wait in a queue of limited length; one batch of them
+ * is being written at a time, in a thread of Node's pool; lines that do not fit are dropped and counted. A sink that
+ * cannot write says so once, and again only if it fails again after it has written.
+ */
+import fs from 'node:fs';
+import { type FileHandle, lstat, mkdir, open, rename } from 'node:fs/promises';
+import path from 'node:path';
+import { createEntry, type LogEntry, type LogFormat, LogLevel, type LogSink } from './log.ts';
+
+/** The most that may wait, in characters, while a disk or a terminal is slow. */
+const MAX_QUEUED_LENGTH = 1024 * 1024;
+
+/** The pause before a descriptor that takes nothing at the moment is tried again. */
+const RETRY_MS = 50;
+
+const LINE_END = 0x0a;
+
+/** Told in one sentence that lines are being lost, or that a file cannot be rotated. */
+export type OnTrouble = (sentence: string) => void;
+
+/** How a batch ended: how many of its bytes were taken, and the error that stopped it. */
+interface Outcome {
+  readonly taken: number;
+  readonly error: Error | null;
+}
+
+class QueuedSink implements LogSink {
+  readonly #name: string;
+  readonly #format: LogFormat;
+  readonly #writeBatch: (batch: Buffer) => Promise<Outcome>;
+  readonly #onTrouble: OnTrouble;
+  #queue: string[] = [];
+  #queuedLength = 0;
+  #lost = 0;
+  #isFailing = false;
+  #writing: Promise<void> | null = null;
+
+  constructor(name: string, format: LogFormat, writeBatch: (batch: Buffer) => Promise<Outcome>, onTrouble: OnTrouble) {
+    this.#name = name;
+    this.#format = format;
+    this.#writeBatch = writeBatch;
+    this.#onTrouble = onTrouble;
+  }
+
+  write(entry: LogEntry): void {
+    const line = this.#format(entry);
+    if (this.#queuedLength + line.length > MAX_QUEUED_LENGTH) {
+      this.#lost++;
+      return;
+    }
+    this.#queue.push(line);
+    this.#queuedLength += line.length;
+    this.#writing ??= this.#drain();
+  }
+
+  async flush(): Promise<void> {
+    await this.#writing;
+  }
+
+  async #drain(): Promise<void> {
+    // Lines of the same turn of the event loop leave together.
+    await Promise.resolve();
+    while (this.#queue.length > 0) {
+      const lines = this.#queue;
+      const lost = this.#lost;
+      this.#queue = [];
+      this.#queuedLength = 0;
+      this.#lost = 0;
+      // The lost lines came after those that filled the queue, or in an earlier batch: so the report stands at the end.
+      const report = lost > 0 ? [this.#format(createEntry(LogLevel.WARN, `${lost} log lines lost`, {}))] : [];
+      const batch = Buffer.from(`${[...lines, ...report].join('\n')}\n`);
+      const { taken, error } = await this.#writeBatch(batch);
+      if (taken < batch.length) this.#lost += lost + lines.length - Math.min(lines.length, countLines(batch, taken));
+      this.#tell(error);
+    }
+    this.#writing = null;
+  }
+
+  #tell(error: Error | null): void {
+    const isNew = error !== null && !this.#isFailing;
+    this.#isFailing = error !== null;
+    if (isNew) this.#onTrouble(`${this.#name} cannot be written, and lines are lost until it can: ${error.message}`);
+  }
+}
+
+/** The lines that are complete in the first `length` bytes. */
+function countLines(batch: Buffer, length: number): number {
+  let count = 0;
+  for (let at = batch.indexOf(LINE_END); at !== -1 && at < length; at = batch.indexOf(LINE_END, at + 1)) count++;
+  return count;
+}
+
+/**
+ * A descriptor such as stderr. It is written in Node's thread pool: `process.stderr` would block the daemon while nobody
+ * reads the pipe behind it.
+ *
+ * @param name for a person: the subject of a sentence
+ */
+export function descriptorSink(name: string, descriptor: number, format: LogFormat, onTrouble: OnTrouble): LogSink {
+  /** The last byte that was taken does not end a line. */
+  let isMidLine = false;
+  const writeBatch = async (batch: Buffer): Promise<Outcome> => {
+    if (isMidLine) {
+      const { error } = await writeAll(descriptor, Buffer.of(LINE_END));
+      if (error !== null) return { taken: 0, error };
+      isMidLine = false;
+    }
+    const outcome = await writeAll(descriptor, batch);
+    isMidLine = outcome.taken > 0 && batch[outcome.taken - 1] !== LINE_END;
+    return outcome;
+  };
+  return new QueuedSink(name, format, writeBatch, onTrouble);
+}
+
+async function writeAll(descriptor: number, bytes: Buffer): Promise<Outcome> {
+  let taken = 0;
+  try {
+    while (taken < bytes.length) taken += await write(descriptor, bytes.subarray(taken));
+    return { taken, error: null };
+  } catch (error) {
+    return { taken, error: error as Error };
+  }
+}
+
+/** @returns how many bytes were taken */
+function write(descriptor: number, bytes: Buffer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.write(descriptor, bytes, (error, count) => {
+      if (error === null) resolve(count);
+      // A full pipe, or a stopped terminal that does not block.
+      else if (error.code === 'EAGAIN') setTimeout(resolve, RETRY_MS, 0).unref();
+      else reject(error);
+    });
+  });
+}
+
+/**
+ * `O_NONBLOCK`: opening a FIFO that nobody reads fails at once instead of waiting for a reader, and a full pipe takes
+ * nothing instead of holding a thread. `O_NOCTTY`: a terminal does not become that of the daemon.
+ */
+const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK = 0, O_NOCTTY = 0 } = fs.constants;
+const APPEND = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY;
+
+/**
+ * A file that other programs append to as well.
+ *
+ * A plain file is opened anew for each batch, so that nothing is lost when somebody renames it; past `maxBytes` it is
+ * renamed to `.1` of the same name, and the former `.1` is dropped. Everything else, such as a FIFO or a device, stays
+ * open, and is never renamed, nor is what a link leads to.
+ */
+export function fileSink(file: string, format: LogFormat, maxBytes: number, onTrouble: OnTrouble): LogSink {
+  const target = new AppendedFile(file, maxBytes, onTrouble);
+  return new QueuedSink(`The log file ${file}`, format, (batch) => target.append(batch), onTrouble);
+}
+
+class AppendedFile {
+  readonly #file: string;
+  readonly #maxBytes: number;
+  readonly #onTrouble: OnTrouble;
+  /** A FIFO or a device that is open. */
+  #kept: FileHandle | null = null;
+  /** The file may end in the middle of a line: a full disk, or a process that was killed, cut it short. */
+  #mayBeMidLine = true;
+  #cannotRotate = false;
+
+  constructor(file: string, maxBytes: number, onTrouble: OnTrouble) {
+    this.#file = file;
+    this.#maxBytes = maxBytes;
+    this.#onTrouble = onTrouble;
+  }
+
+  async append(batch: Buffer): Promise<Outcome> {
+    let handle: FileHandle | null = null;
+    try {
+      handle = this.#kept ?? (await this.#open());
+      const isPlain = (await handle.stat()).isFile();
+      const outcome = await this.#write(handle.fd, batch, isPlain);
+      this.#kept = isPlain || outcome.error !== null ? null : handle;
+      if (isPlain && (await handle.stat()).size > this.#maxBytes) await this.#rotate();
+      return outcome;
+    } catch (error) {
+      return { taken: 0, error: error as Error };
+    } finally {
+      if (this.#kept === null) await handle?.close().catch(() => {});
+    }
+  }
+
+  async #open(): Promise<FileHandle> {
+    await mkdir(path.dirname(this.#file), { recursive: true, mode: 0o700 });
+    try {
+      return await open(this.#file, APPEND, 0o600);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENXIO') throw new Error('no program reads this pipe');
+      throw error;
+    }
+  }
+
+  async #write(descriptor: number, batch: Buffer, isPlain: boolean): Promise<Outcome> {
+    if (this.#mayBeMidLine && isPlain && (await endsMidLine(this.#file))) {
+      const { error } = await writeAll(descriptor, Buffer.of(LINE_END));
+      if (error !== null) return { taken: 0, error };
+    }
+    const outcome = await writeAll(descriptor, batch);
+    this.#mayBeMidLine = outcome.error !== null;
+    return outcome;
+  }
+
+  async #rotate(): Promise<void> {
+    const former = `${this.#file}.1`;
+    try {
+      for (const name of [this.#file, former]) {
+        if (!(await isPlainOrMissing(name))) throw new Error(`${name} is not a plain file`);
+      }
+      await rename(this.#file, former);
+      this.#cannotRotate = false;
+    } catch (error) {
+      // Another program that appends here may have renamed the file first.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT' || this.#cannotRotate) return;
+      this.#cannotRotate = true;
+      this.#onTrouble(`The log file ${this.#file} is too large and cannot be rotated: ${(error as Error).message}`);
+    }
+  }
+}
+
+async function isPlainOrMissing(file: string): Promise<boolean> {
+  try {
+    return (await lstat(file)).isFile();
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}
+
+/** False also for a file that may be written but not read. */
+async function endsMidLine(file: string): Promise<boolean> {
+  const handle = await open(file, fs.constants.O_RDONLY | O_NONBLOCK).catch(() => null);
+  if (handle === null) return false;
+  try {
+    const { size } = await handle.stat();
+    const last = Buffer.alloc(1);
+    const { bytesRead } = await handle.read(last, 0, 1, Math.max(0, size - 1));
+    return bytesRead === 1 && last[0] !== LINE_END;
+  } finally {
+    await handle.close();
+  }
+}
