@@ -24,7 +24,7 @@ import type { AgentAddress } from './registry/registry.ts';
 import { isOpen, routeOf } from './route.ts';
 import { Connection, type ConnectionHandler } from './transport/connection.ts';
 import type { Connections } from './transport/connections.ts';
-import { endAfter } from './transport/linger.ts';
+import { writeAndClose } from './transport/linger.ts';
 
 /** Whom it hands connections to, and what it needs to know before it does. */
 export interface FrontDeskContext {
@@ -145,8 +145,9 @@ export class FrontDesk {
   }
 
   #end(connection: Connection, response: Response, isHead: boolean): void {
+    const { connections, limits } = this.#context;
     const date = new Date().toUTCString();
-    endAfter(connection, encodeResponse(response, date, isHead), this.#context.limits.lingerTimeoutMs);
+    writeAndClose(connection, connections, encodeResponse(response, date, isHead), limits);
   }
 }
 

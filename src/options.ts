@@ -16,7 +16,9 @@ export const DEFAULT_LIMITS = {
   maxHeadFields: 100,
   /** A head, from the accept to its last byte, dripped or not. The slowest phone needs less; nginx waits 60 s. */
   headTimeoutMs: 10_000,
-  /** How long a peer may take to end its side after our last words. */
+  /** How long a peer may take nothing of an answer that is being sent. nginx waits as long. */
+  stallTimeoutMs: 60_000,
+  /** How long a peer may take to end its side once all of our last words are out. */
   lingerTimeoutMs: 2_000,
 
   // The registry

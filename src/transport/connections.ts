@@ -1,8 +1,14 @@
 /**
  * All connections of a daemon, accepted and opened alike, what they share, and how many there may be.
  *
- * The bound lies below the descriptor limit, and those that have not sent an authorised request are the first to go,
- * the oldest before the others: a flood of silent sockets pushes itself out, and never a client that speaks.
+ *   admit ──▶ UNPROVEN ──(an authorised request)──▶ proven: stays
+ *     │          ▲  └──(an answer that takes a while)──▶ SENDING
+ *     │          └──(all of it is out)─────────────────────┘
+ *     └──(no room)──▶ TURNED AWAY: told so, and has to go
+ *
+ * The bound lies below the descriptor limit. When it is reached, the unproven go first, the oldest before the others: a
+ * flood of silent sockets pushes itself out, and never a client that speaks. Whoever is being sent an answer is pushed out
+ * only if such connections fill more than half of the room, so that slow readers lock nobody out either.
  */
 import { Deadline, type Deadlines } from './deadlines.ts';
 
@@ -26,6 +32,8 @@ export class Connections {
   readonly #open = new Set<Member>();
   /** In the order they came. */
   readonly #unproven = new Set<Member>();
+  /** They are unproven, and take an answer; in the order in which that began. */
+  readonly #sending = new Set<Member>();
   /** They found no room, and are being told so; in the order they came. */
   readonly #turnedAway = new Set<Member>();
   #onEmpty: (() => void)[] = [];
@@ -51,6 +59,7 @@ export class Connections {
   remove(connection: Member): void {
     this.#open.delete(connection);
     this.#unproven.delete(connection);
+    this.#sending.delete(connection);
     this.#turnedAway.delete(connection);
     if (this.#open.size > 0) return;
     const waiting = this.#onEmpty;
@@ -75,13 +84,24 @@ export class Connections {
     this.#unproven.delete(connection);
   }
 
+  /** It is taking an answer, and is not to be pushed out in the middle of it. */
+  sending(connection: Member): void {
+    if (this.#unproven.delete(connection)) this.#sending.add(connection);
+  }
+
+  /** It has all of its answer. */
+  sent(connection: Member): void {
+    if (this.#sending.delete(connection)) this.#unproven.add(connection);
+  }
+
   /** Is there room for one more, of our own opening? */
   hasRoom(): boolean {
     return this.#makeRoom(this.max - 1);
   }
 
   #makeRoom(max: number): boolean {
-    return this.#open.size - this.#turnedAway.size <= max || dropOldest(this.#unproven);
+    if (this.#open.size - this.#turnedAway.size <= max || dropOldest(this.#unproven)) return true;
+    return this.#sending.size > this.max / 2 && dropOldest(this.#sending);
   }
 
   #turnAway(connection: Member): void {

@@ -174,6 +174,33 @@ describe('the dashboard', PATIENCE, () => {
     assert.ok(LARGE.equals(bytes.subarray(bytes.indexOf('\r\n\r\n') + 4)));
   });
 
+  test('arrives whole whatever the linger, though others push in', async (t) => {
+    const limits = { lingerTimeoutMs: 50, maxConnections: 4 };
+    const { port, hypivisor } = await embed(t, { dashboardDirectory, limits });
+    const slow = await RawPeer.connect(port);
+    slow.socket.pause();
+    slow.socket.write('GET /large.bin HTTP/1.0\r\n\r\n');
+    await delay(300);
+    const silent: RawPeer[] = [];
+    for (let i = 0; i < 20; i++) silent.push(await RawPeer.connect(port));
+    await eventually(() => assert.equal(silent.filter(({ ended }) => ended).length, 20 - 3));
+    assert.equal(hypivisor.counters.connections, 4);
+    slow.socket.resume();
+    const bytes = await slow.rest();
+    assert.ok(LARGE.equals(bytes.subarray(bytes.indexOf('\r\n\r\n') + 4)));
+    for (const { socket } of silent) socket.destroy();
+  });
+
+  test('is cut off from one that takes nothing of it', async (t) => {
+    const { port, hypivisor } = await embed(t, { dashboardDirectory, limits: { stallTimeoutMs: 300 } });
+    const stalled = await RawPeer.connect(port);
+    stalled.socket.pause();
+    stalled.socket.write('GET /large.bin HTTP/1.0\r\n\r\n');
+    await eventually(() => assert.equal(hypivisor.counters.connections, 1));
+    await eventually(() => assert.equal(hypivisor.counters.connections, 0));
+    stalled.socket.destroy();
+  });
+
   test('leaves nothing behind when its reader leaves in the middle', async (t) => {
     const { hypivisor, port, faults } = await embed(t, { dashboardDirectory });
     for (let i = 0; i < 5; i++) {

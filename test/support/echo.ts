@@ -11,7 +11,7 @@ import { Connection } from '../../src/transport/connection.ts';
 import { Connections } from '../../src/transport/connections.ts';
 import { Deadlines } from '../../src/transport/deadlines.ts';
 import { maxConnectionsOfProcess } from '../../src/transport/descriptors.ts';
-import { endAfter } from '../../src/transport/linger.ts';
+import { writeAndClose } from '../../src/transport/linger.ts';
 import { Listener } from '../../src/transport/listener.ts';
 import { WebSocketConnection, type WebSocketHandler } from '../../src/websocket/websocket.ts';
 import { integerFlags } from './integer-flags.ts';
@@ -64,7 +64,7 @@ function onSocket(socket: Socket): void {
   const connection = new Connection(socket, connections, NOBODY);
   const refuse = (error: HttpError) => {
     const answer = encodeResponse(errorResponse(error), new Date().toUTCString());
-    endAfter(connection, answer, DEFAULT_LIMITS.lingerTimeoutMs);
+    writeAndClose(connection, connections, answer, DEFAULT_LIMITS);
   };
   const onRequest = (head: RequestHead, rest: Buffer) => {
     try {

@@ -63,6 +63,62 @@ test('where all have proved themselves a new one is turned away, and gets its pl
   assert.equal((await arrive(loopback)).admitted, true);
 });
 
+test('one that takes an answer is not pushed out before it has it all', async (t) => {
+  const loopback = await Loopback.open(t);
+  const { connections } = loopback;
+  connections.max = 3;
+  const reader = await arrive(loopback);
+  connections.sending(reader.connection);
+  const [second, third, fourth] = [await arrive(loopback), await arrive(loopback), await arrive(loopback)];
+  assert.equal(fourth.admitted, true);
+  await eventually(() => assert.equal(second.connection.gone, true));
+  assert.equal(reader.connection.gone, false);
+
+  connections.prove(third.connection);
+  connections.prove(fourth.connection);
+  assert.equal((await arrive(loopback)).admitted, false, 'nobody else is left to go');
+  connections.sent(reader.connection);
+  assert.equal((await arrive(loopback)).admitted, true);
+  await eventually(() => assert.equal(reader.connection.gone, true));
+});
+
+test('those that take answers make room, the oldest first, once they fill more than half of it', async (t) => {
+  const loopback = await Loopback.open(t);
+  const { connections } = loopback;
+  connections.max = 4;
+  const readers = [await arrive(loopback), await arrive(loopback), await arrive(loopback), await arrive(loopback)];
+  for (const { connection } of readers) connections.sending(connection);
+  for (const gone of [1, 2]) {
+    const client = await arrive(loopback);
+    assert.equal(client.admitted, true);
+    connections.prove(client.connection);
+    const expected = readers.map((_, i) => i < gone);
+    await eventually(() =>
+      assert.deepEqual(
+        readers.map(({ connection }) => connection.gone),
+        expected,
+      ),
+    );
+  }
+  assert.equal((await arrive(loopback)).admitted, false, 'half of it is theirs');
+});
+
+test('one that has proved itself, or was turned away, is not made unproven by an answer', async (t) => {
+  const loopback = await Loopback.open(t);
+  const { connections } = loopback;
+  connections.max = 1;
+  const proven = await arrive(loopback);
+  connections.prove(proven.connection);
+  const turnedAway = await arrive(loopback);
+  assert.equal(turnedAway.admitted, false);
+  for (const { connection } of [proven, turnedAway]) {
+    connections.sending(connection);
+    connections.sent(connection);
+  }
+  assert.equal((await arrive(loopback)).admitted, false);
+  assert.deepEqual([proven.connection.gone, turnedAway.connection.gone], [false, false]);
+});
+
 test('of those that were turned away 8 may linger, less than the descriptors in reserve', async (t) => {
   const loopback = await Loopback.open(t);
   const { connections } = loopback;
