@@ -55,9 +55,19 @@ export class FrontDesk {
       return;
     }
     accept(connection, limits, {
-      onRequest: (head, rest) => this.#serve(connection, head, rest),
+      onRequest: (head, rest) => this.#serveCorked(connection, head, rest),
       onRefused: (error) => this.#refuse(connection, error),
     });
+  }
+
+  /** A 101 and the first message behind it leave in one write. */
+  #serveCorked(connection: Connection, head: RequestHead, rest: Buffer): void {
+    connection.cork();
+    try {
+      this.#serve(connection, head, rest);
+    } finally {
+      connection.uncork();
+    }
   }
 
   /** Gate and route: 401 before anything else is told, but for what is open to everyone. */

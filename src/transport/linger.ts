@@ -31,10 +31,10 @@ export function writeAndClose(
   const linger = new Linger(connection, connections, timeouts);
   connection.handler = linger;
   connection.resume();
-  connection.cork();
+  const corked = connection.cork();
   for (const bytes of lastWords) connection.write(bytes);
-  connection.uncork();
   connection.end();
+  if (corked) connection.uncork();
   linger.start();
 }
 
