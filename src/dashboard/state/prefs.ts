@@ -1,0 +1,44 @@
+/** What a person chose, kept in this browser. */
+import { effect, type Signal, signal } from '@preact/signals';
+import { load, save } from '../platform/storage.ts';
+import type { Grouping } from './rows.ts';
+
+/**
+ * A choice that is kept.
+ *
+ * @param read what was kept, or undefined, into a value that holds
+ */
+export function pref<T>(key: string, read: (stored: unknown) => T): Signal<T> {
+  const choice = signal(read(load(`hypi.${key}`)));
+  let first = true;
+  effect(() => {
+    const { value } = choice;
+    if (!first) save(`hypi.${key}`, value);
+    first = false;
+  });
+  return choice;
+}
+
+const oneOf =
+  <T extends string>(...values: [T, ...T[]]) =>
+  (stored: unknown): T =>
+    values.find((value) => value === stored) ?? values[0];
+
+export const scheme = pref('scheme', oneOf('system', 'dark', 'light'));
+export const grouping = pref<Grouping>('grouping', oneOf<Grouping>('project', 'machine', 'none'));
+export const inspectorOpen = pref('inspector', (stored) => stored === true);
+/** Where the chat follows an answer: to its end, or until its first line has reached the top. */
+export const following = pref('following', oneOf('end', 'start'));
+
+/** Keys of the roster's groups that are closed. */
+export const closedGroups = pref<readonly string[]>('closed', (stored) =>
+  Array.isArray(stored) ? stored.filter((key): key is string => typeof key === 'string') : [],
+);
+
+/** What one wants to be told of an agent while looking elsewhere. */
+export type Telling = 'all' | 'waits' | 'none';
+export const telling = pref<Readonly<Record<string, Telling>>>('telling', (stored) =>
+  typeof stored === 'object' && stored !== null ? (stored as Record<string, Telling>) : {},
+);
+/** Whether notifications are wanted at all on this device. */
+export const tellingOn = pref('telling-on', (stored) => stored === true);

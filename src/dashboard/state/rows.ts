@@ -1,0 +1,138 @@
+/** The roster as rows: filtered, grouped, in the order of attention. Pure. */
+import type { Node } from '../../protocol/registry.ts';
+import { needsAttention, rankOf, type Standing } from './standing.ts';
+
+export type Grouping = 'project' | 'machine' | 'none';
+
+export interface Arrangement {
+  grouping: Grouping;
+  /** Words that must all be found; '' for everything. */
+  query: string;
+  /** Only these; empty for all. */
+  standings: ReadonlySet<Standing>;
+  /** Keys of groups that are closed. */
+  closed: ReadonlySet<string>;
+}
+
+export interface HeaderRow {
+  kind: 'header';
+  key: string;
+  title: string;
+  /** What tells two of the same title apart; '' where nothing must. */
+  detail: string;
+  count: number;
+  closed: boolean;
+}
+export interface AgentRow {
+  kind: 'agent';
+  key: string;
+  id: string;
+}
+export type Row = HeaderRow | AgentRow;
+
+/** Agents that wait for a person, failed or finished stand above all groups. */
+export const ATTENTION_KEY = 'attention';
+
+interface Group {
+  key: string;
+  title: string;
+  detail: string;
+  members: Node[];
+}
+
+export function arrange(
+  nodes: Iterable<Node>,
+  standing: (node: Node) => Standing,
+  { grouping, query, standings, closed }: Arrangement,
+): Row[] {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const groups = new Map<string, Group>();
+  const attention: Node[] = [];
+  const ranks = new Map<Node, number>();
+  for (const node of nodes) {
+    const where = standing(node);
+    if (standings.size > 0 && !standings.has(where)) continue;
+    if (words.length > 0 && !matches(node, words)) continue;
+    ranks.set(node, rankOf(where));
+    if (needsAttention(where)) {
+      attention.push(node);
+      continue;
+    }
+    const key = grouping === 'project' ? node.cwd : grouping === 'machine' ? node.machine : '';
+    let group = groups.get(key);
+    if (group === undefined) {
+      group = { key: `${grouping}:${key}`, ...titleOf(grouping, key), members: [] };
+      groups.set(key, group);
+    }
+    group.members.push(node);
+  }
+  const byRank = (a: Node, b: Node) => (ranks.get(a) as number) - (ranks.get(b) as number) || compareNames(a, b);
+  // What has waited longest comes first; what finished last, too.
+  attention.sort(
+    (a, b) =>
+      (ranks.get(a) as number) - (ranks.get(b) as number) ||
+      (a.state_since ?? 0) - (b.state_since ?? 0) ||
+      compareNames(a, b),
+  );
+  const rows: Row[] = [];
+  if (attention.length > 0) {
+    addGroup(rows, { key: ATTENTION_KEY, title: 'Needs you', detail: '', members: attention }, closed);
+  }
+  const sorted = [...groups.values()].sort((a, b) => compareText(a.title, b.title) || compareText(a.detail, b.detail));
+  // Without groups, and with nobody above, a header would say nothing.
+  const bare = grouping === 'none' && attention.length === 0;
+  for (const group of sorted) {
+    group.members.sort(byRank);
+    if (bare) for (const node of group.members) rows.push(agentRow(node));
+    else addGroup(rows, group, closed);
+  }
+  return rows;
+}
+
+function addGroup(rows: Row[], { key, title, detail, members }: Group, closed: ReadonlySet<string>): void {
+  const isClosed = closed.has(key);
+  rows.push({ kind: 'header', key: `header:${key}`, title, detail, count: members.length, closed: isClosed });
+  if (!isClosed) for (const node of members) rows.push(agentRow(node));
+}
+
+const agentRow = ({ id }: Node): AgentRow => ({ kind: 'agent', key: `agent:${id}`, id });
+
+/** The key under which a header's group is closed. */
+export const groupKeyOf = (header: HeaderRow): string => header.key.slice('header:'.length);
+
+function titleOf(grouping: Grouping, key: string): { title: string; detail: string } {
+  if (grouping === 'none') return { title: 'Everyone else', detail: '' };
+  if (grouping === 'machine') return { title: key, detail: '' };
+  const { folder, parent } = splitPath(key);
+  return { title: folder, detail: parent };
+}
+
+/** `/home/me/work/api` → `api` in `/home/me/work`; Windows' paths too. */
+export function splitPath(path: string): { folder: string; parent: string } {
+  const trimmed = path.replace(/[/\\]+$/, '');
+  const cut = Math.max(trimmed.lastIndexOf('/'), trimmed.lastIndexOf('\\'));
+  if (trimmed === '') return { folder: path, parent: '' };
+  return { folder: trimmed.slice(cut + 1), parent: trimmed.slice(0, Math.max(cut, 0)) || (cut === 0 ? '/' : '') };
+}
+
+/** What a person calls it. */
+export const nameOf = (node: Node): string => node.name || node.id;
+
+const haystacks = new WeakMap<Node, string>();
+
+function matches(node: Node, words: string[]): boolean {
+  let haystack = haystacks.get(node);
+  if (haystack === undefined) {
+    haystack = [node.name, node.id, node.cwd, node.machine, node.model, node.tool, node.session]
+      .filter((field) => field !== undefined)
+      .join('\n')
+      .toLowerCase();
+    haystacks.set(node, haystack);
+  }
+  return words.every((word) => (haystack as string).includes(word));
+}
+
+const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' });
+
+const compareText = (a: string, b: string): number => collator.compare(a, b);
+const compareNames = (a: Node, b: Node): number => collator.compare(nameOf(a), nameOf(b)) || (a.id < b.id ? -1 : 1);
