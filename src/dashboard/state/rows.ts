@@ -115,8 +115,17 @@ export function splitPath(path: string): { folder: string; parent: string } {
   return { folder: trimmed.slice(cut + 1), parent: trimmed.slice(0, Math.max(cut, 0)) || (cut === 0 ? '/' : '') };
 }
 
-/** What a person calls it. */
-export const nameOf = (node: Node): string => node.name || node.id;
+/** A longer id was made by a machine, for machines. */
+const READABLE_ID = 24;
+
+/** What a person calls it: the session's name, an id that somebody chose, or the folder it works in. */
+export function nameOf({ name, id, cwd }: Node): string {
+  return name || (id.length <= READABLE_ID ? id : splitPath(cwd).folder || id);
+}
+
+/** What tells agents of the same name apart; null where the name does. */
+export const shortIdOf = ({ name, id }: Node): string | null =>
+  name || id.length <= READABLE_ID ? null : id.slice(0, 8);
 
 const haystacks = new WeakMap<Node, string>();
 

@@ -27,10 +27,14 @@ export const daemon = signal<Daemon>(UNKNOWN_DAEMON);
 export const live = computed(() => daemon.value.live);
 /** Whether the banner is due. */
 export const bannerShown = signal(false);
-/** How far the daemon's clock is ahead of this machine's, in seconds; 0 until it is known. */
-const skew = signal(0);
+const clockAhead = signal(0);
 /** Unix seconds by the daemon's clock. */
-export const daemonNow = computed(() => clock.value + skew.value);
+export const daemonNow = computed(() => clock.value + clockAhead.value);
+
+/** @param seconds how far the daemon's clock is ahead of this machine's */
+export function setClockAhead(seconds: number): void {
+  clockAhead.value = seconds;
+}
 
 let cancelBanner: (() => void) | null = null;
 
@@ -151,7 +155,6 @@ function applyPending(): void {
   for (const push of pushes) if (push.event === 'spawn_ended') for (const tell of spawnListeners) tell(push);
   if (after === before) return;
   const changed = [...after.values()].filter((node) => node !== before.get(node.id));
-  measureSkew(pushes);
   const known = before.size > 0 || unread.peek().returning;
   const inSight = document.visibilityState === 'visible' ? openId.peek() : null;
   const heard = hear(unread.peek(), changed, inSight, nowInSeconds());
@@ -163,20 +166,6 @@ function applyPending(): void {
   const finished = new Set(heard.finished);
   const changes = changed.map((node) => ({ node, before: before.get(node.id), finished: finished.has(node.id) }));
   for (const listener of listeners) listener(changes);
-}
-
-/** What has just begun has begun now: so much for the daemon's clock. */
-function measureSkew(pushes: readonly (Push | RequestedPush)[]): void {
-  let newest = 0;
-  for (const push of pushes) {
-    const at =
-      push.event === 'node_joined' ? push.node.last_seen : push.event === 'node_updated' ? push.state_since : undefined;
-    newest = Math.max(newest, at ?? 0);
-  }
-  if (newest === 0) return;
-  const ahead = newest - nowInSeconds();
-  // A state may be told late, never early: only what lies ahead of us, or far behind, is the clocks' doing.
-  if (Math.abs(ahead - skew.peek()) > 2 && (ahead > skew.peek() || ahead < -30)) skew.value = ahead;
 }
 
 // The agent that is open

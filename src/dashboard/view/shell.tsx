@@ -1,37 +1,42 @@
-/** The page's layout. */
-import { computed } from '@preact/signals';
+/** The page's layout: the roster at the side, the conversation in the middle, the inspector where it is wanted. */
 import type { ComponentType } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
-import type { ChatProps } from '../chat/contract.ts';
-import { linkTo, nodes, openId, openNode } from '../state/store.ts';
+import { type DialogName, dialog } from '../state/dialogs.ts';
+import { inspectorOpen } from '../state/prefs.ts';
+import { daemon, live, openId, openNode } from '../state/store.ts';
+import { Banner } from './banner.tsx';
+import { ConversationPane } from './conversation.tsx';
+import { lazy } from './lazy.tsx';
+import { Notices } from './notices.tsx';
+import { RosterPane } from './roster-pane.tsx';
+
+const part = (name: keyof typeof import('./parts.ts')) => lazy(async () => (await import('./parts.ts'))[name]);
+
+const Inspector = part('Inspector');
+const TokenEntry = part('TokenEntry');
+const DIALOGS: Record<DialogName, ComponentType> = {
+  spawn: part('Spawn'),
+  settings: part('Settings'),
+  palette: part('Palette'),
+  help: part('Help'),
+  share: part('Share'),
+  'stop-all': part('StopAll'),
+};
 
 export function Shell() {
+  const inspects = inspectorOpen.value && openNode.value !== null;
+  const pane = openId.value === null ? 'roster' : inspects ? 'inspector' : 'conversation';
+  const Dialog = dialog.value === null ? null : DIALOGS[dialog.value];
   return (
-    <div class="shell" data-pane={openId.value === null ? 'roster' : 'conversation'}>
-      <nav class="pane roster" aria-label="Agents">
-        <ul>
-          {[...nodes.value.values()].map((node) => (
-            <li key={node.id}>
-              <button type="button" class="button ghost" onClick={() => (openId.value = node.id)}>
-                {node.name ?? node.id}
-              </button>
-            </li>
-          ))}
-        </ul>
-      </nav>
-      <main class="pane conversation">
-        {openNode.value && <Conversation key={openId.value} nodeId={openId.value as string} />}
-      </main>
+    <div class="page" data-live={live.value}>
+      <Banner />
+      <div class="shell" data-pane={pane}>
+        <RosterPane />
+        <ConversationPane />
+        {inspects && <Inspector />}
+      </div>
+      {daemon.value.obstacle === 'token' && <TokenEntry />}
+      {Dialog && <Dialog key={dialog.value} />}
+      <Notices />
     </div>
   );
-}
-
-function Conversation({ nodeId }: { nodeId: string }) {
-  const [Chat, setChat] = useState<ComponentType<ChatProps> | null>(null);
-  useEffect(() => {
-    import('../chat/chat.tsx').then((module) => setChat(() => module.default));
-  }, []);
-  const link = useMemo(() => linkTo(nodeId), [nodeId]);
-  const node = useMemo(() => computed(() => openNode.value ?? (nodes.peek().get(nodeId) as never)), [nodeId]);
-  return Chat && <Chat node={node} link={link} seen={() => {}} />;
 }

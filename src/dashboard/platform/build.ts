@@ -1,0 +1,30 @@
+/**
+ * Whether the daemon serves a newer page than this one, and how far its clock is from ours: both are in the page's own
+ * answer, which is asked for when the daemon is back.
+ */
+
+const BUILD = /<meta name="build" content="([^"]*)"/;
+
+const own = document.querySelector<HTMLMetaElement>('meta[name="build"]')?.content ?? '';
+
+export interface Served {
+  isNewer: boolean;
+  /** Seconds that the daemon's clock is ahead; null where it does not say. */
+  clockAhead: number | null;
+}
+
+/** @returns null where it cannot be had */
+export async function askServed(): Promise<Served | null> {
+  try {
+    const before = Date.now();
+    const response = await fetch('./', { cache: 'no-cache', redirect: 'error' });
+    const text = await response.text();
+    const build = BUILD.exec(text)?.[1];
+    const date = Date.parse(response.headers.get('date') ?? '');
+    // The header has whole seconds: half of one is what is missing on average.
+    const clockAhead = Number.isNaN(date) ? null : Math.round((date + 500 - (before + Date.now()) / 2) / 1000);
+    return { isNewer: build !== undefined && build !== own, clockAhead };
+  } catch {
+    return null;
+  }
+}

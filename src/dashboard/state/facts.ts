@@ -1,0 +1,66 @@
+/** What the agent that is open says of itself, for the inspector: it outlives a connection, and the agent's going. */
+import { signal } from '@preact/signals';
+import type { Command, InitState, Tool } from '../../protocol/agent.ts';
+import type { AgentLink } from '../link/agent-link.ts';
+
+export interface Facts {
+  nodeId: string;
+  tools: readonly Tool[];
+  commands: readonly Command[] | null;
+  session: InitState['session'] | null;
+  totalMessages: number | null;
+}
+
+export const facts = signal<Facts | null>(null);
+
+/** @returns a function that ends it */
+export function observeFacts(link: AgentLink): () => void {
+  const { nodeId } = link;
+  if (facts.peek()?.nodeId !== nodeId)
+    facts.value = { nodeId, tools: [], commands: null, session: null, totalMessages: null };
+  return link.observe((message) => {
+    const known = facts.peek();
+    if (known?.nodeId !== nodeId) return;
+    const next = factsAfter(known, message);
+    if (next !== known) facts.value = next;
+  });
+}
+
+export function factsAfter(facts: Facts, message: { type?: unknown }): Facts {
+  switch (message.type) {
+    case 'init_state': {
+      const { tools, session, totalMessages, messages } = message as Partial<InitState>;
+      return {
+        ...facts,
+        tools: Array.isArray(tools) ? tools.map(toTool).filter((tool) => tool !== null) : [],
+        session: session ?? null,
+        totalMessages: totalMessages ?? (Array.isArray(messages) ? messages.length : null),
+      };
+    }
+    case 'session': {
+      if (facts.session === null) return facts;
+      const { type: _, seq: __, ...fields } = message as { type: string; seq: number };
+      const session = Object.fromEntries(
+        Object.entries({ ...facts.session, ...fields }).filter(([, value]) => value !== null),
+      );
+      return { ...facts, session: session as unknown as InitState['session'] };
+    }
+    case 'commands_list': {
+      const { commands } = message as { commands?: unknown };
+      return Array.isArray(commands) ? { ...facts, commands: commands as Command[] } : facts;
+    }
+    case 'message_end':
+      return facts.totalMessages === null ? facts : { ...facts, totalMessages: facts.totalMessages + 1 };
+    default:
+      return facts;
+  }
+}
+
+/** The older kind may send bare names. */
+function toTool(tool: unknown): Tool | null {
+  if (typeof tool === 'string') return { name: tool };
+  if (typeof tool !== 'object' || tool === null) return null;
+  const { name, description } = tool as { name?: unknown; description?: unknown };
+  if (typeof name !== 'string') return null;
+  return typeof description === 'string' ? { name, description } : { name };
+}

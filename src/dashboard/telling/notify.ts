@@ -1,0 +1,83 @@
+/** Notifications of the browser, by the service worker: phones throw on `new Notification`. */
+import { signal } from '@preact/signals';
+import { visible } from '../chat/visible.ts';
+import { announce } from '../platform/announce.ts';
+import { agentOf, hashOf } from '../state/place.ts';
+import { telling, tellingOn } from '../state/prefs.ts';
+import { nameOf } from '../state/rows.ts';
+import { onChanges, open, showPlace } from '../state/store.ts';
+import { isLeader, presences, watchTabs } from './tabs.ts';
+import { isSeen, isWanted, kindOf, words } from './telling.ts';
+
+/** What the browser allows; `unavailable` off localhost without TLS. */
+export const permission = signal<NotificationPermission | 'unavailable'>(
+  isSecureContext && 'Notification' in window ? Notification.permission : 'unavailable',
+);
+
+let registration: Promise<ServiceWorkerRegistration | null> | null = null;
+
+/** @returns whether notifications are allowed now */
+export async function turnOn(): Promise<boolean> {
+  if (permission.peek() === 'unavailable') return false;
+  permission.value = await Notification.requestPermission();
+  tellingOn.value = permission.peek() === 'granted';
+  return tellingOn.peek();
+}
+
+export function beginTelling(): void {
+  watchTabs();
+  registration = registerWorker();
+  onChanges((changes) => {
+    for (const change of changes) {
+      const kind = kindOf(change);
+      if (kind === null) continue;
+      const { node } = change;
+      const name = visible(nameOf(node));
+      const { title, body } = words(kind, name, node);
+      if (kind === 'waits') announce(title);
+      if (!tellingOn.peek() || permission.peek() !== 'granted' || !isLeader()) continue;
+      if (!isWanted(kind, telling.peek()[node.id] ?? 'all')) continue;
+      if (isSeen(node.id, presences(), Date.now())) continue;
+      void tell(title, { body: visible(body), tag: `hypi:${node.id}`, data: hashOf(node.id), icon: 'icon.svg' });
+    }
+  });
+}
+
+async function tell(title: string, options: NotificationOptions): Promise<void> {
+  const worker = await registration;
+  try {
+    if (worker !== null) await worker.showNotification(title, options);
+    else new Notification(title, options);
+  } catch {
+    // The browser has changed its mind: it is shown in the settings.
+    permission.value = Notification.permission;
+  }
+}
+
+/** Null where the browser has none for this page. */
+async function registerWorker(): Promise<ServiceWorkerRegistration | null> {
+  if (!('serviceWorker' in navigator)) return null;
+  navigator.serviceWorker.addEventListener('message', ({ data }) => {
+    const hash = (data as { open?: unknown } | null)?.open;
+    if (typeof hash !== 'string') return;
+    const agent = agentOf(hash);
+    if (agent !== null) open(agent);
+    else showPlace();
+  });
+  try {
+    await navigator.serviceWorker.register(workerUrl());
+    return await navigator.serviceWorker.ready;
+  } catch {
+    return null;
+  }
+}
+
+interface TrustedTypes {
+  createPolicy(name: string, rules: { createScriptURL(): string }): { createScriptURL(input: string): string };
+}
+
+/** The only script URL that this page ever makes, and it is a constant: the page's policy wants it vouched for. */
+function workerUrl(): string {
+  const { trustedTypes } = window as { trustedTypes?: TrustedTypes };
+  return trustedTypes?.createPolicy('hypivisor', { createScriptURL: () => 'sw.js' }).createScriptURL('') ?? 'sw.js';
+}

@@ -1,0 +1,57 @@
+/** A modal dialog: the browser keeps the focus in it, closes it on Esc and gives the focus back. */
+import type { ComponentChildren } from 'preact';
+import { useEffect, useId, useRef } from 'preact/hooks';
+import { hide } from '../state/dialogs.ts';
+import { Icon } from './icon.tsx';
+
+interface DialogProps {
+  title: string;
+  /** Narrow by default. */
+  size?: 'narrow' | 'wide';
+  /** Without a header of its own: the palette. */
+  bare?: boolean;
+  children: ComponentChildren;
+}
+
+export function Dialog({ title, size = 'narrow', bare = false, children }: DialogProps) {
+  const element = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const dialog = element.current as HTMLDialogElement;
+    const before = document.activeElement;
+    dialog.showModal();
+    // A click on the backdrop: the dialog itself is covered by what is in it.
+    dialog.addEventListener('click', ({ target }) => {
+      if (target === dialog) hide();
+    });
+    return () => {
+      dialog.close();
+      if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+    };
+  }, []);
+  return (
+    <dialog
+      ref={element}
+      class="dialog"
+      data-size={size}
+      aria-labelledby={id}
+      onClose={hide}
+      onCancel={(event) => {
+        event.preventDefault();
+        hide();
+      }}
+    >
+      <div class="dialog-body">
+        <header class={bare ? 'visually-hidden' : 'dialog-header'}>
+          <h2 id={id}>{title}</h2>
+          {!bare && (
+            <button type="button" class="button ghost icon" aria-label="Close" onClick={hide}>
+              <Icon name="close" />
+            </button>
+          )}
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}

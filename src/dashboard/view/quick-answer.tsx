@@ -1,0 +1,63 @@
+/** The oldest question of an agent, answered without opening it. */
+import type { NodeQuestion } from '../../protocol/registry.ts';
+import { visible } from '../chat/visible.ts';
+import { give, giving } from '../state/answers.ts';
+import { open } from '../state/store.ts';
+
+/** More than these, or long ones, are for the chat. */
+const MOST_OPTIONS = 4;
+
+export function QuickAnswer({ nodeId, question, more }: { nodeId: string; question: NodeQuestion; more: number }) {
+  const now = giving.value.get(question.id);
+  const options = optionsOf(question);
+  const shut = now !== undefined && now.phase !== 'failed';
+  return (
+    <fieldset class="quick" aria-label={`Question: ${question.title}`}>
+      <p class="quick-title" title={visible(question.title)}>
+        <bdi>{visible(question.title)}</bdi>
+        {more > 0 && <span class="quick-more"> and {more} more</span>}
+      </p>
+      <div class="quick-options">
+        {now?.phase === 'settled' ? (
+          <span class="quick-settled">{visible(now.words)}</span>
+        ) : now?.phase === 'failed' ? (
+          <>
+            <span class="quick-failed" title={now.why}>
+              Not delivered
+            </span>
+            <button type="button" class="button small" onClick={() => give(nodeId, question.id, now.value)}>
+              Send again
+            </button>
+          </>
+        ) : options === null ? (
+          <button type="button" class="button small" onClick={() => open(nodeId)}>
+            Open to answer
+          </button>
+        ) : (
+          options.map(({ label, value }, index) => (
+            <button
+              key={label}
+              type="button"
+              class={index === 0 ? 'button small primary' : 'button small'}
+              disabled={shut}
+              onClick={() => give(nodeId, question.id, value)}
+            >
+              <bdi>{visible(label)}</bdi>
+            </button>
+          ))
+        )}
+      </div>
+    </fieldset>
+  );
+}
+
+function optionsOf({ kind, options }: NodeQuestion): { label: string; value: string | boolean }[] | null {
+  if (kind === 'confirm') {
+    return [
+      { label: 'Yes', value: true },
+      { label: 'No', value: false },
+    ];
+  }
+  if (kind !== 'select' || options === undefined || options.length === 0 || options.length > MOST_OPTIONS) return null;
+  return options.map((option) => ({ label: option, value: option }));
+}

@@ -1,0 +1,173 @@
+/** The roster: everybody, those who need somebody first. Of thousands of rows only those in sight are rendered. */
+import { computed, effect, signal } from '@preact/signals';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
+import { visible } from '../chat/visible.ts';
+import { closedGroups, grouping } from '../state/prefs.ts';
+import { ATTENTION_KEY, groupKeyOf, type HeaderRow, type Row as RowState } from '../state/rows.ts';
+import { daemon, live, nodes, openId, query, restOrder, rows, shownStandings, standing } from '../state/store.ts';
+import { heightOfAll, offsetsOf, rowsInSight, scrollTo } from '../state/window.ts';
+import { Icon } from './icon.tsx';
+import { Row } from './row.tsx';
+
+/** As styles/roster.css has them, in CSS pixels. */
+const HEIGHTS = { header: 36, agent: 54, question: 66 };
+const OVERSCAN = 240;
+
+/** The row that `j` and `k` have reached. */
+export const cursor = signal<string | null>(null);
+
+const agentIds = computed(() => rows.value.flatMap((row) => (row.kind === 'agent' ? [row.id] : [])));
+
+/** @param by 1 for the next, -1 for the one before */
+export function moveCursor(by: 1 | -1): void {
+  const ids = agentIds.peek();
+  if (ids.length === 0) return;
+  const at = ids.indexOf(cursor.peek() ?? openId.peek() ?? '');
+  const next = at === -1 ? (by === 1 ? 0 : ids.length - 1) : Math.min(Math.max(at + by, 0), ids.length - 1);
+  cursor.value = ids[next] as string;
+}
+
+const machines = computed(() => new Set([...nodes.value.values()].map(({ machine }) => machine)).size);
+
+function heightOf(row: RowState): number {
+  if (row.kind === 'header') return HEIGHTS.header;
+  const node = nodes.value.get(row.id);
+  const asks = node !== undefined && node.question !== undefined && live.value && standing(node) === 'question';
+  return asks ? HEIGHTS.agent + HEIGHTS.question : HEIGHTS.agent;
+}
+
+const view = signal({ top: 0, height: 0 });
+
+export function RosterList() {
+  const scroller = useRef<HTMLDivElement>(null);
+  const offsets = useMemo(() => computed(() => offsetsOf(rows.value, heightOf)), []);
+
+  useLayoutEffect(() => {
+    const element = scroller.current as HTMLDivElement;
+    const measure = () => {
+      view.value = { top: element.scrollTop, height: element.clientHeight };
+    };
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    element.addEventListener('scroll', measure, { passive: true });
+    return () => {
+      observer.disconnect();
+      element.removeEventListener('scroll', measure);
+    };
+  }, []);
+
+  // Whoever moves by keys has the row in sight, and the focus on it.
+  useEffect(
+    () =>
+      effect(() => {
+        const id = cursor.value;
+        if (id === null) return;
+        const index = rows.peek().findIndex((row) => row.kind === 'agent' && row.id === id);
+        const element = scroller.current;
+        if (index === -1 || element === null) return;
+        element.scrollTop = scrollTo(offsets.peek(), index, element.scrollTop, element.clientHeight, HEIGHTS.header);
+        requestAnimationFrame(() => {
+          element
+            .querySelector<HTMLElement>(`[data-agent="${CSS.escape(id)}"] .row-link`)
+            ?.focus({ preventScroll: true });
+        });
+      }),
+    [offsets],
+  );
+
+  const all = rows.value;
+  const { start, end } = rowsInSight(offsets.value, view.value.top, view.value.height, OVERSCAN);
+  return (
+    <div class="roster-scroller" ref={scroller} onPointerMove={restOrder}>
+      {all.length === 0 ? (
+        <Nobody />
+      ) : (
+        <ul class="rows" style={{ height: `${heightOfAll(offsets.value)}px` }}>
+          {all.slice(start, end).map((row, index) => (
+            <li
+              key={row.key}
+              class="rows-item"
+              aria-setsize={all.length}
+              aria-posinset={start + index + 1}
+              style={{ transform: `translateY(${offsets.value.tops[start + index]}px)` }}
+            >
+              {row.kind === 'header' ? <Header header={row} /> : <AgentRow id={row.id} />}
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
+
+function AgentRow({ id }: { id: string }) {
+  const node = nodes.value.get(id);
+  if (node === undefined) return null;
+  return (
+    <Row
+      node={node}
+      standing={live.value ? standing(node) : null}
+      isOpen={openId.value === id}
+      isCursor={cursor.value === id}
+      showProject={grouping.value !== 'project'}
+      showMachine={grouping.value !== 'machine' && machines.value > 1}
+    />
+  );
+}
+
+function Header({ header }: { header: HeaderRow }) {
+  const key = groupKeyOf(header);
+  const toggle = () => {
+    const others = closedGroups.peek().filter((each) => each !== key);
+    closedGroups.value = header.closed ? others : [...others, key];
+  };
+  return (
+    <h2 class="rows-header" data-attention={key === ATTENTION_KEY}>
+      <button type="button" aria-expanded={!header.closed} onClick={toggle} title={header.detail || undefined}>
+        <Icon name={header.closed ? 'forward' : 'down'} />
+        <bdi class="rows-title">{visible(header.title)}</bdi>
+        {header.detail !== '' && <bdi class="rows-detail">{visible(header.detail)}</bdi>}
+        <span class="rows-count">{header.count}</span>
+      </button>
+    </h2>
+  );
+}
+
+function Nobody() {
+  if (!daemon.value.met) return <Loading />;
+  if (nodes.value.size > 0) {
+    return (
+      <div class="empty">
+        <p>No agent matches.</p>
+        <button
+          type="button"
+          class="button"
+          onClick={() => {
+            query.value = '';
+            shownStandings.value = new Set();
+          }}
+        >
+          Show all {nodes.value.size}
+        </button>
+      </div>
+    );
+  }
+  return (
+    <div class="empty">
+      <p class="empty-title">No agents yet</p>
+      <p>Agents appear here by themselves once they run with the hypivisor extension. Or start one now.</p>
+    </div>
+  );
+}
+
+/** Where rows will be. */
+function Loading() {
+  return (
+    <div class="loading" role="status" aria-label="The roster is coming">
+      {[0, 1, 2, 3, 4].map((row) => (
+        <div class="loading-row" key={row} />
+      ))}
+    </div>
+  );
+}

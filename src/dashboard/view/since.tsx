@@ -1,0 +1,11 @@
+/** How long something has been so, as it grows. */
+import { useComputed } from '@preact/signals';
+import { duration } from '../state/format.ts';
+import { daemonNow } from '../state/store.ts';
+
+/** @param at Unix seconds by the daemon's clock */
+export function Since({ at }: { at: number }) {
+  // A signal as text: only these letters change, and only when they do.
+  const text = useComputed(() => duration(daemonNow.value - at));
+  return <time dateTime={new Date(at * 1000).toISOString()}>{text}</time>;
+}

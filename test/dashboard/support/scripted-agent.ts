@@ -1,0 +1,259 @@
+/**
+ * An agent with `ws` alone, as the protocol's page describes one: it does what a test tells it. It speaks deltas to those
+ * who offer them, with an epoch, numbers and resuming, and pi's own events to all others.
+ */
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { WebSocket, WebSocketServer } from 'ws';
+import type { AgentEvent, InitState, Message, Question, StreamEvent } from '../../../src/protocol/agent.ts';
+import type { AgentState, NodeDetails } from '../../../src/protocol/registry.ts';
+import { DELTA_SUBPROTOCOL, readResume, SUBPROTOCOL } from '../../../src/protocol/subprotocol.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: what clients send is what tests look into
+type Json = any;
+
+export interface AgentOptions {
+  id: string;
+  machine?: string;
+  cwd?: string;
+  details?: NodeDetails & { spawn_id?: string };
+  messages?: Message[];
+  /** Knows neither deltas nor states: the extension that people have today. */
+  classic?: boolean;
+  tools?: string[];
+  /** Another port than its own in the registration, so that it cannot be dialled. */
+  port?: number;
+  protocols?: string[];
+}
+
+export const text = (role: string, words: string): Message => ({
+  role,
+  content: [{ type: 'text', text: words }],
+  timestamp: Date.now(),
+});
+
+export class ScriptedAgent {
+  readonly id: string;
+  readonly server: WebSocketServer;
+  readonly #options: AgentOptions;
+  readonly #registryUrl: string;
+  #uplink: WebSocket | null = null;
+  #answers = new Map<number, (answer: Json) => void>();
+  #lastCall = 0;
+  readonly messages: Message[];
+  #epoch = Math.random().toString(36).slice(2, 10);
+  #seq = 0;
+  #log: StreamEvent[] = [];
+  #live: Message | null = null;
+  state: AgentState = 'idle';
+  questions: Question[] = [];
+  /** Every request and prompt that came, in order. */
+  readonly received: Json[] = [];
+  /** Connections that were opened, with their offers. */
+  readonly offers: string[][] = [];
+  onRequest: (request: Json, socket: WebSocket) => void = () => {};
+
+  private constructor(registryUrl: string, server: WebSocketServer, options: AgentOptions) {
+    this.#registryUrl = registryUrl;
+    this.server = server;
+    this.id = options.id;
+    this.#options = options;
+    this.messages = options.messages ?? [];
+    this.state = options.details?.state ?? 'idle';
+    server.on('connection', (socket, request) => this.#greet(socket, request));
+  }
+
+  /** Serves on a free port, and is in the roster when this resolves. */
+  static async start(registryUrl: string, options: AgentOptions): Promise<ScriptedAgent> {
+    const server = new WebSocketServer({
+      host: '127.0.0.1',
+      port: 0,
+      perMessageDeflate: false,
+      handleProtocols: (offered) => {
+        if (offered.has(DELTA_SUBPROTOCOL) && !options.classic) return DELTA_SUBPROTOCOL;
+        return offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false;
+      },
+    });
+    await once(server, 'listening');
+    const agent = new ScriptedAgent(registryUrl, server, options);
+    await agent.register();
+    return agent;
+  }
+
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  async register(): Promise<void> {
+    const { id, machine = '127.0.0.1', cwd = '/home/me/work', details = {}, port = this.port } = this.#options;
+    const uplink = new WebSocket(this.#registryUrl, this.#options.protocols ?? []);
+    uplink.on('error', () => {});
+    uplink.on('message', (payload) => {
+      const message = JSON.parse(String(payload));
+      if (message.event === undefined) this.#answers.get(message.id)?.(message);
+    });
+    await once(uplink, 'open');
+    this.#uplink = uplink;
+    await this.#call('register', { id, machine, cwd, port, status: 'active', pid: process.pid, ...details });
+  }
+
+  /** Tells the registry of fields that changed; null removes one. */
+  async update(fields: Record<string, unknown>): Promise<void> {
+    await this.#call('update', fields);
+  }
+
+  async #call(method: string, params: object): Promise<Json> {
+    const id = ++this.#lastCall;
+    const answer = new Promise<Json>((resolve) => this.#answers.set(id, resolve));
+    this.#uplink?.send(JSON.stringify({ id, method, params }));
+    return answer;
+  }
+
+  /** Something happens: everyone is told. */
+  emit(event: AgentEvent): void {
+    const numbered = { ...event, seq: ++this.#seq } as StreamEvent;
+    this.#log.push(numbered);
+    this.#apply(event);
+    for (const socket of this.server.clients) if (socket.protocol === DELTA_SUBPROTOCOL) send(socket, numbered);
+  }
+
+  /** One of pi's own events, for clients of the classic kind. */
+  emitClassic(event: object): void {
+    for (const socket of this.server.clients) if (socket.protocol !== DELTA_SUBPROTOCOL) send(socket, event);
+  }
+
+  #apply(event: AgentEvent): void {
+    switch (event.type) {
+      case 'message_start':
+        this.#live = { ...event.message, content: [] };
+        break;
+      case 'message_delta': {
+        const parts = this.#live?.content as Json[] | undefined;
+        if (parts === undefined) break;
+        const part =
+          parts[event.index] ??
+          (event.kind === 'thinking' ? { type: 'thinking', thinking: '' } : { type: 'text', text: '' });
+        parts[event.index] = part;
+        if (event.kind === 'thinking') part.thinking += event.delta;
+        else part.text += event.delta;
+        break;
+      }
+      case 'message_end':
+        this.#live = null;
+        this.messages[event.index] = event.message;
+        break;
+      case 'state':
+        this.state = event.state;
+        break;
+      case 'question':
+        this.questions.push(event.question);
+        break;
+      case 'question_settled':
+        this.questions = this.questions.filter(({ id }) => id !== event.id);
+    }
+  }
+
+  /** What somebody says, whole. */
+  say(message: Message): void {
+    this.emit({ type: 'message_end', message, index: this.messages.length });
+  }
+
+  async setState(state: AgentState, error?: string): Promise<void> {
+    this.emit({ type: 'state', state, since: Date.now(), ...(error === undefined ? {} : { error }) });
+    await this.update({ state });
+  }
+
+  async ask(question: Question): Promise<void> {
+    this.emit({ type: 'question', question });
+    const { id, kind, title, options } = question;
+    await this.update({ state: 'waiting', questions: 1, question: { id, kind, title, ...(options && { options }) } });
+  }
+
+  async settle(id: string, fields: Json): Promise<void> {
+    this.emit({ type: 'question_settled', id, ...fields });
+    await this.update({ state: 'working', questions: null, question: null });
+  }
+
+  #greet(socket: WebSocket, request: IncomingMessage): void {
+    const offered = String(request.headers['sec-websocket-protocol'] ?? '').split(/, ?/);
+    this.offers.push(offered);
+    socket.on('error', () => {});
+    socket.on('message', (payload) => {
+      const request = parse(String(payload));
+      this.received.push(request);
+      this.onRequest(request, socket);
+    });
+    if (socket.protocol !== DELTA_SUBPROTOCOL) {
+      send(socket, { type: 'init_state', messages: this.messages, tools: this.#options.tools ?? ['bash', 'read'] });
+      return;
+    }
+    const position = readResume(offered);
+    if (position !== null && position.epoch === this.#epoch && position.seq <= this.#seq) {
+      send(socket, { type: 'resumed', epoch: this.#epoch, seq: position.seq, now: Date.now() });
+      for (const event of this.#log) if (event.seq > position.seq) send(socket, event);
+      return;
+    }
+    send(socket, this.snapshot());
+  }
+
+  snapshot(): InitState {
+    const { details = {}, cwd = '/home/me/work', tools = ['bash', 'read', 'edit', 'write'] } = this.#options;
+    return {
+      type: 'init_state',
+      messages: this.messages,
+      tools: tools.map((name) => ({ name, description: `The tool ${name}` })),
+      totalMessages: this.messages.length,
+      oldestIndex: 0,
+      epoch: this.#epoch,
+      seq: this.#seq,
+      cwd,
+      session: { id: details.session ?? `session-${this.id}`, ...pick(details, ['name', 'model', 'context', 'cost']) },
+      state: this.state,
+      stateSince: Date.now() - 5000,
+      now: Date.now(),
+      ...(this.#live === null ? {} : { live: this.#live }),
+      runningTools: [],
+      queue: [],
+      prompts: [],
+      questions: this.questions,
+      features: ['queue', 'steer', 'commands', 'attachments', 'questions'],
+    } as InitState;
+  }
+
+  /** Its clients' connections end, without a word. */
+  dropClients(): void {
+    for (const socket of this.server.clients) socket.terminate();
+  }
+
+  closeClients(code: number, reason = ''): void {
+    for (const socket of this.server.clients) socket.close(code, reason);
+  }
+
+  /** Its connection to the daemon ends: it is offline. */
+  goOffline(): void {
+    this.#uplink?.terminate();
+  }
+
+  async stop(): Promise<void> {
+    this.#uplink?.terminate();
+    this.dropClients();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+}
+
+function pick<T extends object, K extends keyof T>(value: T, keys: K[]): Partial<T> {
+  return Object.fromEntries(keys.flatMap((key) => (value[key] === undefined ? [] : [[key, value[key]]]))) as Partial<T>;
+}
+
+function send(socket: WebSocket, message: object): void {
+  if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
+function parse(payload: string): Json {
+  try {
+    return JSON.parse(payload);
+  } catch {
+    return payload;
+  }
+}
