@@ -2,7 +2,7 @@
 import { ACTIONS, type Action, isTyping } from './actions.ts';
 import { dialog } from './state/dialogs.ts';
 
-export const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
+const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 
 /** A key as the list of actions has it. */
 function nameOf(event: KeyboardEvent): string | null {

@@ -103,9 +103,12 @@ export function fromStored(stored: unknown, now: number): Unread {
   if (typeof stored !== 'object' || stored === null) return FIRST_VISIT;
   const { heard, ids } = stored as { heard?: unknown; ids?: unknown };
   if (typeof heard !== 'object' || heard === null || !Array.isArray(ids)) return FIRST_VISIT;
-  const kept = Object.entries(heard as Record<string, Partial<Heard>>).filter(
-    ([, { state, since, at } = {}]) =>
-      typeof state === 'string' && typeof since === 'number' && typeof at === 'number' && now - at < MEMORY_SECONDS,
+  const kept = Object.entries(heard as Record<string, Partial<Heard> | null>).filter(
+    ([, entry]) =>
+      typeof entry?.state === 'string' &&
+      typeof entry.since === 'number' &&
+      typeof entry.at === 'number' &&
+      now - entry.at < MEMORY_SECONDS,
   );
   return {
     returning: true,
