@@ -3,8 +3,94 @@
  *
  * What the shell and the chat know of each other is in `contract.ts`, and no more.
  */
-import type { ChatProps } from './contract.ts';
+import { useComputed } from '@preact/signals';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { Activity } from './activity-view.tsx';
+import { Composer } from './composer.tsx';
+import { type ChatProps, chatCommands } from './contract.ts';
+import { followsAnswerStart } from './preferences.ts';
+import { Questions } from './question-view.tsx';
+import { Queue } from './queue-view.tsx';
+import type { Scroller } from './scroller.ts';
+import { sessionOf } from './session.ts';
+import { Transcript } from './transcript.tsx';
+import { trackKeyboard } from './viewport.ts';
 
-export default function Chat({ node }: ChatProps) {
-  return <p>{node.value.id}</p>;
+export default function Chat({ node, link, seen }: ChatProps) {
+  const session = useMemo(() => sessionOf(link.nodeId), [link]);
+  const scroller = useRef<Scroller | null>(null);
+  const input = useRef<HTMLTextAreaElement | null>(null);
+  const dock = useRef<HTMLDivElement>(null);
+  const asked = useComputed(() => session.conversation.value.questions.length > 0).value;
+  const canAnswer = link.status.value.phase === 'live';
+
+  useEffect(() => session.attach(link), [session, link]);
+  useEffect(trackKeyboard, []);
+  useEffect(() => {
+    const commands = {
+      compose: () =>
+        (input.current ?? dock.current?.querySelector<HTMLElement>('.question button, .question .field'))?.focus(),
+      stop: () => {
+        const { state } = session.conversation.peek().activity;
+        if (state === 'working' || state === 'waiting') session.stop();
+      },
+      toBottom: () => scroller.current?.toBottom(),
+      answer: (yes: boolean) => {
+        const [question] = session.conversation.peek().questions;
+        if (question?.kind === 'confirm' && link.status.peek().phase === 'live') session.answer(question.id, yes);
+      },
+    };
+    chatCommands.value = commands;
+    return () => {
+      if (chatCommands.peek() === commands) chatCommands.value = null;
+    };
+  }, [session, link]);
+
+  return (
+    <div class="chat" data-offline={node.value.status === 'offline'}>
+      <Transcript
+        session={session}
+        seen={seen}
+        onScroller={(made) => {
+          scroller.current = made;
+        }}
+      />
+      <div class="dock" ref={dock}>
+        <div class="dock-line">
+          <Activity session={session} link={link} />
+          <FollowChoice />
+        </div>
+        <Queue session={session} />
+        {asked ? (
+          <Questions session={session} canAnswer={canAnswer} />
+        ) : (
+          <Composer
+            session={session}
+            link={link}
+            onSent={() => scroller.current?.toBottom()}
+            onInput={(element) => {
+              input.current = element;
+            }}
+          />
+        )}
+      </div>
+    </div>
+  );
+}
+
+function FollowChoice() {
+  const start = followsAnswerStart.value;
+  return (
+    <button
+      type="button"
+      class="chat-link follow-choice"
+      aria-pressed={start}
+      title={start ? 'Scrolling stops at the start of each answer' : 'Scrolling follows an answer to its end'}
+      onClick={() => {
+        followsAnswerStart.value = !start;
+      }}
+    >
+      {start ? 'Stops at the start' : 'Follows to the end'}
+    </button>
+  );
 }

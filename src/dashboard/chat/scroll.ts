@@ -93,7 +93,8 @@ export function place(
     return { scroll: { ...scroll, top: to }, to: Math.abs(to - metrics.top) < 0.5 ? null : to };
   }
   if (scroll.anchor === null || measured === null) return { scroll, to: null };
-  const moved = measured - scroll.anchor.offset;
+  // What the person has scrolled since the anchor was measured is theirs.
+  const moved = measured - (scroll.anchor.offset - (metrics.top - scroll.top));
   if (Math.abs(moved) < 0.1) return { scroll, to: null };
   const to = metrics.top + moved;
   return { scroll: { ...scroll, top: to }, to };

@@ -1,0 +1,63 @@
+import { useComputed } from '@preact/signals';
+import type { AgentLink } from '../link/agent-link.ts';
+import type { Conversation } from './conversation.ts';
+import { Icon } from './icons.tsx';
+import { useNow } from './now.ts';
+import type { Session } from './session.ts';
+import { duration } from './tool.ts';
+import { visible } from './visible.ts';
+
+/** What the agent is doing, or why nothing is known of it: one line above the composer. */
+export function Activity({ session, link }: { session: Session; link: AgentLink }) {
+  const { conversation } = session;
+  const { phase, reason } = link.status.value;
+  const activity = useComputed(() => conversation.value.activity).value;
+  const doing = useComputed(() => doingOf(conversation.value)).value;
+  const known = useComputed(() => conversation.value.dialect !== null).value;
+  const busy = activity.state === 'working' || activity.state === 'waiting';
+  const now = useNow(phase === 'live' && busy && activity.since !== null);
+  if (phase === 'away') return <Line state="offline">The agent is offline. What was said stays here.</Line>;
+  if (phase === 'lost') {
+    return (
+      <Line state="lost">
+        {reason ?? 'The connection to the agent was lost.'} Trying again …{' '}
+        <button type="button" class="chat-link" onClick={() => link.reconnect()}>
+          Try now
+        </button>
+      </Line>
+    );
+  }
+  if (phase === 'connecting') return <Line state="connecting">{known ? 'Connecting again …' : 'Connecting …'}</Line>;
+  if (activity.state === 'failed')
+    return <Line state="failed">{visible(activity.error ?? 'The last run failed.')}</Line>;
+  if (!busy) return null;
+  return (
+    <Line state={activity.state}>
+      {session.stopping.value ? 'Stopping' : activity.state === 'waiting' ? 'Waits for an answer' : doing}
+      {activity.since !== null && <span class="time"> {duration(now - activity.since)}</span>}
+    </Line>
+  );
+}
+
+function Line({ state, children }: { state: string; children: preact.ComponentChildren }) {
+  return (
+    <p class="activity" data-state={state} role={state === 'failed' || state === 'lost' ? 'status' : undefined}>
+      {state === 'working' || state === 'connecting' ? (
+        <span class="spinner" aria-hidden="true" />
+      ) : (
+        <Icon name={state === 'waiting' ? 'question' : 'warning'} />
+      )}
+      <span>{children}</span>
+    </p>
+  );
+}
+
+function doingOf({ runs, live }: Conversation): string {
+  const running = [...runs.values()].filter(({ status }) => status === 'running');
+  if (running.length > 1) return `${running.length} tools run`;
+  const [run] = running;
+  if (run !== undefined) return `Runs ${visible(run.name)}`;
+  const last = Array.isArray(live?.message.content) ? live.message.content.at(-1) : undefined;
+  if (last?.type === 'thinking') return 'Thinks';
+  return last === undefined ? 'Works' : 'Writes';
+}

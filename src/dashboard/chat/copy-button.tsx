@@ -1,0 +1,21 @@
+import { useState } from 'preact/hooks';
+import { announce } from '../platform/announce.ts';
+import { canCopy, copyText } from '../platform/clipboard.ts';
+import { Icon } from './icons.tsx';
+
+/** Copies a text whole and as it is, whatever is shown of it. Nothing where the browser has no clipboard for this page. */
+export function CopyButton({ text, label }: { text: () => string; label: string }) {
+  const [copied, setCopied] = useState(false);
+  if (!canCopy) return null;
+  const copy = async () => {
+    if (!(await copyText(text()))) return;
+    announce('Copied');
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1500);
+  };
+  return (
+    <button type="button" class="chat-tool copy" aria-label={label} title={label} onClick={copy}>
+      <Icon name={copied ? 'check' : 'copy'} />
+    </button>
+  );
+}

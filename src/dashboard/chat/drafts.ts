@@ -1,0 +1,77 @@
+/**
+ * What a person has written and no agent has taken yet: kept in this browser, by agent, over switching, reload and
+ * reconnect. Texts are in localStorage, which is there at once; files are in IndexedDB, which has room for them.
+ */
+import type { Attachment } from '../../protocol/agent.ts';
+import { load, save } from '../platform/storage.ts';
+import type { Prompt } from './outbox.ts';
+
+const draftKey = (nodeId: string) => `pi-de.draft.${nodeId}`;
+const outboxKey = (nodeId: string) => `pi-de.outbox.${nodeId}`;
+
+export function loadDraft(nodeId: string): string {
+  const text = load(draftKey(nodeId));
+  return typeof text === 'string' ? text : '';
+}
+
+export function saveDraft(nodeId: string, text: string): void {
+  save(draftKey(nodeId), text === '' ? undefined : text);
+}
+
+/** Prompts whose outcome was not known when the page went. Their files are in IndexedDB, by the prompt's id. */
+export function loadOutbox(nodeId: string): Prompt[] {
+  const prompts = load(outboxKey(nodeId));
+  if (!Array.isArray(prompts)) return [];
+  return prompts.filter(isPrompt).map((prompt): Prompt => {
+    const { status } = prompt;
+    return { ...prompt, attachments: [], status: status === 'sending' || status === 'queued' ? 'unknown' : status };
+  });
+}
+
+export function saveOutbox(nodeId: string, outbox: readonly Prompt[]): void {
+  save(outboxKey(nodeId), outbox.length === 0 ? undefined : outbox.map((prompt) => ({ ...prompt, attachments: [] })));
+}
+
+function isPrompt(value: unknown): value is Prompt {
+  if (typeof value !== 'object' || value === null) return false;
+  const { id, text, status } = value as Record<string, unknown>;
+  return typeof id === 'string' && typeof text === 'string' && typeof status === 'string';
+}
+
+// Files
+
+const DATABASE = 'pi-de';
+const STORE = 'files';
+
+function database(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(DATABASE, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/** Resolves to none if there are none, or the browser keeps nothing for this page. */
+export async function loadFiles(nodeId: string): Promise<Attachment[]> {
+  try {
+    const db = await database();
+    return await new Promise((resolve) => {
+      const request = db.transaction(STORE).objectStore(STORE).get(nodeId);
+      request.onsuccess = () => resolve(Array.isArray(request.result) ? request.result : []);
+      request.onerror = () => resolve([]);
+    });
+  } catch {
+    return [];
+  }
+}
+
+export async function saveFiles(nodeId: string, files: readonly Attachment[]): Promise<void> {
+  try {
+    const store = (await database()).transaction(STORE, 'readwrite').objectStore(STORE);
+    if (files.length === 0) store.delete(nodeId);
+    else store.put([...files], nodeId);
+  } catch {
+    // Then they are not kept over a reload.
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * The edge of a conversation's state: what an agent sends goes in, at most one commit a frame comes out to the views, and
+ * what a person does goes to the agent. It outlives the view, so that coming back resumes where it was.
+ */
+import { computed, type ReadonlySignal, signal } from '@preact/signals';
+import type { AgentRequest, Attachment, Delivery } from '../../protocol/agent.ts';
+import type { Position } from '../../protocol/subprotocol.ts';
+import type { AgentLink, AgentListener, Dialect } from '../link/agent-link.ts';
+import { announce } from '../platform/announce.ts';
+import {
+  answerFailed,
+  answering,
+  type Conversation,
+  connectionLost,
+  EMPTY,
+  firstIndex,
+  type MessageEntry,
+  trim,
+} from './conversation.ts';
+import { loadFiles, loadOutbox, saveFiles, saveOutbox } from './drafts.ts';
+import { textOf } from './message.ts';
+import { addPrompt, dropPrompt, type Prompt, updatePrompt } from './outbox.ts';
+import { receive } from './receive.ts';
+import { AT_BOTTOM, type Scroll } from './scroll.ts';
+
+const HISTORY_PAGE = 50;
+/** An agent that never answers a request for history is asked again after this. */
+const HISTORY_TIMEOUT_MS = 15_000;
+/** Conversations kept while others are open. */
+const MAX_SESSIONS = 12;
+
+export class Session implements AgentListener {
+  readonly nodeId: string;
+  readonly conversation: ReadonlySignal<Conversation>;
+  readonly loadingOlder = signal(false);
+  /** The stop button was pressed, and the agent has not stopped yet. */
+  readonly stopping = signal(false);
+  /** Where the transcript was when it was left. */
+  scroll: Scroll = AT_BOTTOM;
+  /** Rows are shown from here on: the message's index in the history; null for the newest few. */
+  shownFrom: number | null = null;
+  readonly #committed = signal<Conversation>(EMPTY);
+  #state: Conversation = EMPTY;
+  #scheduled = false;
+  #link: AgentLink | null = null;
+  #acks = new Map<string, (error: string | null) => void>();
+  #olderTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(nodeId: string) {
+    this.nodeId = nodeId;
+    this.conversation = computed(() => this.#committed.value);
+    this.#state = { ...EMPTY, outbox: loadOutbox(nodeId) };
+    this.#committed.value = this.#state;
+    for (const { id } of this.#state.outbox) {
+      loadFiles(filesKey(nodeId, id)).then((attachments) => {
+        if (attachments.length > 0) this.#change((state) => updatePrompt(state, id, { attachments }));
+      });
+    }
+  }
+
+  /** @returns a function that ends it */
+  attach(link: AgentLink): () => void {
+    this.#link = link;
+    let wasLive = false;
+    const detach = link.attach(this);
+    const unsubscribe = link.status.subscribe(({ phase }) => {
+      const live = phase === 'live';
+      if (live && !wasLive) this.#flush();
+      if (!live && wasLive) this.#lost();
+      wasLive = live;
+    });
+    return () => {
+      unsubscribe();
+      detach();
+      if (wasLive) this.#lost();
+      this.#link = null;
+    };
+  }
+
+  // What the agent says
+
+  position(): Position | null {
+    return this.#state.position;
+  }
+
+  message(message: { type?: unknown }, dialect: Dialect): void {
+    const before = this.#state;
+    let state = receive(before, message, dialect, Date.now());
+    // A conversation is trimmed at its beginning, which nobody sees who follows its end.
+    if (state.entries !== before.entries && this.scroll.mode === 'following') state = trim(state);
+    this.#set(state);
+    if (state.gap && !before.gap) this.#link?.reconnect();
+    if (message.type === 'history_page') this.#olderArrived();
+    if (message.type === 'attach_file_ack') {
+      const { filename, success, error } = message as { filename?: unknown; success?: unknown; error?: unknown };
+      this.#acks.get(String(filename))?.(success === true ? null : String(error ?? 'The agent did not take the file.'));
+    }
+    this.#tell(before, state);
+  }
+
+  #tell(before: Conversation, state: Conversation): void {
+    if (state.questions.length > before.questions.length && before.dialect !== null) {
+      announce(`The agent asks: ${state.questions.at(-1)?.title}`);
+    }
+    if (before.activity.state === 'working' && state.activity.state !== 'working') {
+      this.stopping.value = false;
+      const last = state.entries.findLast((entry) => entry.kind === 'message' && entry.message.role === 'assistant');
+      const text = last === undefined ? '' : textOf((last as MessageEntry).message);
+      if (state.activity.state === 'failed') announce(`The agent failed. ${state.activity.error ?? ''}`);
+      else if (state.activity.state === 'idle') announce(`The agent has finished. ${text.slice(0, 160)}`);
+    }
+  }
+
+  #lost(): void {
+    for (const settle of this.#acks.values()) settle('The connection was lost before the file had arrived.');
+    this.#acks.clear();
+    this.#olderArrived();
+    this.stopping.value = false;
+    this.#change(connectionLost);
+  }
+
+  // What the person does
+
+  send(text: string, attachments: readonly Attachment[], deliver: Delivery): void {
+    const id = newId();
+    const prompt: Prompt = { id, text, attachments, deliver, status: 'waiting', error: null, sentAt: Date.now() };
+    if (attachments.length > 0) saveFiles(filesKey(this.nodeId, id), attachments);
+    this.#change((state) => addPrompt(state, prompt));
+    this.#deliver(prompt);
+  }
+
+  /** Sends a prompt again that failed, or whose outcome is unknown. An agent that has it already takes it no second time. */
+  repeat(id: string): void {
+    const prompt = this.#state.outbox.find((candidate) => candidate.id === id);
+    if (prompt === undefined) return;
+    // Under its old id an agent would only say again that it failed.
+    const again: Prompt = { ...prompt, id: prompt.status === 'failed' ? newId() : id, status: 'waiting', error: null };
+    this.#change((state) => addPrompt(dropPrompt(state, id), again));
+    if (again.attachments.length > 0) saveFiles(filesKey(this.nodeId, again.id), again.attachments);
+    this.#deliver(again);
+  }
+
+  discard(id: string): void {
+    this.#change((state) => dropPrompt(state, id));
+  }
+
+  removeQueued(id: string): void {
+    this.#request({ type: 'queue_remove', id });
+  }
+
+  steerQueued(id: string): void {
+    this.#request({ type: 'queue_steer', id });
+  }
+
+  stop(): void {
+    if (this.#request({ type: 'abort' })) this.stopping.value = true;
+  }
+
+  answer(id: string, value: string | boolean): void {
+    this.#change((state) => answering(state, id, value));
+    if (!this.#request({ type: 'answer', id, value, client: clientName() })) this.#answerFailed(id);
+  }
+
+  dismiss(id: string): void {
+    this.#change((state) => answering(state, id, null));
+    if (!this.#request({ type: 'dismiss', id, client: clientName() })) this.#answerFailed(id);
+  }
+
+  #answerFailed(id: string): void {
+    this.#change((state) => answerFailed(state, id, 'There is no connection to the agent.'));
+  }
+
+  /** Asks for the messages before the oldest one here. */
+  loadOlder(): void {
+    if (this.loadingOlder.peek() || !this.#state.hasOlder) return;
+    if (!this.#request({ type: 'fetch_history', before: firstIndex(this.#state), limit: HISTORY_PAGE })) return;
+    this.loadingOlder.value = true;
+    this.#olderTimer = setTimeout(() => this.#olderArrived(), HISTORY_TIMEOUT_MS);
+  }
+
+  #olderArrived(): void {
+    clearTimeout(this.#olderTimer);
+    this.loadingOlder.value = false;
+  }
+
+  loadWhole(index: number): void {
+    this.#request({ type: 'fetch_message', index });
+  }
+
+  listCommands(): void {
+    this.#request({ type: 'list_commands' });
+  }
+
+  listFiles(prefix: string): void {
+    this.#request({ type: 'list_files', prefix });
+  }
+
+  #flush(): void {
+    for (const prompt of this.#state.outbox) if (prompt.status === 'waiting') this.#deliver(prompt);
+  }
+
+  #deliver(prompt: Prompt): void {
+    if (this.#link?.status.peek().phase !== 'live') return;
+    if (this.#link.status.peek().dialect === 'delta') {
+      const { id, text, attachments, deliver } = prompt;
+      const request: AgentRequest = { type: 'prompt', id, text, deliver, client: clientName() };
+      if (attachments.length > 0) request.attachments = [...attachments];
+      if (this.#request(request)) this.#change((state) => updatePrompt(state, id, { status: 'sending' }));
+    } else {
+      this.#change((state) => updatePrompt(state, prompt.id, { status: 'sending' }));
+      this.#deliverClassic(prompt).catch((error: Error) => {
+        this.#change((state) => updatePrompt(state, prompt.id, { status: 'failed', error: error.message }));
+      });
+    }
+  }
+
+  /** A classic agent takes files one by one before the text, and the text as it is. */
+  async #deliverClassic({ id, text, attachments }: Prompt): Promise<void> {
+    for (const { filename, data, mimeType } of attachments) {
+      const error = await new Promise<string | null>((resolve) => {
+        this.#acks.set(filename, resolve);
+        const request: AgentRequest = { type: 'attach_file', filename, content: data };
+        if (mimeType !== undefined) request.mimeType = mimeType;
+        if (!this.#request(request)) resolve('There is no connection to the agent.');
+      });
+      this.#acks.delete(filename);
+      if (error !== null) throw new Error(error);
+    }
+    if (!this.#link?.send(text)) throw new Error('There is no connection to the agent.');
+    // It queues what comes while it works, and says nothing of it.
+    if (this.#state.activity.state === 'working')
+      this.#change((state) => updatePrompt(state, id, { status: 'queued' }));
+  }
+
+  #request(request: AgentRequest): boolean {
+    return this.#link?.send(request) ?? false;
+  }
+
+  // Commits
+
+  /** Something that the person did shows at once. */
+  #change(change: (state: Conversation) => Conversation): void {
+    const state = change(this.#state);
+    if (state === this.#state) return;
+    this.#set(state);
+    this.#commit();
+  }
+
+  #set(state: Conversation): void {
+    if (state === this.#state) return;
+    if (state.outbox !== this.#state.outbox) this.#keepOutbox(this.#state.outbox, state.outbox);
+    this.#state = state;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // Nobody sees a hidden page, and its frames do not come.
+    if (document.hidden) setTimeout(() => this.#commit(), 250);
+    else requestAnimationFrame(() => this.#commit());
+  }
+
+  #keepOutbox(before: readonly Prompt[], outbox: readonly Prompt[]): void {
+    saveOutbox(this.nodeId, outbox);
+    const ids = new Set(outbox.map(({ id }) => id));
+    for (const { id, attachments } of before) {
+      if (attachments.length > 0 && !ids.has(id)) saveFiles(filesKey(this.nodeId, id), []);
+    }
+  }
+
+  #commit(): void {
+    this.#scheduled = false;
+    this.#committed.value = this.#state;
+  }
+}
+
+const filesKey = (nodeId: string, promptId: string) => `${nodeId} ${promptId}`;
+
+const sessions = new Map<string, Session>();
+
+/** The conversation with an agent; those of late are kept. */
+export function sessionOf(nodeId: string): Session {
+  const session = sessions.get(nodeId) ?? new Session(nodeId);
+  sessions.delete(nodeId);
+  sessions.set(nodeId, session);
+  for (const [id] of sessions) {
+    if (sessions.size <= MAX_SESSIONS) break;
+    sessions.delete(id);
+  }
+  return session;
+}
+
+/** Pages that are not on localhost nor behind TLS have no `randomUUID`. */
+function newId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** What this page calls itself, for others to read: "answered by Pi-DE on Linux". */
+function clientName(): string {
+  const agent = navigator as Navigator & { userAgentData?: { platform?: string } };
+  const platform =
+    agent.userAgentData?.platform || /iPhone|iPad|Android|Mac|Windows|Linux/.exec(navigator.userAgent)?.[0];
+  return platform ? `Pi-DE on ${platform}` : 'Pi-DE';
+}
