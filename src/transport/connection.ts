@@ -147,6 +147,11 @@ export class Connection implements Expiring, Member {
     return this.#socket.remoteAddress ?? '';
   }
 
+  /** The address of ours that the peer is connected to; '' if the socket was closed before anybody asked. */
+  get localAddress(): string {
+    return this.#socket.localAddress ?? '';
+  }
+
   /** The wheel's clock, in milliseconds. */
   get now(): number {
     return this.#all.deadlines.now();
