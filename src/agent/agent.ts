@@ -73,7 +73,8 @@ export interface Clock {
 
 /** Where a client's messages go. */
 export interface ClientSink {
-  send(text: string): void;
+  /** @param isRepeated a later message will have all of it again, so a client that reads slowly can do without */
+  send(text: string, isRepeated?: boolean): void;
   close(closeCode: number, closeReason: string): void;
 }
 
@@ -388,7 +389,8 @@ export class Agent {
   piEvent<Name extends keyof PiEvents>(name: Name, event: PiEvents[Name]): void {
     if (this.#isClosed) return;
     this.#handle(name, event);
-    if (CLASSIC_EVENTS.has(name)) this.#forward(event);
+    // A message that is being written comes whole with every piece.
+    if (CLASSIC_EVENTS.has(name)) this.#forward(event, name === 'message_update');
   }
 
   #handle<Name extends keyof PiEvents>(name: Name, event: PiEvents[Name]): void {
@@ -503,12 +505,12 @@ export class Agent {
     this.refreshSession();
   }
 
-  #forward(event: object): void {
+  #forward(event: object, isRepeated: boolean): void {
     let text: string | null = null;
     for (const { isClassic, sink } of this.#clients) {
       if (!isClassic) continue;
       text ??= encode(event);
-      sink.send(text);
+      sink.send(text, isRepeated);
     }
   }
 

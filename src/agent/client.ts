@@ -1,0 +1,65 @@
+/** A client's WebSocket: its messages go to the session, and the session's to it, as long as it reads them. */
+import type { DataOpcode } from '../frame/message.ts';
+import { CloseCode, Opcode } from '../frame/vocabulary.ts';
+import { AGENT_LIMITS, AgentCloseCode } from '../protocol/agent.ts';
+import type { Position } from '../protocol/subprotocol.ts';
+import type { Connection } from '../transport/connection.ts';
+import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from '../websocket/websocket.ts';
+import type { Agent, ClientConnection, ClientSink } from './agent.ts';
+
+const LIMITS: WebSocketLimits = {
+  maxMessageBytes: AGENT_LIMITS.messageBytes,
+  maxFragments: 1024,
+  /** A large file over a slow line takes its time. */
+  frameTimeoutMs: 300_000,
+  pingIntervalMs: 25_000,
+  closingTimeoutMs: 2000,
+  maxPingsPerSecond: 100,
+};
+
+/** A client that has not read so much is told to come back. The largest message alone always passes. */
+const MAX_UNSENT_BYTES = 8 * 1024 * 1024;
+/** Past this, what comes again anyway is left out. */
+const BEHIND_BYTES = 256 * 1024;
+
+export class AgentClient implements WebSocketHandler, ClientSink {
+  readonly #socket: WebSocketConnection;
+  #session: ClientConnection | null = null;
+
+  constructor(connection: Connection) {
+    this.#socket = new WebSocketConnection(connection, 'server', LIMITS, this);
+  }
+
+  /** @param rest what came behind the opening handshake */
+  start(agent: Agent, isClassic: boolean, resumeFrom: Position | null, rest: Buffer): void {
+    this.#session = agent.connect(this, isClassic, resumeFrom);
+    this.#socket.start(rest);
+  }
+
+  // ClientSink
+
+  send(text: string, isRepeated = false): void {
+    const socket = this.#socket;
+    if (!socket.isOpen || (isRepeated && socket.unsentBytes > BEHIND_BYTES)) return;
+    if (socket.unsentBytes > MAX_UNSENT_BYTES) socket.fail(AgentCloseCode.TRY_AGAIN_LATER, 'too far behind');
+    else socket.sendText(text);
+  }
+
+  close(closeCode: number, closeReason: string): void {
+    this.#socket.close(closeCode, closeReason);
+  }
+
+  // WebSocketHandler
+
+  onMessage(payload: Buffer, opcode: DataOpcode): void {
+    if (opcode === Opcode.TEXT) this.#session?.receive(payload.toString());
+  }
+
+  onClosed(): void {
+    this.#session?.gone();
+  }
+
+  onShutdown(): void {
+    this.#socket.close(CloseCode.GOING_AWAY);
+  }
+}

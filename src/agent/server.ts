@@ -1,0 +1,175 @@
+/**
+ * The agent's own WebSocket server: on loopback, for those who know the dial key or the token.
+ *
+ *   the daemon dials ────────────────────▶ listener ─┐
+ *   we open one that it asked for ──(101)────────────┴─▶ accept ─▶ gate ─▶ AgentClient
+ */
+import { HttpError } from '../http/error.ts';
+import { createGate, type Gate, withoutTokens } from '../http/gate.ts';
+import { encodeUpgradeResponse, readUpgradeRequest } from '../http/handshake.ts';
+import type { RequestHead } from '../http/message.ts';
+import { encodeResponse, errorResponse } from '../http/response.ts';
+import { type AcceptLimits, accept } from '../opening/accept.ts';
+import { DELTA_SUBPROTOCOL, readResume, SUBPROTOCOL } from '../protocol/subprotocol.ts';
+import { Connection, type ConnectionHandler } from '../transport/connection.ts';
+import type { Connections } from '../transport/connections.ts';
+import { endAfter } from '../transport/linger.ts';
+import { Listener } from '../transport/listener.ts';
+import type { Agent } from './agent.ts';
+import { AgentClient } from './client.ts';
+
+const ACCEPT_LIMITS: AcceptLimits = { maxHeadBytes: 16 * 1024, maxHeadFields: 100, headTimeoutMs: 10_000 };
+const LINGER_MS = 1000;
+const LOOPBACK = ['127.0.0.1', '::1'];
+/** Ports tried one after the other, before any that is free will do. */
+const PORT_TRIES = 200;
+
+export interface ServerOptions {
+  readonly connections: Connections;
+  readonly agent: Agent;
+  /** What the daemon presents when it dials. */
+  readonly dialKey: string;
+  /** The pre-shared key; null for none. */
+  readonly token: string | null;
+  readonly onFault: (error: unknown) => void;
+}
+
+export class AgentServer {
+  readonly #options: ServerOptions;
+  readonly #listener: Listener;
+  /** Listens where a daemon reaches it that cannot be dialled back to. */
+  #outer: Listener | null = null;
+  readonly #keyGate: Gate;
+  readonly #tokenGate: Gate | null;
+  /** A daemon of the older kind has no key to present: it is known by its address. */
+  #keylessAddress: string | null = null;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#listener = new Listener((socket) => this.#accept(socket), options.onFault);
+    this.#keyGate = gateOf(options.dialKey);
+    this.#tokenGate = options.token === null ? null : gateOf(options.token);
+  }
+
+  /**
+   * Listens on loopback.
+   *
+   * @param firstPort the first that is tried; then those above it, and then any that is free
+   * @returns the port
+   * @throws the system's error if no port can be listened on
+   */
+  async listen(firstPort: number): Promise<number> {
+    for (let port = firstPort; port < Math.min(firstPort + PORT_TRIES, 65_536); port++) {
+      try {
+        await this.#listener.listen(LOOPBACK, port);
+        return port;
+      } catch {
+        // In use, or not for us.
+      }
+    }
+    await this.#listener.listen(LOOPBACK, 0);
+    return this.#listener.addresses[0]?.port as number;
+  }
+
+  /** Lets a daemon in that presents no key, from its own address alone; null lets none in any more. */
+  admitKeyless(address: string | null): void {
+    this.#keylessAddress = address;
+  }
+
+  /**
+   * Listens on one more address, on the same port, for a daemon on another machine that cannot be dialled back to.
+   *
+   * @throws the system's error
+   */
+  async listenOn(host: string, port: number): Promise<void> {
+    if (this.#outer !== null || LOOPBACK.includes(host)) return;
+    const outer = new Listener((socket) => this.#accept(socket), this.#options.onFault);
+    await outer.listen([host], port);
+    this.#outer = outer;
+  }
+
+  /**
+   * Takes over a connection that the daemon asked for, as if it had been accepted.
+   *
+   * @param rest what has come on it already
+   */
+  serve(connection: Connection, rest: Buffer): void {
+    accept(
+      connection,
+      // It may be kept as a spare for as long as it lives; the other end sees to that.
+      { ...ACCEPT_LIMITS, headTimeoutMs: Number.POSITIVE_INFINITY },
+      {
+        onRequest: (head, rest) => this.#admit(connection, head, rest),
+        onRefused: (error) => this.#refuse(connection, error),
+      },
+      rest,
+    );
+  }
+
+  close(): void {
+    this.#listener.close();
+    this.#outer?.close();
+  }
+
+  #accept(socket: ConstructorParameters<typeof Connection>[0]): void {
+    const connection = new Connection(socket, this.#options.connections, NOBODY);
+    if (!this.#options.connections.admit(connection)) {
+      this.#refuse(connection, new HttpError(503, 'Too many connections'));
+      return;
+    }
+    accept(connection, ACCEPT_LIMITS, {
+      onRequest: (head, rest) => this.#admit(connection, head, rest),
+      onRefused: (error) => this.#refuse(connection, error),
+    });
+  }
+
+  #admit(connection: Connection, head: RequestHead, rest: Buffer): void {
+    try {
+      this.#authorise(head, connection.remoteAddress);
+      const { key, subprotocols } = readUpgradeRequest(head);
+      this.#options.connections.prove(connection);
+      const offered = withoutTokens(subprotocols);
+      const isClassic = !offered.includes(DELTA_SUBPROTOCOL);
+      // Clients fail if they offered something and nothing was chosen.
+      const plain = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : (offered[0] ?? null);
+      connection.write(encodeUpgradeResponse(key, isClassic ? plain : DELTA_SUBPROTOCOL, null));
+      new AgentClient(connection).start(this.#options.agent, isClassic, readResume(offered), rest);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#refuse(connection, error);
+    }
+  }
+
+  /** @throws HttpError 401 or 403 */
+  #authorise(head: RequestHead, remoteAddress: string): void {
+    try {
+      this.#keyGate.authorise(head);
+      return;
+    } catch {
+      // Perhaps it has the token.
+    }
+    const isKeyless = this.#keylessAddress !== null && remoteAddress === this.#keylessAddress;
+    if (isKeyless && head.fields.has('origin')) throw new HttpError(403, 'Pages connect through hypivisor');
+    if (isKeyless) return;
+    if (this.#tokenGate === null) throw new HttpError(401, 'Connect through hypivisor');
+    this.#tokenGate.authorise(head);
+  }
+
+  #refuse(connection: Connection, error: HttpError): void {
+    endAfter(connection, encodeResponse(errorResponse(error), new Date().toUTCString()), LINGER_MS);
+  }
+}
+
+function gateOf(token: string): Gate {
+  return createGate({ token, allowOrigins: [], allowHosts: [], hostName: '' });
+}
+
+/** Between the accept and its handler. */
+const NOBODY: ConnectionHandler = {
+  onData() {},
+  onEof() {},
+  onDrain() {},
+  onDeadline() {},
+  onGone() {},
+  onShutdown() {},
+};

@@ -1,0 +1,365 @@
+/**
+ * The connection to the hypivisor: registers the agent, tells what changes, opens connections that are asked for, and
+ * comes back for ever.
+ *
+ *   OFFLINE ──(connected)──▶ REGISTERING ──(registered)──▶ ONLINE
+ *      ▲                          └──(refused, silent)──┐     │
+ *      └──────(the reconnect waits, and connects)───────┴─────┘ (lost)
+ *
+ * The other end is not trusted: whatever it says, or if it says nothing, costs a connection at the most.
+ */
+import type { Close } from '../frame/close.ts';
+import type { DataOpcode } from '../frame/message.ts';
+import { CloseCode, Opcode } from '../frame/vocabulary.ts';
+import { type ConnectFailure, type ConnectTarget, connect, type Opened } from '../opening/connect.ts';
+import { Reconnect } from '../opening/reconnect.ts';
+import { connectTarget } from '../opening/target.ts';
+import type { NodeDetails, Params, RegisterParams } from '../protocol/registry.ts';
+import { SUBPROTOCOL, subprotocols } from '../protocol/subprotocol.ts';
+import { backUrl, registryUrl } from '../protocol/url.ts';
+import type { Connection } from '../transport/connection.ts';
+import type { Connections } from '../transport/connections.ts';
+import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from '../websocket/websocket.ts';
+import { encode } from './json.ts';
+import { difference } from './presence.ts';
+
+const LIMITS: WebSocketLimits = {
+  /** A daemon of the older kind sends the whole roster. */
+  maxMessageBytes: 32 * 1024 * 1024,
+  maxFragments: 4096,
+  frameTimeoutMs: 60_000,
+  pingIntervalMs: 25_000,
+  closingTimeoutMs: 1000,
+  maxPingsPerSecond: 100,
+};
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** How long it may take to answer the registration. */
+const REGISTER_TIMEOUT_MS = 15_000;
+/** Changes are told so often. */
+const UPDATE_INTERVAL_MS = 250;
+/** How often it is asked how many agents there are. */
+const PING_INTERVAL_MS = 30_000;
+/** What is for us is small; reading the rest would cost pi time. */
+const MAX_READ_BYTES = 64 * 1024;
+/** More than this in a second is no registry, and is not listened to. */
+const MAX_BYTES_PER_SECOND = 8 * 1024 * 1024;
+const MAX_MESSAGES_PER_SECOND = 20_000;
+const MAX_DIAL_BACKS_PER_SECOND = 64;
+const LASTING_MS = 10_000;
+
+export interface UplinkOptions {
+  readonly url: string;
+  readonly token: string | null;
+  readonly connections: Connections;
+  /** For the proxy's variables. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly firstDelayMs: number;
+  readonly maxDelayMs: number;
+  /** Offers to open connections for the daemon. */
+  readonly dialsBack: boolean;
+  /** What stays as it is for the life of the session. */
+  readonly identity: Omit<RegisterParams, keyof NodeDetails | 'dial_back'>;
+  /** What changes. */
+  readonly details: () => NodeDetails;
+  readonly ages: () => { state_age: number; tool_age?: number };
+}
+
+export interface UplinkSink {
+  onStatus(status: UplinkStatus): void;
+  onRegistered(registration: Registration): void;
+  /** A connection that the daemon asked for: its opening handshake of its own follows. */
+  onDialledBack(connection: Connection, rest: Buffer): void;
+}
+
+export interface Registration {
+  /** The daemon opens no connections to us, but asks for them. */
+  readonly dialsBack: boolean;
+  /** It knows the words of our own kind. */
+  readonly isOurs: boolean;
+  /** Its address, and ours on the way to it. */
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+}
+
+export interface UplinkStatus {
+  readonly state: 'offline' | 'registering' | 'online';
+  /** How many agents there are, this one too; null if that is not known. */
+  readonly agents: number | null;
+  /** Why it is offline, in words. */
+  readonly reason: string | null;
+}
+
+type State = 'offline' | 'registering' | 'online';
+
+export class Uplink implements WebSocketHandler {
+  readonly #options: UplinkOptions;
+  readonly #sink: UplinkSink;
+  readonly #targets: { bearer: ConnectTarget; query: ConnectTarget };
+  /** Older daemons know a token in the query alone, where logs may show it. */
+  #tokenInQuery = false;
+  readonly #reconnect: Reconnect;
+  #socket: WebSocketConnection | null = null;
+  #isOurs = false;
+  #state: State = 'offline';
+  #agents: number | null = null;
+  #reason: string | null = null;
+  /** What the daemon knows of us. */
+  #told: NodeDetails = {};
+  #updateDue = false;
+  #updatedAt = 0;
+  #pingedAt = 0;
+  /** What has come within this second. */
+  #second = { began: 0, bytes: 0, messages: 0, dialBacks: 0 };
+
+  /** @throws TypeError, with a sentence for whoever set it, if the URL cannot be used */
+  constructor(options: UplinkOptions, sink: UplinkSink) {
+    const { url, token, environment, connections, firstDelayMs, maxDelayMs } = options;
+    this.#options = options;
+    this.#sink = sink;
+    const offer = { subprotocols: subprotocols(null), environment };
+    this.#targets = {
+      bearer: connectTarget(registryUrl(url, null), { ...offer, token }),
+      query: connectTarget(registryUrl(url, token), offer),
+    };
+    this.#reconnect = new Reconnect({
+      deadlines: connections.deadlines,
+      connect: (sink) => connect(this.#target, connections, CONNECT_TIMEOUT_MS, sink),
+      onOpened: (opened) => this.#onOpened(opened),
+      onFailed: (failure) => this.#onFailed(failure),
+      firstDelayMs,
+      maxDelayMs,
+      lastingMs: LASTING_MS,
+    });
+  }
+
+  get status(): UplinkStatus {
+    return { state: this.#state, agents: this.#agents, reason: this.#reason };
+  }
+
+  start(): void {
+    this.#reconnect.start();
+  }
+
+  /** Connects at once, instead of when its pause is over. */
+  retryNow(): void {
+    this.#reconnect.retryNow();
+  }
+
+  /**
+   * Says goodbye, and comes back no more.
+   *
+   * @param successor the id of the node that follows, if one does
+   */
+  stop(successor: string | null): void {
+    this.#reconnect.stop();
+    const socket = this.#socket;
+    if (socket === null) return;
+    if (this.#state === 'online') {
+      if (successor !== null && this.#isOurs) this.#request('update', 'goodbye', { successor });
+      this.#request('deregister', 'goodbye', { id: this.#options.identity.id });
+    }
+    socket.close();
+  }
+
+  /** Something that the roster should know has changed. */
+  update(): void {
+    this.#updateDue = true;
+    const socket = this.#socket;
+    if (this.#state !== 'online' || !this.#isOurs || socket === null) return;
+    const waitMs = this.#updatedAt + UPDATE_INTERVAL_MS - socket.connection.now;
+    if (waitMs <= 0) this.#sendUpdate();
+    else socket.setTimer(waitMs);
+  }
+
+  // The reconnect
+
+  get #target(): ConnectTarget {
+    return this.#tokenInQuery ? this.#targets.query : this.#targets.bearer;
+  }
+
+  #onFailed(failure: ConnectFailure): void {
+    this.#setStatus('offline', describe(failure));
+    if (failure.status !== 401 || this.#options.token === null) return;
+    this.#tokenInQuery = !this.#tokenInQuery;
+    if (this.#tokenInQuery) this.#reconnect.retryNow();
+  }
+
+  #onOpened({ connection, subprotocol, rest }: Opened): void {
+    this.#isOurs = subprotocol === SUBPROTOCOL;
+    const socket = new WebSocketConnection(connection, 'client', LIMITS, this);
+    this.#socket = socket;
+    this.#setStatus('registering', null);
+    this.#told = this.#options.details();
+    const { identity, dialsBack } = this.#options;
+    const params: RegisterParams = { ...identity, ...this.#told, ...this.#options.ages() };
+    if (dialsBack) params.dial_back = true;
+    this.#request('register', 'register', params);
+    socket.setTimer(REGISTER_TIMEOUT_MS);
+    socket.start(rest);
+  }
+
+  // WebSocketHandler
+
+  onMessage(payload: Buffer, opcode: DataOpcode): void {
+    if (opcode !== Opcode.TEXT || this.#isFlooded(payload.length) || payload.length > MAX_READ_BYTES) return;
+    const message = parse(payload.toString());
+    if (message === null) return;
+    switch (message.id) {
+      case 'register':
+        this.#onRegistered(message);
+        break;
+      case 'ping':
+        this.#onPong(message.result);
+        break;
+      default:
+        if (message.event === 'dial_back' && typeof message.ticket === 'string') this.#dialBack(message.ticket);
+    }
+  }
+
+  onTimer(): void {
+    const socket = this.#socket;
+    if (socket === null) return;
+    if (this.#state === 'registering') {
+      this.#reason = 'it does not answer the registration';
+      socket.destroy();
+      return;
+    }
+    const { now } = socket.connection;
+    if (this.#updateDue && this.#isOurs && now - this.#updatedAt >= UPDATE_INTERVAL_MS) this.#sendUpdate();
+    if (now - this.#pingedAt >= PING_INTERVAL_MS) this.#ping();
+    socket.setTimer(this.#updateDue && this.#isOurs ? UPDATE_INTERVAL_MS : PING_INTERVAL_MS);
+  }
+
+  onClosed({ closeCode, closeReason }: Close): void {
+    this.#socket = null;
+    this.#agents = null;
+    this.#reconnect.lost();
+    this.#setStatus('offline', this.#reason ?? whyClosed(closeCode, closeReason));
+  }
+
+  onShutdown(): void {
+    this.#socket?.close(CloseCode.GOING_AWAY);
+  }
+
+  // What it says
+
+  #onRegistered({ result, error }: Message): void {
+    const socket = this.#socket;
+    if (this.#state !== 'registering' || socket === null) return;
+    if (typeof error === 'string') {
+      this.#reason = `it refused the registration: ${error.slice(0, 200)}`;
+      socket.close();
+      return;
+    }
+    const { dial_back } = asObject(result);
+    this.#setStatus('online', null);
+    const { remoteAddress, localAddress } = socket.connection;
+    this.#sink.onRegistered({ dialsBack: dial_back === true, isOurs: this.#isOurs, remoteAddress, localAddress });
+    this.#ping();
+    socket.setTimer(UPDATE_INTERVAL_MS);
+  }
+
+  #onPong(result: unknown): void {
+    const { nodes } = asObject(result);
+    if (typeof nodes !== 'number' || !Number.isSafeInteger(nodes) || nodes === this.#agents) return;
+    this.#agents = nodes;
+    this.#sink.onStatus(this.status);
+  }
+
+  #dialBack(ticket: string): void {
+    const { url, environment, connections, dialsBack } = this.#options;
+    if (!dialsBack || ++this.#second.dialBacks > MAX_DIAL_BACKS_PER_SECOND) return;
+    if (!/^[A-Za-z0-9_-]{1,128}$/.test(ticket)) return;
+    const target = connectTarget(backUrl(url, ticket), { environment });
+    connect(target, connections, CONNECT_TIMEOUT_MS, {
+      onOpened: ({ connection, rest }) => {
+        if (this.#state === 'online') this.#sink.onDialledBack(connection, rest);
+        else connection.destroy();
+      },
+      // It asks again if it wants one.
+      onFailed() {},
+    });
+  }
+
+  // What we say
+
+  #sendUpdate(): void {
+    const socket = this.#socket as WebSocketConnection;
+    this.#updateDue = false;
+    this.#updatedAt = socket.connection.now;
+    const details = this.#options.details();
+    const changes = difference(this.#told, details);
+    this.#told = details;
+    if (changes === null) return;
+    const ages = this.#options.ages();
+    if ('state' in changes) changes.state_age = ages.state_age;
+    if (changes.tool != null && ages.tool_age !== undefined) changes.tool_age = ages.tool_age;
+    this.#request('update', 'update', changes);
+  }
+
+  #ping(): void {
+    this.#pingedAt = this.#socket?.connection.now ?? 0;
+    this.#request('ping', 'ping', {});
+  }
+
+  #request<M extends 'register' | 'update' | 'deregister' | 'ping'>(method: M, id: string, params: Params<M>): void {
+    this.#socket?.sendText(encode({ id, method, params }));
+  }
+
+  /** Counts what comes, and hangs up on what is no registry. */
+  #isFlooded(bytes: number): boolean {
+    const socket = this.#socket;
+    if (socket === null) return true;
+    const { now } = socket.connection;
+    if (now - this.#second.began >= 1000) this.#second = { began: now, bytes: 0, messages: 0, dialBacks: 0 };
+    this.#second.bytes += bytes;
+    this.#second.messages++;
+    const isFirst = this.#state === 'registering';
+    // The roster of an older daemon comes once, at the beginning.
+    if (this.#second.messages <= MAX_MESSAGES_PER_SECOND && (isFirst || this.#second.bytes <= MAX_BYTES_PER_SECOND)) {
+      return false;
+    }
+    this.#reason = 'it sends more than a registry would';
+    socket.destroy();
+    return true;
+  }
+
+  #setStatus(state: State, reason: string | null): void {
+    this.#state = state;
+    this.#sink.onStatus({ state, agents: this.#agents, reason });
+    this.#reason = state === 'online' ? null : reason;
+  }
+}
+
+interface Message {
+  id?: unknown;
+  event?: unknown;
+  ticket?: unknown;
+  result?: unknown;
+  error?: unknown;
+}
+
+function parse(text: string): Message | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function asObject(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function describe({ reason, status }: ConnectFailure): string {
+  if (status === 401) return 'it refuses the token';
+  if (status === 403) return 'it refuses this connection';
+  return reason;
+}
+
+function whyClosed(closeCode: number, closeReason: string): string {
+  if (closeCode === CloseCode.ABNORMAL) return 'the connection was lost';
+  return closeReason === '' ? `it closed the connection (${closeCode})` : `it closed: ${closeReason.slice(0, 200)}`;
+}
