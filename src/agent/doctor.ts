@@ -1,0 +1,153 @@
+/**
+ * Walks a user's own path, step by step, and names the first that fails: settings, connection, registration, and a message
+ * that the daemon relays back to this very agent.
+ */
+import type { Close } from '../frame/close.ts';
+import { Opcode } from '../frame/vocabulary.ts';
+import { type Attempt, type ConnectFailure, connect } from '../opening/connect.ts';
+import { connectTarget } from '../opening/target.ts';
+import { deltaSubprotocols } from '../protocol/subprotocol.ts';
+import { relayUrl } from '../protocol/url.ts';
+import type { Connections } from '../transport/connections.ts';
+import { WebSocketConnection } from '../websocket/websocket.ts';
+import type { Settings } from './settings.ts';
+import type { UplinkStatus } from './uplink.ts';
+
+const RELAY_TIMEOUT_MS = 10_000;
+const REGISTER_TIMEOUT_MS = 12_000;
+
+export interface Patient {
+  readonly settings: Settings;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly connections: Connections;
+  readonly nodeId: string;
+  /** The port of the agent's own server; null if it listens nowhere. */
+  readonly port: number | null;
+  readonly status: () => UplinkStatus;
+  readonly retryNow: () => void;
+}
+
+export interface Finding {
+  step: string;
+  /** What is right, or what is wrong. */
+  text: string;
+  isGood: boolean;
+  /** What to do; null if nothing need be done. */
+  advice: string | null;
+}
+
+/** @returns the steps as far as they went; the last one is bad if any is */
+export async function examine(patient: Patient): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const step of [checkSettings, checkServer, checkUplink, checkRelay]) {
+    const finding = await step(patient);
+    findings.push(finding);
+    if (!finding.isGood) break;
+  }
+  return findings;
+}
+
+async function checkSettings({ settings, environment }: Patient): Promise<Finding> {
+  const step = 'settings';
+  try {
+    connectTarget(settings.url, { environment });
+    return good(step, `${settings.url}${settings.token === null ? '' : ', with a token'}`);
+  } catch (error) {
+    return bad(
+      step,
+      `HYPIVISOR_WS: ${(error as Error).message}`,
+      'Set HYPIVISOR_WS to ws://host:31415/ws, or unset it',
+    );
+  }
+}
+
+async function checkServer({ port }: Patient): Promise<Finding> {
+  const step = 'this agent';
+  return port === null
+    ? bad(step, 'no port could be listened on', 'See ~/.pi/logs/hyper-pi.jsonl')
+    : good(step, `serves on port ${port} of this machine`);
+}
+
+async function checkUplink(patient: Patient): Promise<Finding> {
+  const step = 'registration';
+  patient.retryNow();
+  const until = Date.now() + REGISTER_TIMEOUT_MS;
+  while (patient.status().state !== 'online' && Date.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    if (patient.status().state === 'offline' && patient.status().reason !== null) break;
+  }
+  const { state, reason, agents } = patient.status();
+  if (state === 'online') return good(step, agents === null ? 'done' : `done: one of ${agents}`);
+  return bad(step, reason ?? 'no answer', adviceFor(reason ?? '', patient.settings));
+}
+
+function adviceFor(reason: string, { isLocal, url }: Settings): string {
+  if (reason.includes('token')) return 'Set HYPI_TOKEN to what the hypivisor was started with, and restart pi';
+  if (reason.includes('refused') && isLocal) return 'Start it: /hypivisor start';
+  if (reason.includes('name')) return `Check the name in HYPIVISOR_WS: ${url}`;
+  if (reason.includes('certificate')) return 'Check the certificate, or set NODE_EXTRA_CA_CERTS to its authority';
+  return `Check that a hypivisor listens at ${url}, and that no firewall stands between`;
+}
+
+async function checkRelay(patient: Patient): Promise<Finding> {
+  const step = 'relay';
+  const { settings, environment, connections, nodeId } = patient;
+  const target = connectTarget(relayUrl(settings.url, nodeId, null), {
+    token: settings.token,
+    subprotocols: deltaSubprotocols(null, null),
+    environment,
+  });
+  const outcome = await new Promise<string | null>((resolve) => {
+    let attempt: Attempt | null = null;
+    let socket: WebSocketConnection | null = null;
+    const settle = (problem: string | null) => {
+      clearTimeout(timer);
+      attempt?.cancel();
+      socket?.close();
+      resolve(problem);
+    };
+    const timer = setTimeout(() => settle('no message came back in time'), RELAY_TIMEOUT_MS);
+    attempt = connect(target, connections, RELAY_TIMEOUT_MS, {
+      onFailed: ({ reason }: ConnectFailure) => settle(reason),
+      onOpened: ({ connection, rest }) => {
+        socket = new WebSocketConnection(connection, 'client', RELAY_LIMITS, {
+          onMessage: (payload, opcode) => {
+            if (opcode === Opcode.TEXT) settle(problemIn(payload.toString()));
+          },
+          onClosed: ({ closeReason }: Close) => settle(closeReason || 'the relay was closed'),
+        });
+        socket.start(rest);
+      },
+    });
+  });
+  if (outcome === null) return good(step, 'a message went through hypivisor and came back');
+  return bad(step, outcome, 'hypivisor cannot reach this agent: see its log, and docs/agents.md, "Reaching an agent"');
+}
+
+const RELAY_LIMITS = {
+  maxMessageBytes: 1024 * 1024,
+  maxFragments: 1024,
+  pingIntervalMs: 25_000,
+  frameTimeoutMs: RELAY_TIMEOUT_MS,
+  closingTimeoutMs: 1000,
+  maxPingsPerSecond: 100,
+};
+
+/** The first message is the agent's, or says why there is none. */
+function problemIn(text: string): string | null {
+  try {
+    const { type, error } = JSON.parse(text) as { type?: unknown; error?: unknown };
+    if (type === 'init_state') return null;
+    return typeof error === 'string' ? error : 'somebody else answered';
+  } catch {
+    return 'somebody else answered';
+  }
+}
+
+function good(step: string, text: string): Finding {
+  return { step, text, isGood: true, advice: null };
+}
+
+function bad(step: string, text: string, advice: string): Finding {
+  return { step, text, isGood: false, advice };
+}
