@@ -4,6 +4,7 @@
  *   the daemon dials ────────────────────▶ listener ─┐
  *   we open one that it asked for ──(101)────────────┴─▶ accept ─▶ gate ─▶ AgentClient
  */
+import type net from 'node:net';
 import { HttpError } from '../http/error.ts';
 import { createGate, type Gate, withoutTokens } from '../http/gate.ts';
 import { encodeUpgradeResponse, readUpgradeRequest } from '../http/handshake.ts';
@@ -13,13 +14,13 @@ import { type AcceptLimits, accept } from '../opening/accept.ts';
 import { DELTA_SUBPROTOCOL, readResume, SUBPROTOCOL } from '../protocol/subprotocol.ts';
 import { Connection, type ConnectionHandler } from '../transport/connection.ts';
 import type { Connections } from '../transport/connections.ts';
-import { endAfter } from '../transport/linger.ts';
+import { writeAndClose } from '../transport/linger.ts';
 import { Listener } from '../transport/listener.ts';
 import type { Agent } from './agent.ts';
 import { AgentClient } from './client.ts';
 
 const ACCEPT_LIMITS: AcceptLimits = { maxHeadBytes: 16 * 1024, maxHeadFields: 100, headTimeoutMs: 10_000 };
-const LINGER_MS = 1000;
+const LINGER = { lingerTimeoutMs: 1000, stallTimeoutMs: 5000 };
 const LOOPBACK = ['127.0.0.1', '::1'];
 /** Ports tried one after the other, before any that is free will do. */
 const PORT_TRIES = 200;
@@ -111,7 +112,17 @@ export class AgentServer {
     this.#outer?.close();
   }
 
-  #accept(socket: ConstructorParameters<typeof Connection>[0]): void {
+  /** What it throws would leave Node's callback. */
+  #accept(socket: net.Socket): void {
+    try {
+      this.#take(socket);
+    } catch (error) {
+      socket.destroy();
+      this.#options.onFault(error);
+    }
+  }
+
+  #take(socket: net.Socket): void {
     const connection = new Connection(socket, this.#options.connections, NOBODY);
     if (!this.#options.connections.admit(connection)) {
       this.#refuse(connection, new HttpError(503, 'Too many connections'));
@@ -156,7 +167,8 @@ export class AgentServer {
   }
 
   #refuse(connection: Connection, error: HttpError): void {
-    endAfter(connection, encodeResponse(errorResponse(error), new Date().toUTCString()), LINGER_MS);
+    const answer = encodeResponse(errorResponse(error), new Date().toUTCString());
+    writeAndClose(connection, this.#options.connections, answer, LINGER);
   }
 }
 

@@ -11,7 +11,14 @@
 import type { Close } from '../frame/close.ts';
 import type { DataOpcode } from '../frame/message.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
-import { type ConnectFailure, type ConnectTarget, connect, type Opened } from '../opening/connect.ts';
+import {
+  type Attempt,
+  type ConnectFailure,
+  type ConnectSink,
+  type ConnectTarget,
+  connect,
+  type Opened,
+} from '../opening/connect.ts';
 import { Reconnect } from '../opening/reconnect.ts';
 import { connectTarget } from '../opening/target.ts';
 import type { NodeDetails, Params, RegisterParams } from '../protocol/registry.ts';
@@ -124,7 +131,7 @@ export class Uplink implements WebSocketHandler {
     };
     this.#reconnect = new Reconnect({
       deadlines: connections.deadlines,
-      connect: (sink) => connect(this.#target, connections, CONNECT_TIMEOUT_MS, sink),
+      connect: (sink) => this.#connect(sink),
       onOpened: (opened) => this.#onOpened(opened),
       onFailed: (failure) => this.#onFailed(failure),
       firstDelayMs,
@@ -150,13 +157,14 @@ export class Uplink implements WebSocketHandler {
    * Says goodbye, and comes back no more.
    *
    * @param successor the id of the node that follows, if one does
+   * @param returns the same node is back in a moment, so it stays in the roster
    */
-  stop(successor: string | null): void {
+  stop({ successor, returns = false }: { successor?: string; returns?: boolean }): void {
     this.#reconnect.stop();
     const socket = this.#socket;
     if (socket === null) return;
-    if (this.#state === 'online') {
-      if (successor !== null && this.#isOurs) this.#request('update', 'goodbye', { successor });
+    if (this.#state === 'online' && !returns) {
+      if (successor !== undefined && this.#isOurs) this.#request('update', 'goodbye', { successor });
       this.#request('deregister', 'goodbye', { id: this.#options.identity.id });
     }
     socket.close();
@@ -176,6 +184,17 @@ export class Uplink implements WebSocketHandler {
 
   get #target(): ConnectTarget {
     return this.#tokenInQuery ? this.#targets.query : this.#targets.bearer;
+  }
+
+  /** An exception would leave a timer, and end pi: a token that fits no field, say. */
+  #connect(sink: ConnectSink): Attempt {
+    try {
+      return connect(this.#target, this.#options.connections, CONNECT_TIMEOUT_MS, sink);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : 'a fault of our own';
+      const failed = setImmediate(() => sink.onFailed({ state: 'failed', reason, code: null, status: null }));
+      return { cancel: () => clearImmediate(failed) };
+    }
   }
 
   #onFailed(failure: ConnectFailure): void {

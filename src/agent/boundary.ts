@@ -1,0 +1,28 @@
+/**
+ * An exception that leaves a callback can end pi. So every function that pi, Node or another extension calls is wrapped: what
+ * it throws, or rejects with, is logged, and the caller never learns of it.
+ */
+import type { AgentLog } from './log.ts';
+
+export type Boundary = <Args extends unknown[]>(
+  name: string,
+  act: (...args: Args) => unknown,
+) => (...args: Args) => Promise<void> | undefined;
+
+/** @returns a function that wraps another; a wrapped asynchronous one gives a promise that never rejects */
+export function createBoundary(log: Pick<AgentLog, 'fault'>): Boundary {
+  return (name, act) =>
+    (...args) => {
+      try {
+        const result = act(...args);
+        if (!(result instanceof Promise)) return undefined;
+        return result.then(
+          () => {},
+          (error: unknown) => log.fault(error, name),
+        );
+      } catch (error) {
+        log.fault(error, name);
+        return undefined;
+      }
+    };
+}
