@@ -21,7 +21,15 @@ const manifest = await readJson('package.json');
 describe('package.json', () => {
   it('names no dependency but development tools', () => {
     const kinds = Object.keys(manifest).filter((key) => /dependencies/i.test(key));
-    assert.deepEqual(kinds, ['devDependencies']);
+    assert.deepEqual(kinds.sort(), ['devDependencies', 'peerDependencies', 'peerDependenciesMeta']);
+  });
+
+  it('runs inside pi, and brings none along', async () => {
+    const pis = Object.keys(manifest.peerDependencies);
+    assert.deepEqual(pis, ['@earendil-works/pi-coding-agent', '@mariozechner/pi-coding-agent']);
+    for (const pi of pis) assert.equal(manifest.peerDependenciesMeta[pi].optional, true);
+    assert.ok(manifest.keywords.includes('pi-package'));
+    for (const extension of manifest.pi.extensions) assert.match(await readText(extension), /hypivisor/);
   });
 
   it('runs nothing where the package is installed', () => {
