@@ -137,6 +137,7 @@ class Leg implements ConnectionHandler {
 
   onDeadline(): void {
     const connection = this.#connection;
+    connection.lookForProgress();
     const { now, blocked } = connection;
     const { pingIntervalMs, closingTimeoutMs } = this.#limits;
     if (connection.paused && !blocked) {

@@ -302,7 +302,9 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
   }
 
   #closeLaggard(laggingSince: number): void {
-    const { now, blockedSince } = this.#webSocket.connection;
+    const { connection } = this.#webSocket;
+    connection.lookForProgress();
+    const { now, blockedSince } = connection;
     // It is given time for as long as it takes some of what is written to it.
     const idleMs = now - Math.max(laggingSince, blockedSince);
     const { laggardTimeoutMs } = this.#context.limits;

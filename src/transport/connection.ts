@@ -83,7 +83,10 @@ export class Connection implements Expiring, Member {
   aliveAt: number;
   /** What broke the connection, as the system calls it (ECONNREFUSED); null if nothing did. */
   errorCode: string | null = null;
-  /** Since when the kernel has not taken all that was written, on the wheel's clock; meaningful while `blocked`. */
+  /**
+   * Since when the kernel has taken nothing of what waits to be written, on the wheel's clock; meaningful while `blocked`. A
+   * write that is finished moves it, and `lookForProgress` moves it for one that is not.
+   */
   blockedSince = 0;
   #socket: net.Socket;
   readonly #all: Connections;
@@ -100,6 +103,8 @@ export class Connection implements Expiring, Member {
   #unwritten: Buffer[] | null = null;
   #unwrittenBytes = 0;
   #sliceBytes = FIRST_SLICE_BYTES;
+  /** What the system held of the write that is not finished, when that was looked at last. */
+  #queuedBytes = 0;
   #ending = false;
 
   /**
@@ -165,6 +170,18 @@ export class Connection implements Expiring, Member {
   /** What was written and the kernel has not taken, in bytes, the batch included. */
   get unsentBytes(): number {
     return this.#socket.writableLength + this.#unwrittenBytes + (this.#batch === null ? 0 : this.#batch.length);
+  }
+
+  /**
+   * Looks how much the kernel has taken of a write that is not finished: less than all of it is a sign of life too, and a slow
+   * peer may take minutes for the whole. To be called before `blockedSince` is judged by.
+   */
+  lookForProgress(): void {
+    if (!this.#blocked) return;
+    const queuedBytes = queuedBytesOf(this.#socket);
+    if (queuedBytes === this.#queuedBytes) return;
+    this.#queuedBytes = queuedBytes;
+    this.blockedSince = this.now;
   }
 
   get paused(): boolean {
@@ -360,6 +377,7 @@ export class Connection implements Expiring, Member {
   #block(): void {
     this.#blocked = true;
     this.blockedSince = this.now;
+    this.#queuedBytes = queuedBytesOf(this.#socket);
   }
 
   #writeBatch(batch: Batch): void {
@@ -374,6 +392,14 @@ export class Connection implements Expiring, Member {
       batch.release(this.#blocked);
     }
   }
+}
+
+/**
+ * What the system still holds of a write that is not finished, in bytes. Node tells by it whether a socket has timed out, but
+ * gives it no public name; without it only whole writes count as progress.
+ */
+function queuedBytesOf(socket: net.Socket): number {
+  return (socket as { _handle?: { writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0;
 }
 
 /** A copy in memory of its own: no part of Node's pool of small Buffers, all of which it would keep from being freed. */

@@ -1,12 +1,12 @@
 /**
  * One timer wheel for every ping and deadline of the daemon.
  *
- * Ten thousand connections each wait for something (a head, a pong, a closing handshake), nearly always in vain. A
+ * Ten thousand connections each have a time limit (for a head, a pong, a closing handshake), and nearly none is reached. A
  * deadline is a link in the list of the slot it falls due in, so setting, moving and clearing one costs a few pointer
  * writes. One timer sleeps until the first slot that holds anything.
  *
- *   slots   0   1   2   3  …  511         a slot is TICK_MS wide; what is due after more than one turn of the wheel
- *           │       │                     stays in its slot until its turn comes
+ *   slots   0   1   2   3  …  511         a slot is TICK_MS wide; a deadline that is due after more than one turn of
+ *           │       │                     the wheel stays in its slot until its turn comes
  *           ▼       ▼
  *           D ⇄ D   D
  */
@@ -15,8 +15,8 @@ const TICK_MS = 50;
 const SLOTS = 512;
 
 /**
- * A timer that comes later than this was not held up by work: the machine or the process was asleep. That time does not count,
- * for nobody could be heard in it, and peers would be found dead that nobody had asked.
+ * A timer that comes later than this was not held up by work: the machine or the process was asleep. That time does not
+ * count, because nobody could be heard in it: peers would be found dead that nobody had asked.
  */
 const ASLEEP_MS = 2000;
 
@@ -24,11 +24,11 @@ const ASLEEP_MS = 2000;
 const MAX_SLEEP_MS = 2 ** 31 - 1;
 
 export interface Expiring {
-  /** May set and clear any deadline, its own too. Must not throw: what falls due with it would be a turn late. */
+  /** May set and clear any deadline, its own too. Must not throw: the others that are due would be a turn late. */
   onDeadline(): void;
 }
 
-/** A moment its owner wants to hear of: not set, or set once. */
+/** A moment of which its owner is told: not set, or set once. */
 export class Deadline {
   readonly owner: Expiring;
   /** In ticks since the wheel began; meaningful while set. */
@@ -47,13 +47,13 @@ export class Deadlines {
   readonly #start: number;
   readonly #slots: (Deadline | null)[] = new Array(SLOTS).fill(null);
   #size = 0;
-  /** How long we were asleep, in all. */
+  /** How long we were asleep, in all, up to the timer that is set. */
   #asleepMs = 0;
   /** Every slot before this tick has been served. */
   #servedTick = 0;
   #timer: NodeJS.Timeout | null = null;
   #timerTick = 0;
-  /** What handlers set meanwhile needs no timer of its own: the next sleep is worked out once all are served. */
+  /** Deadlines that are set meanwhile need no timer of their own: the next sleep is worked out once all are served. */
   #serving = false;
 
   /** @param clock monotonic, in milliseconds */
@@ -67,19 +67,18 @@ export class Deadlines {
     return this.#size;
   }
 
-  /** The wheel's clock, in milliseconds: it stands still while the process sleeps. */
+  /**
+   * The wheel's clock, in milliseconds. It stands still while the process sleeps, and then until the timer that was slept
+   * through is heard: bytes may be read before that.
+   */
   now(): number {
     const now = this.#clock() - this.#asleepMs;
-    // Whoever asks first after a sleep notices it, be it for bytes that are read before the timer is heard.
-    const lateMs = this.#timer === null ? 0 : now - this.#start - this.#timerTick * TICK_MS;
-    if (lateMs <= ASLEEP_MS) return now;
-    this.#asleepMs += lateMs;
-    return now - lateMs;
+    return now - this.#oversleptMs(now);
   }
 
   /**
-   * Sets or moves a deadline. It expires once, never early, and late by at most a tick (50 ms) and what the event loop is
-   * busy with. Time asleep does not count.
+   * Sets or moves a deadline. It expires once, never early, and late by at most a tick (50 ms) and the time that the event
+   * loop is busy. Time asleep does not count.
    *
    * @param delayMs from now, ≥ 0; Infinity is never
    */
@@ -121,13 +120,20 @@ export class Deadlines {
   }
 
   #stopTimer(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#timer === null) return;
+    this.#asleepMs += this.#oversleptMs(this.#clock() - this.#asleepMs);
+    clearTimeout(this.#timer);
     this.#timer = null;
   }
 
+  /** For how long the timer should have been heard, if that is too long to be work: then we were asleep. */
+  #oversleptMs(now: number): number {
+    if (this.#timer === null) return 0;
+    const lateMs = now - this.#start - this.#timerTick * TICK_MS;
+    return lateMs > ASLEEP_MS ? lateMs : 0;
+  }
+
   #wake(): void {
-    // Notices a sleep, as long as the timer tells when it was to end.
-    this.now();
     this.#serving = true;
     try {
       this.#serve();

@@ -246,6 +246,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
       connection.destroy();
       return;
     }
+    connection.lookForProgress();
     const { now } = connection;
     if (this.#timerAt !== null && now >= this.#timerAt) {
       this.#timerAt = null;

@@ -184,6 +184,38 @@ for (const { who, restMs, next } of [
   });
 }
 
+test('what the kernel has taken of a write that is not finished is seen as progress, and nothing else is', async (t) => {
+  const loopback = await Loopback.open(t);
+  const [connection, peer] = await loopback.accept();
+  /** Looks until nothing is on its way any more. */
+  const settled = async () => {
+    for (let quietLooks = 0; quietLooks < 5; ) {
+      const { blockedSince } = connection;
+      await delay(10);
+      connection.lookForProgress();
+      quietLooks = connection.blockedSince === blockedSince ? quietLooks + 1 : 0;
+    }
+  };
+  // The first slices go out soon, so that the later ones are larger than what the kernel takes at a time.
+  connection.write(randomBytes(48 * MEBIBYTE));
+  peer.read();
+  await eventually(() => assert.ok(peer.receivedBytes > 16 * MEBIBYTE, 'much is read'));
+  peer.socket.pause();
+  let progress = 0;
+  while (connection.blocked && connection.unsentBytes > 8 * MEBIBYTE) {
+    await settled();
+    const { blockedSince, unsentBytes } = connection;
+    const { receivedBytes } = peer;
+    peer.socket.resume();
+    await eventually(() => assert.ok(peer.receivedBytes > receivedBytes + 256 * 1024, 'more is read'));
+    peer.socket.pause();
+    await settled();
+    // No write was finished meanwhile, and yet it gets on.
+    if (connection.unsentBytes === unsentBytes && connection.blockedSince > blockedSince) progress++;
+  }
+  assert.ok(progress > 0, 'part of a slice was taken');
+});
+
 for (const [into, outOf] of [
   ['dial', 'accept'],
   ['accept', 'dial'],
