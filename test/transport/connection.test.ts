@@ -196,20 +196,22 @@ test('what the kernel has taken of a write that is not finished is seen as progr
       quietLooks = connection.blockedSince === blockedSince ? quietLooks + 1 : 0;
     }
   };
+  const readUntil = async (bytes: number) => {
+    const stop = () => {
+      if (peer.receivedBytes >= bytes) peer.socket.pause();
+    };
+    peer.read().socket.on('data', stop);
+    await eventually(() => assert.ok(peer.receivedBytes >= bytes, 'so much is read'));
+    peer.socket.off('data', stop);
+    await settled();
+  };
   // The first slices go out soon, so that the later ones are larger than what the kernel takes at a time.
   connection.write(randomBytes(48 * MEBIBYTE));
-  peer.read();
-  await eventually(() => assert.ok(peer.receivedBytes > 16 * MEBIBYTE, 'much is read'));
-  peer.socket.pause();
+  await readUntil(16 * MEBIBYTE);
   let progress = 0;
   while (connection.blocked && connection.unsentBytes > 8 * MEBIBYTE) {
-    await settled();
     const { blockedSince, unsentBytes } = connection;
-    const { receivedBytes } = peer;
-    peer.socket.resume();
-    await eventually(() => assert.ok(peer.receivedBytes > receivedBytes + 256 * 1024, 'more is read'));
-    peer.socket.pause();
-    await settled();
+    await readUntil(peer.receivedBytes + 256 * 1024);
     // No write was finished meanwhile, and yet it gets on.
     if (connection.unsentBytes === unsentBytes && connection.blockedSince > blockedSince) progress++;
   }
