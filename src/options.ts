@@ -42,8 +42,10 @@ export const DEFAULT_LIMITS = {
   backlogBudgetBytes: 1024 * 1024,
   /** How long a reader over its budget may go on without reading. */
   laggardTimeoutMs: 30_000,
-  /** Nodes in the roster. An encoded roster of that size is about 4 MB. */
+  /** Nodes in the roster. */
   maxNodes: 20_000,
+  /** All nodes as JSON. The one thread encodes a roster of that size in about 20 ms. */
+  maxRosterBytes: 8 * 1024 * 1024,
 
   // Connections
   /** Silence after which a peer is pinged; after three times as long it is dead. Proxies cut idle tunnels at 60 s. */

@@ -70,6 +70,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     const roster = new Roster({
       nodeTtlMs,
       maxNodes: limits.maxNodes,
+      maxRosterBytes: limits.maxRosterBytes,
       backlogBudgetBytes: limits.backlogBudgetBytes,
       deadlines,
       onEvent: (event) => tell('roster', event),

@@ -134,7 +134,7 @@ function boundaryWalk({ boundary: { BoundaryWalker } }: PureModules): PureBench[
 
 /** What the roster's next reader costs: after a change, and while nothing changes. */
 function initSnapshot({ registry: { Registry }, encode: { encodeText } }: PureModules, nodes: number): PureBench[] {
-  const registry = new Registry({ nodeTtlMs: 60_000, maxNodes: nodes });
+  const registry = new Registry({ nodeTtlMs: 60_000, maxNodes: nodes, maxRosterBytes: Number.POSITIVE_INFINITY });
   const owners = Array.from({ length: nodes }, () => ({}));
   const register = (i: number) => {
     const info = { id: `agent-${i}`, machine: 'laptop.local', cwd: `/home/user/project-${i}`, port: 1024 + i, pid: i };

@@ -2,8 +2,10 @@
  * What an agent says of itself when it registers: checked, bounded, and copied field by field. Any character but control
  * characters is fine in a field: ids reach the relay percent-encoded.
  */
-import { NodeStatus } from '../protocol/registry.ts';
+import { NODE_LIMITS, NodeStatus } from '../protocol/registry.ts';
+import { type DetailsChange, isEmpty, readDetails } from './node-details.ts';
 import { RpcError } from './rpc.ts';
+import { isInteger, isText } from './values.ts';
 
 export interface NodeInfo {
   id: string;
@@ -13,26 +15,23 @@ export interface NodeInfo {
   pid?: number;
   /** Presented to that agent alone when the daemon dials it; never shown to anyone. */
   dialKey?: string;
+  /** What the daemon called it when it started it. */
+  spawnId?: string;
+  /** What it says of itself beside that. */
+  details?: DetailsChange;
 }
 
-const MAX_ID_BYTES = 256;
-/** The longest name DNS knows (RFC 1035, section 2.3.4). */
-const MAX_MACHINE_BYTES = 253;
-/** PATH_MAX on Linux. */
-const MAX_CWD_BYTES = 4096;
 const DIAL_KEY = /^[A-Za-z0-9_-]{1,128}$/;
-/** C0, DEL and C1; and lone surrogates, which on the wire would turn into another text. */
-const UNFIT_CHARACTER = /[\p{Cc}\p{Cs}]/u;
 
-/** @throws RpcError `Missing params` or `Invalid node info` */
+/** @throws RpcError `Missing params`, or `Invalid node info`, which names the field if that is one of the optional ones */
 export function readNodeInfo(params: Record<string, unknown> | undefined): NodeInfo {
   if (params === undefined) throw new RpcError('Missing params');
-  const { id, machine, cwd, port, status, pid, dialKey } = params;
+  const { id, machine, cwd, port, status, pid, dialKey, spawn_id: spawnId } = params;
   if (
-    !isText(id, MAX_ID_BYTES) ||
+    !isText(id, NODE_LIMITS.id) ||
     id === '' ||
-    !isText(machine, MAX_MACHINE_BYTES) ||
-    !isText(cwd, MAX_CWD_BYTES) ||
+    !isText(machine, NODE_LIMITS.machine) ||
+    !isText(cwd, NODE_LIMITS.cwd) ||
     !isInteger(port, 1, 65535) ||
     (status !== NodeStatus.ACTIVE && status !== NodeStatus.OFFLINE)
   ) {
@@ -47,18 +46,11 @@ export function readNodeInfo(params: Record<string, unknown> | undefined): NodeI
     if (typeof dialKey !== 'string' || !DIAL_KEY.test(dialKey)) throw new RpcError('Invalid node info');
     info.dialKey = dialKey;
   }
+  if (spawnId !== undefined && spawnId !== null) {
+    if (!isText(spawnId, NODE_LIMITS.spawnId)) throw new RpcError('Invalid node info: spawn_id');
+    info.spawnId = spawnId;
+  }
+  const details = readDetails(params);
+  if (!isEmpty(details)) info.details = details;
   return info;
-}
-
-function isText(value: unknown, maxBytes: number): value is string {
-  return (
-    typeof value === 'string' &&
-    value.length <= maxBytes &&
-    Buffer.byteLength(value) <= maxBytes &&
-    !UNFIT_CHARACTER.test(value)
-  );
-}
-
-function isInteger(value: unknown, min: number, max: number): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
 }

@@ -11,7 +11,8 @@
  * A connection owns the node it registered, by identity, and the last registration wins: a connection whose node was
  * taken over owns nothing, so its late close changes nothing.
  */
-import { type Node, NodeStatus, PROTOCOL_VERSION, type RosterEvent } from '../protocol/registry.ts';
+import { type Node, NodeStatus, type NodeUpdated, PROTOCOL_VERSION, type RosterEvent } from '../protocol/registry.ts';
+import { applyDetails, type DetailsChange } from './node-details.ts';
 import type { NodeInfo } from './node-info.ts';
 import { RpcError } from './rpc.ts';
 
@@ -41,13 +42,19 @@ export interface RegistryLimits {
   /** How long an offline node stays in the roster. */
   nodeTtlMs: number;
   maxNodes: number;
+  /** All nodes' JSON together, in bytes. Going offline may add a little to it. */
+  maxRosterBytes: number;
 }
 
-interface Entry {
-  node: Node;
-  /** The node as JSON, encoded once per change however many rosters it goes into. */
+interface Encoded {
   json: string;
+  /** In UTF-8. */
   jsonBytes: number;
+}
+
+/** The node as JSON is encoded once per change, however many rosters it goes into. */
+interface Entry extends Encoded {
+  node: Node;
   /** Null while offline. */
   owner: Owner | null;
   place: string;
@@ -85,7 +92,7 @@ export class Registry {
 
   /**
    * @param registeredFrom the peer address of the connection
-   * @throws RpcError where the roster is full; nothing has changed then
+   * @throws RpcError if the roster is full; nothing has changed then
    */
   register(owner: Owner, info: NodeInfo, registeredFrom: string, now: Moment): RosterEvent[] {
     const place = placeOf(info, registeredFrom);
@@ -100,16 +107,20 @@ export class Registry {
     if (isNew && this.#entries.size - replaced.size >= this.#limits.maxNodes) {
       throw new RpcError(`The roster is full: ${this.#limits.maxNodes} nodes`);
     }
+    const node = activeNode(info, now);
+    const { json, jsonBytes } = encode(node);
+    const before = this.#entries.get(info.id);
+    let freedBytes = before?.jsonBytes ?? 0;
+    for (const id of replaced) freedBytes += this.#entries.get(id)?.jsonBytes ?? 0;
+    this.#needRoom(jsonBytes, freedBytes);
+
     const events: RosterEvent[] = [];
     for (const id of replaced) events.push(this.#remove(id));
-
-    const before = this.#entries.get(info.id);
     if (before !== undefined) this.#leave(before);
-    const node = activeNode(info, now);
     const dialKey = info.dialKey ?? null;
-    const entry: Entry = { node, json: '', jsonBytes: 0, owner, place, registeredFrom, dialKey };
-    this.#encode(entry);
-    this.#entries.set(info.id, entry);
+    this.#entries.set(info.id, { node, json, jsonBytes, owner, place, registeredFrom, dialKey });
+    this.#jsonBytes += jsonBytes;
+    this.#nodesJson = null;
     this.#idByPlace.set(place, info.id);
     this.#expiry.delete(info.id);
     this.#lastIds.set(owner, info.id);
@@ -118,9 +129,27 @@ export class Registry {
   }
 
   /**
+   * What the agent says of itself has changed.
+   *
+   * @returns what to tell those who want to hear of it; null if nothing is different
+   * @throws RpcError if the connection owns no node, or the roster is full; nothing has changed then
+   */
+  update(owner: Owner, change: DetailsChange, now: Moment): NodeUpdated | null {
+    const id = this.#ownedId(owner);
+    if (id === null) throw new RpcError('No node is registered on this connection');
+    const entry = this.#entries.get(id) as Entry;
+    const { node, changed } = applyDetails(entry.node, change, toSeconds(now));
+    if (Object.keys(changed).length === 0) return null;
+    const encoded = encode(node);
+    this.#needRoom(encoded.jsonBytes, entry.jsonBytes);
+    this.#replace(entry, node, encoded);
+    return { event: 'node_updated', id, ...changed };
+  }
+
+  /**
    * An agent may deregister only itself, and one that was superseded none; who never registered may deregister any.
    *
-   * @throws RpcError where it is not the caller's to deregister
+   * @throws RpcError if it is not the caller's to deregister
    */
   deregister(caller: Owner, id: string): { status: Deregistration; events: RosterEvent[] } {
     const lastId = this.#lastIds.get(caller);
@@ -139,8 +168,8 @@ export class Registry {
     const entry = this.#entries.get(id) as Entry;
     const seconds = toSeconds(now);
     entry.owner = null;
-    entry.node = { ...entry.node, status: NodeStatus.OFFLINE, offline_since: seconds, last_seen: seconds };
-    this.#encode(entry);
+    const node = { ...entry.node, status: NodeStatus.OFFLINE, offline_since: seconds, last_seen: seconds };
+    this.#replace(entry, node, encode(node));
     this.#expiry.set(id, now.steadyMs + this.#limits.nodeTtlMs);
     return [{ event: 'node_offline', id }];
   }
@@ -191,12 +220,21 @@ export class Registry {
     return id !== undefined && this.#entries.get(id)?.owner === owner ? id : null;
   }
 
-  #encode(entry: Entry): void {
+  /** @throws RpcError if the nodes' JSON would be too long with so much more and so much less of it */
+  #needRoom(addedBytes: number, freedBytes: number): void {
+    const { maxRosterBytes } = this.#limits;
+    // What makes nothing longer is never refused.
+    if (addedBytes > freedBytes && this.#jsonBytes + addedBytes - freedBytes > maxRosterBytes) {
+      throw new RpcError(`The roster is full: ${maxRosterBytes} bytes`);
+    }
+  }
+
+  #replace(entry: Entry, node: Node, { json, jsonBytes }: Encoded): void {
     this.#nodesJson = null;
-    this.#jsonBytes -= entry.jsonBytes;
-    entry.json = JSON.stringify(entry.node);
-    entry.jsonBytes = Buffer.byteLength(entry.json);
-    this.#jsonBytes += entry.jsonBytes;
+    this.#jsonBytes += jsonBytes - entry.jsonBytes;
+    entry.node = node;
+    entry.json = json;
+    entry.jsonBytes = jsonBytes;
   }
 
   #remove(id: string): RosterEvent {
@@ -222,10 +260,17 @@ export function encodeInit(nodesJson: string): string {
 const EMPTY_INIT_BYTES = encodeInit('[]').length;
 
 /** Whatever status it sent: who registers is there. */
-function activeNode({ id, machine, cwd, port, pid }: NodeInfo, now: Moment): Node {
-  const node: Node = { id, machine, cwd, port, status: NodeStatus.ACTIVE, last_seen: toSeconds(now) };
+function activeNode({ id, machine, cwd, port, pid, spawnId, details }: NodeInfo, now: Moment): Node {
+  const seconds = toSeconds(now);
+  const node: Node = { id, machine, cwd, port, status: NodeStatus.ACTIVE, last_seen: seconds };
   if (pid !== undefined) node.pid = pid;
-  return node;
+  if (spawnId !== undefined) node.spawn_id = spawnId;
+  return details === undefined ? node : applyDetails(node, details, seconds).node;
+}
+
+function encode(node: Node): Encoded {
+  const json = JSON.stringify(node);
+  return { json, jsonBytes: Buffer.byteLength(json) };
 }
 
 /** The same machine and port from the same peer address: two laptops may both be called ubuntu. */

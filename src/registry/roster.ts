@@ -5,13 +5,15 @@
 import { encodeText } from '../frame/encode.ts';
 import type { Node, RosterEvent } from '../protocol/registry.ts';
 import { Deadline, type Deadlines, type Expiring } from '../transport/deadlines.ts';
-import { Broadcast, type Outlet, type Subscriber, type Subscription } from './broadcast.ts';
+import { Broadcast, type Receiver, type Subscriber, type Subscription } from './broadcast.ts';
+import type { DetailsChange } from './node-details.ts';
 import type { NodeInfo } from './node-info.ts';
 import { type AgentAddress, type Deregistration, encodeInit, type Moment, type Owner, Registry } from './registry.ts';
 
 export interface RosterOptions {
   nodeTtlMs: number;
   maxNodes: number;
+  maxRosterBytes: number;
   backlogBudgetBytes: number;
   deadlines: Deadlines;
   /** Hears of every change, in order. */
@@ -74,6 +76,14 @@ export class Roster implements Expiring {
     this.#changed(this.#registry.register(owner, info, registeredFrom, this.#now()));
   }
 
+  /** @throws RpcError see `Registry.update` */
+  update(owner: Owner, change: DetailsChange): void {
+    const update = this.#registry.update(owner, change, this.#now());
+    if (update === null) return;
+    this.#initFrame = null;
+    this.#broadcast.publishUpdate(update);
+  }
+
   /** @throws RpcError see `Registry.deregister` */
   deregister(caller: Owner, id: string): Deregistration {
     const { status, events } = this.#registry.deregister(caller, id);
@@ -86,8 +96,13 @@ export class Roster implements Expiring {
     this.watchExpiry();
   }
 
-  subscribe(outlet: Outlet, subscriber: Subscriber): Subscription {
-    return this.#broadcast.join(outlet, subscriber);
+  subscribe(receiver: Receiver, subscriber: Subscriber): Subscription {
+    return this.#broadcast.join(receiver, subscriber);
+  }
+
+  /** The subscription also hears of nodes that are updated, from now on and for good. */
+  sendUpdates(subscription: Subscription): void {
+    this.#broadcast.sendUpdates(subscription);
   }
 
   unsubscribe(subscription: Subscription): void {

@@ -2,15 +2,20 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { encodeText } from '../../src/frame/encode.ts';
-import type { RosterEvent } from '../../src/protocol/registry.ts';
-import { Broadcast, type Outlet, type Subscriber, type Subscription } from '../../src/registry/broadcast.ts';
+import type { NodeUpdated, RosterEvent } from '../../src/protocol/registry.ts';
+import { Broadcast, type Receiver, type Subscriber, type Subscription } from '../../src/registry/broadcast.ts';
 import { readFrames } from '../support/raw-frame.ts';
 
 const event = (id: string): RosterEvent => ({ event: 'node_removed', id });
+const update = (id: string, fields: Partial<NodeUpdated> = {}): NodeUpdated => ({
+  event: 'node_updated',
+  id,
+  ...fields,
+});
 const idOf = (message: string): string => JSON.parse(message).id ?? 'init';
 
 /** A connection that takes what it is given until it is told to be blocked. */
-class Reader implements Outlet, Subscriber {
+class Reader implements Receiver, Subscriber {
   blocked = false;
   /** Be blocked after each write, as a connection with a full kernel buffer is. */
   slow = false;
@@ -147,6 +152,144 @@ describe('Broadcast', () => {
     reader.blocked = true;
     broadcast.join(reader, reader);
     assert.deepEqual(reader.ids, ['init']);
+  });
+
+  describe('updates', () => {
+    let plain: Reader;
+    let eager: Reader;
+    let subscription: Subscription;
+
+    beforeEach(() => {
+      plain = new Reader();
+      eager = new Reader();
+      broadcast.join(plain, plain);
+      subscription = broadcast.join(eager, eager);
+      broadcast.sendUpdates(subscription);
+    });
+
+    it('reach those that asked for them, in order with the events, and nobody else', () => {
+      broadcast.publish([event('a')]);
+      broadcast.publishUpdate(update('b', { name: 'n' }));
+      broadcast.publish([event('c')]);
+      endTick();
+      assert.deepEqual(plain.ids, ['init', 'a', 'c']);
+      assert.deepEqual(eager.ids, ['init', 'a', 'b', 'c']);
+      assert.deepEqual(JSON.parse(eager.messages[2] as string), { event: 'node_updated', id: 'b', name: 'n' });
+      broadcast.publishUpdate(update('b'));
+      endTick();
+      assert.equal(plain.writes.length, 2, 'not even an empty write');
+      assert.deepEqual(eager.ids, ['init', 'a', 'b', 'c', 'b']);
+    });
+
+    it('of one node within a tick leave as one, the last word first', () => {
+      broadcast.publishUpdate(update('a', { name: 'one', cost: 1 }));
+      broadcast.publishUpdate(update('b', { name: 'b' }));
+      broadcast.publishUpdate(update('a', { name: 'two', state: null }));
+      endTick();
+      assert.deepEqual(
+        eager.messages.slice(1).map((message) => JSON.parse(message)),
+        [
+          { event: 'node_updated', id: 'a', name: 'two', cost: 1, state: null },
+          { event: 'node_updated', id: 'b', name: 'b' },
+        ],
+      );
+      broadcast.publishUpdate(update('a', { cost: 3 }));
+      endTick();
+      assert.deepEqual(JSON.parse(eager.messages.at(-1) as string), { event: 'node_updated', id: 'a', cost: 3 });
+    });
+
+    it('are told before and after what else happens to their node', () => {
+      const node = { id: 'a', machine: '', cwd: '', port: 1, status: 'active' } as const;
+      broadcast.publishUpdate(update('a', { successor: 'b' }));
+      broadcast.publish([event('a'), { event: 'node_joined', node }]);
+      broadcast.publishUpdate(update('a', { name: 'new' }));
+      broadcast.publishUpdate(update('a', { name: 'newer' }));
+      endTick();
+      assert.deepEqual(
+        eager.messages.slice(1).map((message) => {
+          const { event, successor, name } = JSON.parse(message);
+          return [event, successor ?? name];
+        }),
+        [
+          ['node_updated', 'b'],
+          ['node_removed', undefined],
+          ['node_joined', undefined],
+          ['node_updated', 'newer'],
+        ],
+      );
+    });
+
+    it('are encoded once for all, the events alone too', () => {
+      const others = [new Reader(), new Reader()] as const;
+      broadcast.sendUpdates(broadcast.join(others[0], others[0]));
+      broadcast.join(others[1], others[1]);
+      broadcast.publish([event('a')]);
+      broadcast.publishUpdate(update('b'));
+      endTick();
+      assert.equal(others[0].writes.at(-1), eager.writes.at(-1));
+      assert.equal(others[1].writes.at(-1), plain.writes.at(-1));
+      assert.notEqual(plain.writes.at(-1), eager.writes.at(-1));
+      broadcast.publish([event('c')]);
+      endTick();
+      assert.equal(plain.writes.at(-1), eager.writes.at(-1));
+    });
+
+    it('that were missed before they were asked for are made up by a fresh init', () => {
+      const late = new Reader();
+      const lateSubscription = broadcast.join(late, late);
+      broadcast.publishUpdate(update('a'));
+      broadcast.publish([event('b')]);
+      initNodes = ['fresh'];
+      broadcast.sendUpdates(lateSubscription);
+      assert.deepEqual(late.ids, ['init', 'b', 'init']);
+      assert.deepEqual(JSON.parse(late.messages[2] as string).nodes, ['fresh']);
+      endTick();
+      broadcast.sendUpdates(lateSubscription);
+      assert.deepEqual(late.ids, ['init', 'b', 'init'], 'asking twice changes nothing');
+      broadcast.publishUpdate(update('c'));
+      endTick();
+      assert.deepEqual(late.ids, ['init', 'b', 'init', 'c']);
+    });
+
+    it('count against the budget of those that asked, and are in the fresh init of one that lags', () => {
+      plain.blocked = true;
+      eager.blocked = true;
+      for (let i = 0; i < 10; i++) {
+        broadcast.publishUpdate(update('a', { cost: i }));
+        endTick();
+      }
+      assert.deepEqual([eager.lagged, plain.lagged], [1, 0]);
+      eager.drain(broadcast, subscription);
+      broadcast.publishUpdate(update('b'));
+      endTick();
+      assert.deepEqual(eager.ids, ['init', 'init', 'b']);
+      assert.deepEqual(plain.ids, ['init']);
+    });
+
+    it('asked for by one that waits take the place of what waits, and by one that lags cost nothing', () => {
+      const late = new Reader();
+      const lateSubscription = broadcast.join(late, late);
+      late.blocked = true;
+      broadcast.publish([event('a')]);
+      endTick();
+      broadcast.publishUpdate(update('b'));
+      broadcast.sendUpdates(lateSubscription);
+      late.drain(broadcast, lateSubscription);
+      assert.deepEqual(late.ids, ['init', 'init']);
+
+      const lagging = new Reader();
+      const laggingSubscription = broadcast.join(lagging, lagging);
+      lagging.blocked = true;
+      for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) {
+        broadcast.publish([event(id)]);
+        endTick();
+      }
+      broadcast.publishUpdate(update('b'));
+      broadcast.sendUpdates(laggingSubscription);
+      assert.deepEqual(lagging.ids, ['init']);
+      lagging.drain(broadcast, laggingSubscription);
+      assert.deepEqual(lagging.ids, ['init', 'init']);
+    });
   });
 
   describe('a reader that is blocked', () => {

@@ -53,6 +53,7 @@ export class House {
     this.roster = new Roster({
       nodeTtlMs,
       maxNodes: 10_000,
+      maxRosterBytes: 64 * 1024 * 1024,
       backlogBudgetBytes,
       deadlines,
       onEvent: () => this.onEvent(),

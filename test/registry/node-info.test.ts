@@ -22,6 +22,26 @@ describe('readNodeInfo', () => {
     });
   });
 
+  it('reads what an agent says of itself beside that, and the id that the daemon gave it', () => {
+    const { details, ...info } = read({ name: 'a name', state: 'idle', state_age: 3, spawn_id: 'sp-1', tool: null });
+    assert.deepEqual(info, { ...INFO, spawnId: 'sp-1' });
+    assert.deepEqual(details, { fields: { name: 'a name', state: 'idle', tool: null }, stateAge: 3, toolAge: null });
+    assert.deepEqual(read({ spawn_id: null }), INFO);
+  });
+
+  it('names an optional field that is not what it must be', () => {
+    for (const [field, value] of [
+      ['name', 7],
+      ['state', 'busy'],
+      ['question', {}],
+      ['spawn_id', 'x'.repeat(65)],
+      ['spawn_id', 7],
+    ] as const) {
+      assert.throws(() => read({ [field]: value }), { name: 'RpcError', message: `Invalid node info: ${field}` });
+    }
+    assert.equal(read({ spawn_id: 'x'.repeat(64) }).spawnId?.length, 64);
+  });
+
   it('takes either status, and stores none', () => {
     assert.deepEqual(read({ status: 'offline' }), INFO);
     for (const status of [undefined, null, 'gone', 'Active', '', 1]) refuses({ status });

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { Init, Node, RosterEvent } from '../../src/protocol/registry.ts';
+import type { Init, Node, NodeUpdated, RosterEvent } from '../../src/protocol/registry.ts';
+import { readDetails } from '../../src/registry/node-details.ts';
 import type { NodeInfo } from '../../src/registry/node-info.ts';
 import { encodeInit, type Moment, type Owner, Registry } from '../../src/registry/registry.ts';
 
-const LIMITS = { nodeTtlMs: 30_000, maxNodes: 100 };
+const LIMITS = { nodeTtlMs: 30_000, maxNodes: 100, maxRosterBytes: 1e6 };
 const HERE = '127.0.0.1';
 const UNAUTHORIZED = { name: 'RpcError', message: 'Unauthorized: cannot deregister another node' };
 
@@ -75,6 +76,119 @@ describe('Registry', () => {
     });
     assert.equal(registry.addressOf('b')?.dialKey, null);
     assert.ok(!registry.initJson.includes('secret'));
+  });
+
+  describe('an update', () => {
+    const update = (caller: Owner, params: Record<string, unknown>, steadyMs = 0) =>
+      registry.update(caller, readDetails(params), at(steadyMs));
+
+    it('changes the node, and tells what is different', () => {
+      registry.register(agent, info('a'), HERE, at(0));
+      assert.deepEqual(update(agent, { state: 'working', name: 'n' }, 2000), {
+        event: 'node_updated',
+        id: 'a',
+        state: 'working',
+        state_since: 1_700_000_002,
+        name: 'n',
+      });
+      assert.deepEqual(update(agent, { state: 'working', name: null }, 5000), {
+        event: 'node_updated',
+        id: 'a',
+        name: null,
+      });
+      assert.equal(update(agent, { state: 'working' }, 6000), null);
+      const { state, state_since, name } = nodeOf(registry, 'a');
+      assert.deepEqual([state, state_since, name], ['working', 1_700_000_002, undefined]);
+      assert.deepEqual(JSON.parse(registry.nodesJson), [nodeOf(registry, 'a')]);
+      assert.equal(registry.initBytes, Buffer.byteLength(registry.initJson));
+    });
+
+    it('is the owner’s alone', () => {
+      const nobody = { name: 'RpcError', message: 'No node is registered on this connection' };
+      assert.throws(() => update(agent, { name: 'n' }), nobody);
+      registry.register(agent, info('a'), HERE, at(0));
+      assert.throws(() => update(other, { name: 'n' }), nobody);
+      registry.register(other, info('a'), HERE, at(0));
+      assert.throws(() => update(agent, { name: 'n' }), nobody, 'it was taken over');
+      registry.disconnect(other, at(0));
+      assert.throws(() => update(other, { name: 'n' }), nobody, 'it has gone');
+      assert.equal(nodeOf(registry, 'a').name, undefined);
+    });
+
+    it('stays while the node is offline, and ends when it registers anew', () => {
+      registry.register(agent, info('a', { details: readDetails({ state: 'failed', model: 'm' }) }), HERE, at(0));
+      update(agent, { successor: 'b' });
+      registry.disconnect(agent, at(0));
+      const { state, model, successor, status } = nodeOf(registry, 'a');
+      assert.deepEqual([state, model, successor, status], ['failed', 'm', 'b', 'offline']);
+      registry.register(other, info('a', { spawnId: 'sp', details: readDetails({ model: 'n' }) }), HERE, at(9000));
+      assert.deepEqual(nodeOf(registry, 'a'), {
+        ...info('a'),
+        status: 'active',
+        last_seen: 1_700_000_009,
+        spawn_id: 'sp',
+        model: 'n',
+      });
+    });
+  });
+
+  describe('its bytes', () => {
+    const nodeBytes = () => Buffer.byteLength(JSON.stringify(nodeOf(registry, 'a')));
+    const sentence = (bytes: number) => ({ name: 'RpcError', message: `The roster is full: ${bytes} bytes` });
+
+    /** A roster that holds just two nodes as they come. */
+    function fill(): number {
+      registry.register(agent, info('a'), HERE, at(0));
+      const maxRosterBytes = 2 * nodeBytes();
+      registry = new Registry({ ...LIMITS, maxRosterBytes });
+      registry.register(agent, info('a', { port: 8081 }), HERE, at(0));
+      registry.register(other, info('b', { port: 8082 }), HERE, at(0));
+      return maxRosterBytes;
+    }
+
+    it('are bounded, whatever they are made of', () => {
+      const bytes = fill();
+      assert.equal(registry.initBytes, bytes + 1 + Buffer.byteLength(encodeInit('[]')));
+      const before = registry.initJson;
+      assert.throws(() => registry.register({}, info('c', { port: 1 }), HERE, at(0)), sentence(bytes));
+      assert.throws(
+        () => registry.register(agent, info('a', { port: 8081, cwd: '/work/' }), HERE, at(0)),
+        sentence(bytes),
+      );
+      assert.throws(
+        () => registry.register(agent, info('a', { port: 8081, cwd: '/w"rk' }), HERE, at(0)),
+        sentence(bytes),
+      );
+      assert.throws(
+        () => registry.register(agent, info('a', { port: 8081, cwd: '/wörk' }), HERE, at(0)),
+        sentence(bytes),
+      );
+      assert.throws(() => registry.update(agent, readDetails({ name: '' }), at(0)), sentence(bytes));
+      assert.equal(registry.initJson, before, 'nothing has changed');
+      assert.deepEqual(registry.register(agent, info('a', { port: 8081, cwd: '/wonk' }), HERE, at(0)), [
+        joined(registry, 'a'),
+      ]);
+    });
+
+    it('are free again when a node goes, is replaced, or says less', () => {
+      fill();
+      registry.register(agent, info('c', { port: 8083 }), HERE, at(0));
+      registry.deregister({}, 'b');
+      registry.register(other, info('d', { port: 8084, machine: '', cwd: '' }), HERE, at(0));
+      assert.doesNotThrow(() => registry.update(other, readDetails({ cost: 0 }), at(0)));
+      assert.throws(() => registry.update(other, readDetails({ name: 'n' }), at(0)), /The roster is full/);
+      registry.update(other, readDetails({ cost: null }), at(0));
+      assert.deepEqual(ids(registry), ['c', 'd']);
+    });
+
+    it('do not keep a node from going offline, nor from coming back as it was', () => {
+      fill();
+      assert.equal(registry.disconnect(agent, at(0)).length, 1);
+      assert.equal(registry.disconnect(other, at(0)).length, 1);
+      assert.doesNotThrow(() => registry.register(agent, info('a', { port: 8081 }), HERE, at(0)));
+      assert.doesNotThrow(() => registry.register(other, info('b', { port: 8082 }), HERE, at(0)));
+      assert.doesNotThrow(() => registry.register(other, info('b', { port: 8082 }), HERE, at(0)));
+    });
   });
 
   describe('one that comes back', () => {
@@ -304,14 +418,17 @@ interface Model {
 type Command =
   | { do: 'register'; owner: number; info: NodeInfo; from: string }
   | { do: 'deregister'; owner: number; id: string }
+  | { do: 'update'; owner: number; params: Record<string, unknown> }
   | { do: 'disconnect'; owner: number }
   | { do: 'wait'; ms: number; wallMs: number }
   | { do: 'watch' };
 
-const MODEL_LIMITS = { nodeTtlMs: 1000, maxNodes: 4 };
+type Told = RosterEvent | NodeUpdated;
 
-/** What the command does to the model. @returns the events, or null where it is refused */
-function perform(model: Model, command: Exclude<Command, { do: 'watch' }>, now: Moment): RosterEvent[] | null {
+const MODEL_LIMITS = { nodeTtlMs: 1000, maxNodes: 4, maxRosterBytes: 1e6 };
+
+/** What the command does to the model. @returns the events, or null if it is refused */
+function perform(model: Model, command: Exclude<Command, { do: 'watch' }>, now: Moment): Told[] | null {
   const seconds = Math.floor(now.unixMs / 1000);
   const take = (gone: ModelNode[]): RosterEvent[] => {
     model.nodes = model.nodes.filter((each) => !gone.includes(each));
@@ -342,6 +459,19 @@ function perform(model: Model, command: Exclude<Command, { do: 'watch' }>, now: 
       }
       return take(found);
     }
+    case 'update': {
+      const own = model.nodes.find(({ owner }) => owner === command.owner);
+      if (own === undefined) return null;
+      const before: Record<string, unknown> = { ...own.node };
+      const after: Record<string, unknown> = { ...before, ...command.params };
+      if (after.state !== before.state) after.state_since = after.state === null ? null : seconds;
+      for (const [field, value] of Object.entries(after)) if (value === null) delete after[field];
+      const changed = Object.keys({ ...before, ...after }).filter((field) => before[field] !== after[field]);
+      own.node = after as unknown as Node;
+      if (changed.length === 0) return [];
+      const fields = Object.fromEntries(changed.map((field) => [field, after[field] ?? null]));
+      return [{ event: 'node_updated', id: own.node.id, ...fields }];
+    }
     case 'disconnect': {
       const own = model.nodes.filter(({ owner }) => owner === command.owner);
       for (const entry of own) {
@@ -364,8 +494,14 @@ class Watcher {
     for (const node of (JSON.parse(initJson) as Init).nodes) this.nodes.set(node.id, node);
   }
 
-  apply(event: RosterEvent): void {
+  apply(event: Told): void {
     switch (event.event) {
+      case 'node_updated': {
+        const { event: _, id, ...changed } = event;
+        const entries = Object.entries({ ...this.nodes.get(id), ...changed });
+        this.nodes.set(id, Object.fromEntries(entries.filter(([, value]) => value !== null)) as unknown as Node);
+        break;
+      }
       case 'node_joined':
         this.nodes.set(event.node.id, event.node);
         break;
@@ -400,9 +536,18 @@ describe('Registry, against a naive model of the protocol', () => {
     { requiredKeys: ['id', 'machine', 'cwd', 'port'] },
   );
   const from = fc.constantFrom(HERE, '10.0.0.9');
+  const params = fc.record(
+    {
+      name: fc.option(fc.constantFrom('n', 'é"')),
+      state: fc.option(fc.constantFrom('idle', 'working')),
+      cost: fc.option(fc.nat(2)),
+    },
+    { requiredKeys: [] },
+  );
   const command: fc.Arbitrary<Command> = fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constant('register'), owner, info: nodeInfo, from }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('deregister'), owner, id }) },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('update'), owner, params }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('disconnect'), owner }) },
     {
       weight: 3,
@@ -427,7 +572,7 @@ describe('Registry, against a naive model of the protocol', () => {
           }
           if (next.do === 'wait') now = { unixMs: now.unixMs + next.wallMs, steadyMs: now.steadyMs + next.ms };
           const expected = perform(model, next, now);
-          let events: RosterEvent[] | null;
+          let events: Told[] | null;
           try {
             events = run(registry, next, owners, now);
           } catch (error) {
@@ -452,7 +597,7 @@ describe('Registry, against a naive model of the protocol', () => {
     );
   });
 
-  function run(registry: Registry, command: Exclude<Command, { do: 'watch' }>, owners: Owner[], now: Moment) {
+  function run(registry: Registry, command: Exclude<Command, { do: 'watch' }>, owners: Owner[], now: Moment): Told[] {
     if (command.do === 'wait') return registry.expire(now);
     const caller = owners[command.owner] as Owner;
     switch (command.do) {
@@ -463,13 +608,18 @@ describe('Registry, against a naive model of the protocol', () => {
         assert.equal(status, events.length > 0 ? 'deregistered' : 'not_found');
         return events;
       }
+      case 'update': {
+        const update = registry.update(caller, readDetails(command.params), now);
+        return update === null ? [] : [update];
+      }
       case 'disconnect':
         return registry.disconnect(caller, now);
     }
   }
 
-  function sorted(events: RosterEvent[] | null): string[] | null {
-    return events === null ? null : events.map((event) => JSON.stringify(event)).sort();
+  function sorted(events: Told[] | null): string[] | null {
+    const inOrder = (event: Told) => Object.fromEntries(Object.entries(event).sort(([a], [b]) => (a < b ? -1 : 1)));
+    return events === null ? null : events.map((event) => JSON.stringify(inOrder(event))).sort();
   }
 
   function check(registry: Registry, model: Model, watchers: Watcher[]): void {

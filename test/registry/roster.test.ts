@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { RosterEvent } from '../../src/protocol/registry.ts';
-import type { Outlet, Subscriber } from '../../src/registry/broadcast.ts';
+import type { Node, RosterEvent } from '../../src/protocol/registry.ts';
+import type { Receiver, Subscriber } from '../../src/registry/broadcast.ts';
+import { readDetails } from '../../src/registry/node-details.ts';
 import { Roster } from '../../src/registry/roster.ts';
 import { Deadlines } from '../../src/transport/deadlines.ts';
 import { readFrames } from '../support/raw-frame.ts';
@@ -13,11 +14,18 @@ function setUp(nodeTtlMs: number) {
   const events: RosterEvent[] = [];
   const deadlines = new Deadlines();
   const onEvent = (event: RosterEvent) => void events.push(event);
-  const roster = new Roster({ nodeTtlMs, maxNodes: 2, backlogBudgetBytes: 1024, deadlines, onEvent });
+  const roster = new Roster({
+    nodeTtlMs,
+    maxNodes: 2,
+    maxRosterBytes: 1e6,
+    backlogBudgetBytes: 1024,
+    deadlines,
+    onEvent,
+  });
   return { roster, events, deadlines };
 }
 
-class Reader implements Outlet, Subscriber {
+class Reader implements Receiver, Subscriber {
   readonly blocked = false;
   readonly writes: Buffer[] = [];
   write(bytes: Buffer): void {
@@ -47,6 +55,30 @@ describe('Roster', () => {
       ['node_joined', 'node_removed', 'node_joined', 'node_removed'],
     );
     assert.deepEqual(reader.messages.slice(1), events);
+  });
+
+  it('tells updates to those that asked, and puts them into the next init', async () => {
+    const { roster, events } = setUp(0);
+    const [plain, eager, late] = [new Reader(), new Reader(), new Reader()];
+    roster.subscribe(plain, plain);
+    roster.sendUpdates(roster.subscribe(eager, eager));
+    const agent = {};
+    roster.register(agent, info('a'), HERE);
+    await new Promise(setImmediate);
+    roster.update(agent, readDetails({ state: 'working', tool: 'bash' }));
+    roster.update(agent, readDetails({ tool: null }));
+    roster.update(agent, readDetails({ tool: null }));
+    assert.throws(() => roster.update({}, readDetails({ name: 'n' })), { name: 'RpcError' });
+    await new Promise(setImmediate);
+    const { state_since } = roster.get('a') as Node;
+    assert.ok(Math.abs((state_since as number) - Date.now() / 1000) < 60);
+    assert.deepEqual(eager.messages.slice(2), [
+      { event: 'node_updated', id: 'a', state: 'working', state_since, tool: null, tool_since: null },
+    ]);
+    assert.equal(plain.messages.length, 2);
+    assert.equal(events.length, 1, 'the log is not told');
+    roster.subscribe(late, late);
+    assert.deepEqual(late.messages, [{ event: 'init', nodes: [roster.get('a')], protocol_version: '1' }]);
   });
 
   it('encodes an init once for all who come until it changes', () => {

@@ -1,0 +1,142 @@
+/**
+ * What an agent says of itself beside where it is: checked, bounded, and copied field by field.
+ *
+ *   params ──(readDetails)──▶ DetailsChange ──(applyDetails, to a node)──▶ the node, and what changed of it
+ */
+import {
+  AgentState,
+  type ContextUsage,
+  NODE_LIMITS,
+  type Node,
+  type NodeDetails,
+  type NodeQuestion,
+  type NodeUpdated,
+  QuestionKind,
+} from '../protocol/registry.ts';
+import { RpcError } from './rpc.ts';
+import { isInteger, isText } from './values.ts';
+
+type DetailFields = { [Field in keyof NodeDetails]?: NonNullable<NodeDetails[Field]> | null };
+
+/** Fields that are missing stay as they are; null removes one. */
+export interface DetailsChange {
+  fields: DetailFields;
+  /** How long ago the state was entered and the tool started, in seconds; null if nothing was said. */
+  stateAge: number | null;
+  toolAge: number | null;
+}
+
+/** A node's fields as `node_updated` tells them. */
+type ChangedFields = Omit<NodeUpdated, 'event' | 'id'>;
+
+/** US dollars that no session costs. */
+const MAX_COST = 1e9;
+/** Questions that no agent has open at once. */
+const MAX_QUESTIONS = 1e6;
+
+/** What each field may be; undefined if the value is not that. */
+const READERS: { readonly [Field in keyof NodeDetails]-?: (value: unknown) => NodeDetails[Field] | undefined } = {
+  name: (value) => readText(value, NODE_LIMITS.name),
+  session: (value) => readText(value, NODE_LIMITS.session),
+  model: (value) => readText(value, NODE_LIMITS.model),
+  state: (value) => readOneOf(AgentState, value),
+  tool: (value) => readText(value, NODE_LIMITS.tool),
+  context: readContext,
+  cost: (value) => (typeof value === 'number' && value >= 0 && value <= MAX_COST ? value : undefined),
+  question: readQuestion,
+  questions: (value) => (isInteger(value, 0, MAX_QUESTIONS) ? value : undefined),
+  successor: (value) => readText(value, NODE_LIMITS.id),
+};
+
+const FIELDS = Object.keys(READERS) as (keyof NodeDetails)[];
+
+/** @throws RpcError that names the field which is not what it must be */
+export function readDetails(params: Record<string, unknown>): DetailsChange {
+  const fields: Record<string, unknown> = {};
+  for (const field of FIELDS) {
+    const value = params[field];
+    if (value === undefined) continue;
+    const read = value === null ? null : READERS[field](value);
+    if (read === undefined) throw invalid(field);
+    fields[field] = read;
+  }
+  return { fields, stateAge: readAge(params, 'state_age'), toolAge: readAge(params, 'tool_age') };
+}
+
+/** Whether there is anything to apply. */
+export function isEmpty({ fields }: DetailsChange): boolean {
+  return Object.keys(fields).length === 0;
+}
+
+/** @param seconds the time now, in Unix seconds */
+export function applyDetails(
+  node: Node,
+  { fields, stateAge, toolAge }: DetailsChange,
+  seconds: number,
+): { node: Node; changed: ChangedFields } {
+  const after: Record<string, unknown> = { ...node };
+  const changed: Record<string, unknown> = {};
+  const set = (field: string, value: unknown) => {
+    if (isSame(after[field] ?? null, value)) return;
+    changed[field] = value;
+    if (value === null) delete after[field];
+    else after[field] = value;
+  };
+  for (const [field, value] of Object.entries(fields)) set(field, value);
+  for (const [field, age] of [
+    ['state', stateAge],
+    ['tool', toolAge],
+  ] as const) {
+    const value = fields[field];
+    if (value === undefined) continue;
+    // One that is the same as before goes on, unless its age says that it began anew.
+    if (value === null) set(`${field}_since`, null);
+    else if (field in changed || age !== null) set(`${field}_since`, Math.max(0, Math.floor(seconds - (age ?? 0))));
+  }
+  return { node: after as unknown as Node, changed };
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
+}
+
+function readText(value: unknown, maxBytes: number): string | undefined {
+  return isText(value, maxBytes) ? value : undefined;
+}
+
+function readOneOf<T extends string>(values: Readonly<Record<string, T>>, value: unknown): T | undefined {
+  return Object.values(values).find((known) => known === value);
+}
+
+function readContext(value: unknown): ContextUsage | undefined {
+  const { used, max } = fieldsOf(value);
+  const isCount = (count: unknown): count is number => isInteger(count, 0, Number.MAX_SAFE_INTEGER);
+  return isCount(used) && isCount(max) ? { used, max } : undefined;
+}
+
+function readQuestion(value: unknown): NodeQuestion | undefined {
+  const { id, kind, title, options } = fieldsOf(value);
+  const knownKind = readOneOf(QuestionKind, kind);
+  const { questionId, questionTitle, questionOption, questionOptions } = NODE_LIMITS;
+  if (!isText(id, questionId) || knownKind === undefined || !isText(title, questionTitle)) return undefined;
+  if (options === undefined || options === null) return { id, kind: knownKind, title };
+  const isOption = (option: unknown): option is string => isText(option, questionOption);
+  if (!Array.isArray(options) || options.length > questionOptions || !options.every(isOption)) return undefined;
+  return { id, kind: knownKind, title, options: [...options] };
+}
+
+function readAge(params: Record<string, unknown>, field: 'state_age' | 'tool_age'): number | null {
+  const age = params[field];
+  if (age === undefined || age === null) return null;
+  // JSON knows neither NaN nor Infinity, but a number too large to hold becomes the latter.
+  if (typeof age !== 'number' || age < 0 || age > Number.MAX_SAFE_INTEGER) throw invalid(field);
+  return age;
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function invalid(field: string): RpcError {
+  return new RpcError(`Invalid node info: ${field}`);
+}
