@@ -4,6 +4,8 @@
  * `process.exit` waits for every thread of the pool (libuv joins them). One that looks up a name with a silent name
  * server, or touches a file on a mount that does not answer, holds it up for as long, and JavaScript runs no more.
  */
+import fs from 'node:fs';
+import tty from 'node:tty';
 import v8 from 'node:v8';
 
 /** Node 22.15 and later: another program takes the place of this one, and the kernel ends the threads. Not in the types yet. */
@@ -16,15 +18,23 @@ const CONTRADICTION = ['--exit-on-contradictory-flags', '--no-exit-on-contradict
 const PATIENCE_MS = 100;
 const POLL_MS = 10;
 
+/** The descriptors of stdin, stdout and stderr that were a terminal when the process started. */
+export const TERMINALS = [0, 1, 2].filter((descriptor) => tty.isatty(descriptor));
+
 /** Ends the process with that exit code: at once, or after `PATIENCE_MS` if threads of the pool hang. */
 export function exit(code: number): void {
   const startedAt = performance.now();
   const attempt = () => {
-    if (!isPoolBusy()) process.exit(code);
-    if (performance.now() - startedAt < PATIENCE_MS) setTimeout(attempt, POLL_MS);
+    if (!isPoolBusy()) void closeTerminals().then(() => process.exit(code));
+    else if (performance.now() - startedAt < PATIENCE_MS) setTimeout(attempt, POLL_MS);
     else exitByForce(code);
   };
   attempt();
+}
+
+/** Node sets a terminal back to what it was as it exits, and aborts if the terminal is gone, unless it is closed. */
+async function closeTerminals(): Promise<void> {
+  await Promise.all(TERMINALS.splice(0).map((descriptor) => new Promise((resolve) => fs.close(descriptor, resolve))));
 }
 
 function exitByForce(code: number): void {

@@ -4,9 +4,8 @@
  *   first signal ─▶ clients are told and drained ─▶ the log is written ─▶ exit 0
  *   second signal, or END_MS after the first ─────────────────────────▶ exit 0, at once
  */
-import tty from 'node:tty';
 import type { Hypivisor } from '../server.ts';
-import { exit } from './exit.ts';
+import { exit, TERMINALS } from './exit.ts';
 import type { Log } from './log.ts';
 
 /** How long the log may take to be written at the end. */
@@ -39,7 +38,9 @@ export function endOnSignals(hypivisor: Hypivisor, log: Log): () => boolean {
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
   // Whoever closes a terminal ends what runs on it. Without one, SIGHUP comes from `nohup` or a supervisor's reload.
-  const onTerminal = [0, 1, 2].some((descriptor) => tty.isatty(descriptor));
-  process.on('SIGHUP', onTerminal ? end : () => log.info('SIGHUP changes nothing: there is nothing to load again'));
+  process.on(
+    'SIGHUP',
+    TERMINALS.length > 0 ? end : () => log.info('SIGHUP changes nothing: there is nothing to load again'),
+  );
   return () => endingSince !== null;
 }
