@@ -25,12 +25,11 @@ export const skip: string | false = await access(PROGRAM).then(
 );
 
 let launched: Promise<Browser> | null = null;
+// Here, for within a test it would end with that test.
+after(async () => (await launched)?.close());
 
 export function browser(): Promise<Browser> {
-  if (launched === null) {
-    launched = chromium.launch({ executablePath: PROGRAM, args: FLAGS });
-    after(async () => (await launched)?.close());
-  }
+  launched ??= chromium.launch({ executablePath: PROGRAM, args: FLAGS });
   return launched;
 }
 
