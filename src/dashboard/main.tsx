@@ -1,7 +1,6 @@
 /** The page: begins everything. */
 import { render } from 'preact';
 import { listenToKeys } from './keys.ts';
-import { fitToViewport } from './platform/viewport.ts';
 import { watchBuild } from './state/build.ts';
 import { connect } from './state/store.ts';
 import { beginTelling } from './telling/notify.ts';
@@ -10,7 +9,6 @@ import { applyTheme } from './theme/apply.ts';
 import { Shell } from './view/shell.tsx';
 
 applyTheme();
-fitToViewport();
 connect();
 render(<Shell />, document.getElementById('app') as HTMLElement);
 listenToKeys();

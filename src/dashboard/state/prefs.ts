@@ -27,9 +27,6 @@ const oneOf =
 export const scheme = pref('scheme', oneOf('system', 'dark', 'light'));
 export const grouping = pref<Grouping>('grouping', oneOf<Grouping>('project', 'machine', 'none'));
 export const inspectorOpen = pref('inspector', (stored) => stored === true);
-/** Where the chat follows an answer: to its end, or until its first line has reached the top. */
-export const following = pref('following', oneOf('end', 'start'));
-
 /** Keys of the roster's groups that are closed. */
 export const closedGroups = pref<readonly string[]>('closed', (stored) =>
   Array.isArray(stored) ? stored.filter((key): key is string => typeof key === 'string') : [],

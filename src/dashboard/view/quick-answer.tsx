@@ -15,7 +15,12 @@ export function QuickAnswer({ nodeId, question, more }: { nodeId: string; questi
     <fieldset class="quick" aria-label={`Question: ${question.title}`}>
       <p class="quick-title" title={visible(question.title)}>
         <bdi>{visible(question.title)}</bdi>
-        {more > 0 && <span class="quick-more"> and {more} more</span>}
+        {more > 0 && (
+          <span class="quick-more">
+            +{more}
+            <span class="visually-hidden"> more</span>
+          </span>
+        )}
       </p>
       <div class="quick-options">
         {now?.phase === 'settled' ? (

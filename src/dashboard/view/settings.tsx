@@ -1,7 +1,8 @@
 /** What a person can choose. */
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { following, scheme, tellingOn } from '../state/prefs.ts';
+import { followsAnswerStart } from '../chat/preferences.ts';
+import { scheme, tellingOn } from '../state/prefs.ts';
 import { daemon, forgetToken, token, traffic } from '../state/store.ts';
 import { permission, turnOn } from '../telling/notify.ts';
 import { piTheme } from '../theme/apply.ts';
@@ -25,9 +26,9 @@ export function Settings() {
         <Group title="While an answer comes">
           <Choice
             name="following"
-            value={following.value}
+            value={followsAnswerStart.value ? 'start' : 'end'}
             options={{ end: 'Follow it to its end', start: 'Stop at its beginning, to read' }}
-            onChange={(value) => (following.value = value)}
+            onChange={(value) => (followsAnswerStart.value = value === 'start')}
           />
         </Group>
         <Group title="Notifications">
