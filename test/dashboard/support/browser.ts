@@ -56,7 +56,7 @@ export async function visit(t: TestContext, url: string, options: BrowserContext
 /** Another tab. */
 export async function openPage(context: BrowserContext, problems: string[]): Promise<Page> {
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(20_000);
   page.on('pageerror', (error) => problems.push(`error: ${error.stack ?? error.message}`));
   page.on('console', (message) => {
     // Chromium says so itself of each connection that fails; that the page copes is what tests look at.
