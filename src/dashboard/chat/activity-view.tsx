@@ -13,7 +13,6 @@ export function Activity({ session, link }: { session: Session; link: AgentLink 
   const { phase, reason } = link.status.value;
   const activity = useComputed(() => conversation.value.activity).value;
   const doing = useComputed(() => doingOf(conversation.value)).value;
-  const known = useComputed(() => conversation.value.dialect !== null).value;
   const busy = activity.state === 'working' || activity.state === 'waiting';
   const now = useNow(phase === 'live' && busy && activity.since !== null);
   if (phase === 'away') return <Line state="offline">The agent is offline. What was said stays here.</Line>;
@@ -27,7 +26,8 @@ export function Activity({ session, link }: { session: Session; link: AgentLink 
       </Line>
     );
   }
-  if (phase === 'connecting') return <Line state="connecting">{known ? 'Connecting again …' : 'Connecting …'}</Line>;
+  // The pane's header says so; what the agent did last is not known to go on.
+  if (phase === 'connecting') return null;
   if (activity.state === 'failed')
     return <Line state="failed">{visible(activity.error ?? 'The last run failed.')}</Line>;
   if (!busy) return null;
@@ -42,7 +42,7 @@ export function Activity({ session, link }: { session: Session; link: AgentLink 
 function Line({ state, children }: { state: string; children: preact.ComponentChildren }) {
   return (
     <p class="activity" data-state={state} role={state === 'failed' || state === 'lost' ? 'status' : undefined}>
-      {state === 'working' || state === 'connecting' ? (
+      {state === 'working' ? (
         <span class="spinner" aria-hidden="true" />
       ) : (
         <Icon name={state === 'waiting' ? 'question' : 'warning'} />

@@ -8,13 +8,11 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Activity } from './activity-view.tsx';
 import { Composer } from './composer.tsx';
 import { type ChatProps, chatCommands } from './contract.ts';
-import { followsAnswerStart } from './preferences.ts';
 import { Questions } from './question-view.tsx';
 import { Queue } from './queue-view.tsx';
 import type { Scroller } from './scroller.ts';
 import { sessionOf } from './session.ts';
 import { Transcript } from './transcript.tsx';
-import { trackKeyboard } from './viewport.ts';
 
 export default function Chat({ node, link, seen }: ChatProps) {
   const session = useMemo(() => sessionOf(link.nodeId), [link]);
@@ -25,7 +23,6 @@ export default function Chat({ node, link, seen }: ChatProps) {
   const canAnswer = link.status.value.phase === 'live';
 
   useEffect(() => session.attach(link), [session, link]);
-  useEffect(trackKeyboard, []);
   useEffect(() => {
     const commands = {
       compose: () =>
@@ -56,10 +53,7 @@ export default function Chat({ node, link, seen }: ChatProps) {
         }}
       />
       <div class="dock" ref={dock}>
-        <div class="dock-line">
-          <Activity session={session} link={link} />
-          <FollowChoice />
-        </div>
+        <Activity session={session} link={link} />
         <Queue session={session} />
         {asked ? (
           <Questions session={session} canAnswer={canAnswer} />
@@ -75,22 +69,5 @@ export default function Chat({ node, link, seen }: ChatProps) {
         )}
       </div>
     </div>
-  );
-}
-
-function FollowChoice() {
-  const start = followsAnswerStart.value;
-  return (
-    <button
-      type="button"
-      class="chat-link follow-choice"
-      aria-pressed={start}
-      title={start ? 'Scrolling stops at the start of each answer' : 'Scrolling follows an answer to its end'}
-      onClick={() => {
-        followsAnswerStart.value = !start;
-      }}
-    >
-      {start ? 'Stops at the start' : 'Follows to the end'}
-    </button>
   );
 }

@@ -244,13 +244,7 @@ export function Composer({ session, link, onSent, onInput }: ComposerProps) {
           rows={1}
           value={text}
           aria-label="Message to the agent"
-          placeholder={
-            away
-              ? 'The agent is offline; what you write is kept'
-              : busy
-                ? 'Queue a message'
-                : 'Message, / for commands, @ for files'
-          }
+          placeholder={placeholderFor(away, busy)}
           aria-autocomplete="list"
           aria-controls={trigger === null ? undefined : 'composer-menu'}
           aria-activedescendant={trigger !== null && choices.length > 0 ? `choice-${chosen}` : undefined}
@@ -304,6 +298,13 @@ export function Composer({ session, link, onSent, onInput }: ComposerProps) {
       </div>
     </form>
   );
+}
+
+function placeholderFor(away: boolean, busy: boolean): string {
+  if (away) return 'Offline; what you write is kept';
+  if (busy) return 'Queue a message';
+  // A narrow screen has no room for more.
+  return touch.matches ? 'Message' : 'Message, / for commands, @ for files';
 }
 
 interface MenuProps {

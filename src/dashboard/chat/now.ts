@@ -1,26 +1,7 @@
-import { signal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { clock } from '../platform/clock.ts';
 
-const now = signal(0);
-let users = 0;
-let timer: ReturnType<typeof setInterval> | undefined;
-
-/** The time in milliseconds, anew each second for as long as something `ticks`: one timer for all. */
+/** The time in milliseconds, anew each second for as long as something `ticks`; 0 while it does not. */
 export function useNow(ticks: boolean): number {
-  useEffect(() => {
-    if (!ticks) return;
-    users += 1;
-    now.value = Date.now();
-    timer ??= setInterval(() => {
-      now.value = Date.now();
-    }, 1000);
-    return () => {
-      users -= 1;
-      if (users > 0) return;
-      clearInterval(timer);
-      timer = undefined;
-    };
-  }, [ticks]);
-  if (!ticks) return 0;
-  return Math.max(now.value, 0) || Date.now();
+  // Reading the clock in a component is what makes it render again with it.
+  return ticks && clock.value > 0 ? Date.now() : 0;
 }

@@ -214,12 +214,12 @@ function Time({ run }: { run: ToolRun | undefined }) {
 function StatusMark({ status }: { status: Status }) {
   if (status === 'done')
     return (
-      <span class="mark" role="img" aria-label="done">
+      <span class="tool-mark" role="img" aria-label="done">
         <Icon name="check" />
       </span>
     );
-  if (status === 'failed') return <span class="mark failed">failed</span>;
-  if (status === 'lost') return <span class="mark">no result</span>;
+  if (status === 'failed') return <span class="tool-mark failed">failed</span>;
+  if (status === 'lost') return <span class="tool-mark">no result</span>;
   return <span class="spinner" role="img" aria-label={STATUS_WORDS[status]} />;
 }
 

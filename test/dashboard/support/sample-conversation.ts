@@ -1,0 +1,145 @@
+/** A conversation with all that a transcript shows, for tests and for screenshots. */
+import type { Message } from '../../../src/protocol/agent.ts';
+
+/** 24 × 16 pixels of one colour. */
+export const PICTURE =
+  'iVBORw0KGgoAAAANSUhEUgAAABgAAAAQCAIAAACDRijCAAAAIUlEQVR4nGMwSfhPFcRguoA6mMFkPnUwg+kC6mAGkx/UwQBQzI4ZdL4rPgAAAABJRU5ErkJggg==';
+
+let clock = Date.now() - 3_600_000;
+
+function stamp(): number {
+  clock += 4000;
+  return clock;
+}
+
+export const user = (text: string): Message => ({ role: 'user', content: text, timestamp: stamp() });
+
+export const assistant = (content: Message['content'], fields: Partial<Message> = {}): Message => ({
+  role: 'assistant',
+  content: typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []),
+  timestamp: stamp(),
+  stopReason: 'stop',
+  model: 'sample-1',
+  ...fields,
+});
+
+export const call = (id: string, name: string, args: Record<string, unknown>) =>
+  ({ type: 'toolCall', id, name, arguments: args }) as const;
+
+export const result = (id: string, name: string, text: string, fields: Partial<Message> = {}): Message => ({
+  role: 'toolResult',
+  toolCallId: id,
+  toolName: name,
+  content: [{ type: 'text', text }],
+  isError: false,
+  timestamp: stamp(),
+  ...fields,
+});
+
+const testOutput = [
+  ...Array.from({ length: 240 }, (_, index) => `\u001b[32m✓\u001b[39m parser › reads frame ${index + 1} \u001b[2m(${(index * 7) % 90} ms)\u001b[22m`),
+  '\u001b[31m✗\u001b[39m parser › resumes at every split',
+  '  \u001b[31mAssertionError\u001b[39m: expected 17 to equal 16',
+  '    at test/frame/parser.test.ts:212:14',
+  '',
+  '\u001b[1m\u001b[31m1 failed\u001b[39m\u001b[22m, 240 passed in 3.2 s',
+].join('\n');
+
+const source = `import { decodeHeader } from './header.ts';
+
+/** Feeds what a socket gave to the sink, frame by frame. */
+export class Parser {
+  #offset = 0;
+
+  push(chunk: Uint8Array): void {
+    // A frame may begin in one chunk and end in another.
+    for (let at = 0; at < chunk.length; ) {
+      const header = decodeHeader(chunk, at);
+      if (header === null) break;
+      at += header.length + header.payloadLength;
+      this.#offset = at;
+    }
+  }
+}
+`;
+
+export function sampleConversation(): Message[] {
+  return [
+    user('The parser loses a byte when a frame header is split between two chunks. Find out why, and mend it with a test.'),
+    assistant(
+      [
+        {
+          type: 'thinking',
+          thinking: 'The header may be cut after its first byte. I should look at the parser and then at the tests that split every input.\n\nLet me read both.',
+        },
+        { type: 'text', text: "I'll look at the parser first, and run the tests that cut every input at every place." },
+        call('c1', 'read', { path: '/home/me/work/hypivisor/src/frame/parser.ts' }),
+        call('c2', 'bash', { command: 'node --test test/frame/parser.test.ts' }),
+      ],
+      { stopReason: 'toolUse' },
+    ),
+    result('c1', 'read', source),
+    result('c2', 'bash', testOutput, { isError: true }),
+    assistant(
+      [
+        {
+          type: 'text',
+          text: 'Found it: `push` forgets what it read of a header that is **not yet complete**. The bytes before the cut are dropped, so the next chunk starts one byte late.',
+        },
+        call('c3', 'edit', {
+          path: '/home/me/work/hypivisor/src/frame/parser.ts',
+          edits: [{ oldText: '      if (header === null) break;', newText: '      if (header === null) {\n        this.#rest = chunk.subarray(at);\n        break;\n      }' }],
+        }),
+      ],
+      { stopReason: 'toolUse' },
+    ),
+    result('c3', 'edit', 'Successfully replaced 1 block in src/frame/parser.ts.', {
+      details: {
+        diff: [
+          '  7   push(chunk: Uint8Array): void {',
+          '  8     // A frame may begin in one chunk and end in another.',
+          '- 9     for (let at = 0; at < chunk.length; ) {',
+          '+ 9     const whole = this.#rest === null ? chunk : concat(this.#rest, chunk);',
+          '+10     for (let at = 0; at < whole.length; ) {',
+          '-10       const header = decodeHeader(chunk, at);',
+          '+11       const header = decodeHeader(whole, at);',
+          '-11       if (header === null) break;',
+          '+12       if (header === null) {',
+          '+13         this.#rest = whole.subarray(at);',
+          '+14         break;',
+          '+15       }',
+          ' 12       at += header.length + header.payloadLength;',
+        ].join('\n'),
+      },
+    }),
+    assistant([call('c4', 'write', { path: '/home/me/work/hypivisor/test/frame/split.test.ts', content: `${source}\n// and its test\n` })], {
+      stopReason: 'toolUse',
+    }),
+    result('c4', 'write', 'Wrote 22 lines.'),
+    assistant(`The parser keeps the rest of a header now, and the test cuts every vector at every place.
+
+### What changed
+
+| File | Lines | Why |
+|---|--:|---|
+| \`src/frame/parser.ts\` | +6 −3 | keeps the rest of a header |
+| \`test/frame/split.test.ts\` | +22 | fails without it |
+
+1. A header that is cut is kept in \`#rest\`.
+2. The next chunk is joined to it:
+
+\`\`\`ts
+const whole = this.#rest === null ? chunk : concat(this.#rest, chunk);
+\`\`\`
+
+- [x] all splits of all vectors
+- [ ] the same for masks
+
+> A frame may be split at any byte, and usually is.
+
+See [RFC 6455, section 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2).`),
+    user('Good. Does the same hold for masks? Here is what I see:'),
+    { ...user(''), content: [{ type: 'image', data: PICTURE, mimeType: 'image/png' }] },
+    assistant('', { stopReason: 'error', errorMessage: '529 overloaded_error: the model is overloaded, try again later' }),
+  ];
+}
