@@ -43,7 +43,7 @@ function Line({ state, children }: { state: string; children: preact.ComponentCh
   return (
     <p class="activity" data-state={state} role={state === 'failed' || state === 'lost' ? 'status' : undefined}>
       {state === 'working' ? (
-        <span class="spinner" aria-hidden="true" />
+        <span class="chat-turning" aria-hidden="true" />
       ) : (
         <Icon name={state === 'waiting' ? 'question' : 'warning'} />
       )}

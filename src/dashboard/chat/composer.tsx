@@ -343,7 +343,7 @@ function Menu({ choices, chosen, loading, label, take }: MenuProps) {
           onMouseDown={(event) => event.preventDefault()}
           onClick={() => take(choice)}
         >
-          <span class="choice">{visible(choice.label)}</span>
+          <span class="choice-label">{visible(choice.label)}</span>
           {choice.hint !== '' && <span class="soft">{visible(choice.hint)}</span>}
         </div>
       ))}

@@ -34,10 +34,10 @@ function OutboxRow({ prompt, session }: { prompt: Prompt; session: Session }) {
   const { id, text, attachments, status, error } = prompt;
   const stuck = status === 'failed' || status === 'unknown';
   return (
-    <article class="row" data-kind="user" data-pending={status} aria-label="You">
+    <article class="entry" data-kind="user" data-pending={status} aria-label="You">
       <div class="bubble">
         <UserText text={text} />
-        {attachments.length > 0 && <p class="aside">{attachments.map(({ filename }) => filename).join(', ')}</p>}
+        {attachments.length > 0 && <p class="between">{attachments.map(({ filename }) => filename).join(', ')}</p>}
       </div>
       <div class="prompt-status" data-status={status} role={stuck ? 'alert' : 'status'}>
         {stuck && <Icon name="warning" />}

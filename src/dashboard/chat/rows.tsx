@@ -66,13 +66,13 @@ export class Row extends Component<RowProps, { broken: boolean }> {
     const kind = entry.kind === 'message' ? entry.message.role : entry.kind;
     return (
       <article
-        class="row"
+        class="entry"
         data-key={entry.key}
         data-kind={kind}
         data-index={entry.kind === 'message' ? entry.index : undefined}
         aria-label={LABELS.get(kind) ?? kind}
       >
-        {broken ? <p class="aside">This message can't be shown.</p> : <Content {...props} />}
+        {broken ? <p class="between">This message can't be shown.</p> : <Content {...props} />}
       </article>
     );
   }
@@ -97,7 +97,7 @@ function Content(props: RowProps): ComponentChildren {
   if (entry.kind === 'settled') return <Settled entry={entry} />;
   if (entry.kind === 'notice')
     return (
-      <p class="aside" data-level={entry.level}>
+      <p class="between" data-level={entry.level}>
         {visible(entry.text.slice(0, 4000))}
       </p>
     );
@@ -120,7 +120,7 @@ function Content(props: RowProps): ComponentChildren {
     case 'branchSummary':
       return <Folded label="Summary of another branch" text={String(message.summary ?? textOf(message))} />;
     case 'unreadable':
-      return <p class="aside">A message that can't be read.</p>;
+      return <p class="between">A message that can't be read.</p>;
     default:
       return (
         <>
@@ -181,10 +181,10 @@ function AssistantMessage({ entry: { message }, runs, cwd, open, last, onWhole }
           <Icon name="warning" /> {visible(message.errorMessage ?? 'The model failed.')}
         </p>
       )}
-      {message.stopReason === 'aborted' && <p class="aside">Stopped.</p>}
-      {message.stopReason === 'length' && <p class="aside">The answer ended at the model's limit.</p>}
+      {message.stopReason === 'aborted' && <p class="between">Stopped.</p>}
+      {message.stopReason === 'length' && <p class="between">The answer ended at the model's limit.</p>}
       {!open && text.trim() !== '' && (
-        <div class="row-tools">
+        <div class="entry-tools">
           <CopyButton text={() => text} label="Copy answer" />
         </div>
       )}
@@ -229,7 +229,7 @@ function Part({
 /** Folded: what a model thinks is for those who want to know. */
 function Thinking({ text, redacted, open }: { text: string; redacted: boolean; open: boolean }) {
   const [shown, setShown] = useState(false);
-  if (redacted && text.trim() === '') return <p class="aside">Thinking that the provider does not show.</p>;
+  if (redacted && text.trim() === '') return <p class="between">Thinking that the provider does not show.</p>;
   if (!open && text.trim() === '') return null;
   return (
     <section class="thinking" data-open={open}>
@@ -284,7 +284,7 @@ function Cut({ message, onWhole }: { message: Message; onWhole(index: number): v
   const { cut } = message;
   if (cut === undefined) return null;
   return (
-    <p class="aside">
+    <p class="between">
       This message is longer than what was sent.{' '}
       <button type="button" class="chat-link" onClick={() => onWhole(cut.index)}>
         Load all {Math.ceil(cut.bytes / 1024).toLocaleString('en')} KB
@@ -295,7 +295,7 @@ function Cut({ message, onWhole }: { message: Message; onWhole(index: number): v
 
 function Settled({ entry: { question, outcome } }: { entry: SettledEntry }) {
   return (
-    <p class="aside settled">
+    <p class="between settled">
       <Icon name="question" /> {visible(question.title)} <strong>{settledInWords(outcome)}</strong>
     </p>
   );

@@ -220,7 +220,7 @@ function StatusMark({ status }: { status: Status }) {
     );
   if (status === 'failed') return <span class="tool-mark failed">failed</span>;
   if (status === 'lost') return <span class="tool-mark">no result</span>;
-  return <span class="spinner" role="img" aria-label={STATUS_WORDS[status]} />;
+  return <span class="chat-turning" role="img" aria-label={STATUS_WORDS[status]} />;
 }
 
 /** What can be read of arguments that are still being written. */

@@ -102,7 +102,7 @@ export function Transcript({ session, seen, onScroller }: TranscriptProps) {
     <div class="transcript-frame">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached with keys */}
       <div class="transcript" ref={element} tabIndex={0} role="log" aria-live="off" aria-label="Conversation">
-        <div class="rows" ref={list}>
+        <div class="entries" ref={list}>
           {more && (
             <div class="older" ref={sentinel}>
               <button type="button" class="chat-link" onClick={reachOlder}>

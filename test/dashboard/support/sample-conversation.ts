@@ -37,7 +37,10 @@ export const result = (id: string, name: string, text: string, fields: Partial<M
 });
 
 const testOutput = [
-  ...Array.from({ length: 240 }, (_, index) => `\u001b[32m✓\u001b[39m parser › reads frame ${index + 1} \u001b[2m(${(index * 7) % 90} ms)\u001b[22m`),
+  ...Array.from(
+    { length: 240 },
+    (_, index) => `\u001b[32m✓\u001b[39m parser › reads frame ${index + 1} \u001b[2m(${(index * 7) % 90} ms)\u001b[22m`,
+  ),
   '\u001b[31m✗\u001b[39m parser › resumes at every split',
   '  \u001b[31mAssertionError\u001b[39m: expected 17 to equal 16',
   '    at test/frame/parser.test.ts:212:14',
@@ -65,12 +68,15 @@ export class Parser {
 
 export function sampleConversation(): Message[] {
   return [
-    user('The parser loses a byte when a frame header is split between two chunks. Find out why, and mend it with a test.'),
+    user(
+      'The parser loses a byte when a frame header is split between two chunks. Find out why, and mend it with a test.',
+    ),
     assistant(
       [
         {
           type: 'thinking',
-          thinking: 'The header may be cut after its first byte. I should look at the parser and then at the tests that split every input.\n\nLet me read both.',
+          thinking:
+            'The header may be cut after its first byte. I should look at the parser and then at the tests that split every input.\n\nLet me read both.',
         },
         { type: 'text', text: "I'll look at the parser first, and run the tests that cut every input at every place." },
         call('c1', 'read', { path: '/home/me/work/hypivisor/src/frame/parser.ts' }),
@@ -88,7 +94,13 @@ export function sampleConversation(): Message[] {
         },
         call('c3', 'edit', {
           path: '/home/me/work/hypivisor/src/frame/parser.ts',
-          edits: [{ oldText: '      if (header === null) break;', newText: '      if (header === null) {\n        this.#rest = chunk.subarray(at);\n        break;\n      }' }],
+          edits: [
+            {
+              oldText: '      if (header === null) break;',
+              newText:
+                '      if (header === null) {\n        this.#rest = chunk.subarray(at);\n        break;\n      }',
+            },
+          ],
         }),
       ],
       { stopReason: 'toolUse' },
@@ -112,9 +124,17 @@ export function sampleConversation(): Message[] {
         ].join('\n'),
       },
     }),
-    assistant([call('c4', 'write', { path: '/home/me/work/hypivisor/test/frame/split.test.ts', content: `${source}\n// and its test\n` })], {
-      stopReason: 'toolUse',
-    }),
+    assistant(
+      [
+        call('c4', 'write', {
+          path: '/home/me/work/hypivisor/test/frame/split.test.ts',
+          content: `${source}\n// and its test\n`,
+        }),
+      ],
+      {
+        stopReason: 'toolUse',
+      },
+    ),
     result('c4', 'write', 'Wrote 22 lines.'),
     assistant(`The parser keeps the rest of a header now, and the test cuts every vector at every place.
 
@@ -140,6 +160,9 @@ const whole = this.#rest === null ? chunk : concat(this.#rest, chunk);
 See [RFC 6455, section 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2).`),
     user('Good. Does the same hold for masks? Here is what I see:'),
     { ...user(''), content: [{ type: 'image', data: PICTURE, mimeType: 'image/png' }] },
-    assistant('', { stopReason: 'error', errorMessage: '529 overloaded_error: the model is overloaded, try again later' }),
+    assistant('', {
+      stopReason: 'error',
+      errorMessage: '529 overloaded_error: the model is overloaded, try again later',
+    }),
   ];
 }
