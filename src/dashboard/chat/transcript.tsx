@@ -1,10 +1,10 @@
 import { useComputed, useSignalEffect } from '@preact/signals';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { load, save } from '../platform/storage.ts';
-import { following } from '../state/prefs.ts';
 import type { Conversation, Entry } from './conversation.ts';
 import { Icon } from './icons.tsx';
 import { OutboxRows } from './outbox-view.tsx';
+import { followsAnswerStart } from './preferences.ts';
 import { callsOf, hasRow, Row } from './rows.tsx';
 import { Scroller } from './scroller.ts';
 import type { Session } from './session.ts';
@@ -70,7 +70,7 @@ export function Transcript({ session, seen, onScroller }: TranscriptProps) {
     const before = lastKey.current;
     lastKey.current = shown.at(-1)?.key;
     if (before !== undefined) scroller.current?.added(newRows(shown, before));
-    scroller.current?.stopAt(following.peek() === 'start' && working ? answerKey(entries, live) : null);
+    scroller.current?.stopAt(followsAnswerStart.peek() && working ? answerKey(entries, live) : null);
     scroller.current?.settle();
     if (scroller.current?.following.peek() && document.visibilityState === 'visible') seen();
   });
