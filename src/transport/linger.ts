@@ -68,6 +68,7 @@ class Linger implements ConnectionHandler {
   }
 
   onDeadline(): void {
+    this.#connection.lookForProgress();
     const { blocked, blockedSince, now } = this.#connection;
     const leftMs = blocked ? blockedSince + this.#timeouts.stallTimeoutMs - now : 0;
     if (leftMs > 0) this.#connection.setDeadline(leftMs);
