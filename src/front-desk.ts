@@ -8,7 +8,7 @@
 import type net from 'node:net';
 import type { Tell } from './events.ts';
 import { HttpError, TlsHelloError } from './http/error.ts';
-import { type Gate, withoutTokens } from './http/gate.ts';
+import type { Gate } from './http/gate.ts';
 import { encodeUpgradeResponse, readUpgradeRequest, type UpgradeRequest, wantsUpgrade } from './http/handshake.ts';
 import type { RequestHead } from './http/message.ts';
 import { encodeResponse, errorResponse, type Response, respond, textResponse } from './http/response.ts';
@@ -16,7 +16,7 @@ import { Assets } from './http/static.ts';
 import { accept } from './opening/accept.ts';
 import type { Limits } from './options.ts';
 import { NodeStatus, REGISTRY_PATH } from './protocol/registry.ts';
-import { SUBPROTOCOL } from './protocol/subprotocol.ts';
+import { SUBPROTOCOL, withoutTokens } from './protocol/subprotocol.ts';
 import type { Target } from './proxy/destination.ts';
 import { Relay, type RelayContext } from './proxy/relay.ts';
 import { type EndpointContext, RegistryEndpoint } from './registry/endpoint.ts';

@@ -14,7 +14,9 @@ import { createGate } from './http/gate.ts';
 import { Assets } from './http/static.ts';
 import { LocalMachine } from './local-machine.ts';
 import { complete, type HypivisorOptions, type Settings } from './options.ts';
+import { adviseOnOrigin } from './origin-advice.ts';
 import { type Node, REGISTRY_PATH } from './protocol/registry.ts';
+import { TOKEN_SUBPROTOCOL_PREFIX } from './protocol/subprotocol.ts';
 import { ownAddresses } from './proxy/address.ts';
 import type { Locality } from './proxy/destination.ts';
 import { Resolver } from './proxy/resolver.ts';
@@ -86,7 +88,14 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     this.#machine = machine;
     this.#frontDesk = new FrontDesk({
       connections,
-      gate: createGate({ token, allowOrigins, allowHosts, hostName: os.hostname() }),
+      gate: createGate({
+        token,
+        tokenSubprotocolPrefix: TOKEN_SUBPROTOCOL_PREFIX,
+        allowOrigins,
+        allowHosts,
+        hostName: os.hostname(),
+        explain: adviseOnOrigin,
+      }),
       endpoints: { roster, host: machine, limits, version, onFault, onLaggard },
       relays: { connections, resolver: new Resolver(), limits, locality: () => this.#locality() },
       limits,

@@ -6,12 +6,18 @@
  */
 import type net from 'node:net';
 import { HttpError } from '../http/error.ts';
-import { createGate, type Gate, withoutTokens } from '../http/gate.ts';
+import { createGate, type Gate } from '../http/gate.ts';
 import { encodeUpgradeResponse, readUpgradeRequest } from '../http/handshake.ts';
 import type { RequestHead } from '../http/message.ts';
 import { encodeResponse, errorResponse } from '../http/response.ts';
 import { type AcceptLimits, accept } from '../opening/accept.ts';
-import { DELTA_SUBPROTOCOL, readResume, SUBPROTOCOL } from '../protocol/subprotocol.ts';
+import {
+  DELTA_SUBPROTOCOL,
+  readResume,
+  SUBPROTOCOL,
+  TOKEN_SUBPROTOCOL_PREFIX,
+  withoutTokens,
+} from '../protocol/subprotocol.ts';
 import { Connection, type ConnectionHandler } from '../transport/connection.ts';
 import type { Connections } from '../transport/connections.ts';
 import { writeAndClose } from '../transport/linger.ts';
@@ -173,7 +179,15 @@ export class AgentServer {
 }
 
 function gateOf(token: string): Gate {
-  return createGate({ token, allowOrigins: [], allowHosts: [], hostName: '' });
+  return createGate({
+    token,
+    tokenSubprotocolPrefix: TOKEN_SUBPROTOCOL_PREFIX,
+    allowOrigins: [],
+    allowHosts: [],
+    hostName: '',
+    // With a token no origin is looked at.
+    explain: () => 'Pages connect through hypivisor',
+  });
 }
 
 /** Between the accept and its handler. */

@@ -16,24 +16,37 @@ import { percentDecode, queryParameters } from './target.ts';
  * is told by the name it came under, which is no name of this machine.
  */
 
-/** A browser cannot set Authorization on a WebSocket, but it can offer subprotocols. */
-export const TOKEN_SUBPROTOCOL_PREFIX = 'hypi.token.';
-
 export interface GatePolicy {
   /** The pre-shared key; null or empty for none. */
   readonly token: string | null;
+  /**
+   * A browser cannot set Authorization on a WebSocket, but it can offer subprotocols: one that begins so goes on with the
+   * token, as base64url of its UTF-8.
+   */
+  readonly tokenSubprotocolPrefix: string;
   /** Origins whose pages may connect without a token, as `scheme://host[:port]`. */
   readonly allowOrigins: readonly string[];
   /** Names, beside its own, under which this daemon is known to be reached. */
   readonly allowHosts: readonly string[];
   /** This machine's own name. */
   readonly hostName: string;
+  /** What a page is told that may not connect, in one sentence. */
+  readonly explain: (refusal: OriginRefusal) => string;
 }
+
+/** Why a page may not connect. */
+export type OriginRefusal =
+  /** It has no origin that could be allowed: it is opaque, malformed, or more than one. */
+  | { readonly reason: 'no-origin' }
+  /** It is another site's. */
+  | { readonly reason: 'foreign-origin'; readonly origin: Origin }
+  /** It came by a name that is none of this machine's, as after DNS rebinding. */
+  | { readonly reason: 'foreign-host'; readonly origin: Origin };
 
 export interface Gate {
   /** @throws {HttpError} 401 unless no token is set or the right one came. */
   authorise(head: RequestHead): void;
-  /** For upgrades. @throws {HttpError} 403 where a page may not connect, saying what would let it. */
+  /** For upgrades. @throws {HttpError} 403 if a page may not connect. */
   admit(head: RequestHead): void;
 }
 
@@ -43,6 +56,9 @@ export function createGate(policy: GatePolicy): Gate {
   const isToken = token === null ? null : secret(token);
   const isTokenSubprotocol = token === null ? null : secret(Buffer.from(token.toString('base64url')));
 
+  const { tokenSubprotocolPrefix } = policy;
+  const isTokenEntry = (subprotocol: string) => subprotocol.startsWith(tokenSubprotocolPrefix);
+  const refusal = (why: OriginRefusal) => new HttpError(403, policy.explain(why));
   const allowedOrigins = new Set(policy.allowOrigins.map((origin) => parseOrigin(origin)?.serialized));
   const ownHosts = new Set([policy.hostName, ...policy.allowHosts].map(canonicalHost));
 
@@ -58,7 +74,7 @@ export function createGate(policy: GatePolicy): Gate {
       const bearer = bearerOf(head);
       if (bearer !== null && isToken(latin1(bearer))) return;
       const offered = single(head.fields.list('sec-websocket-protocol').filter(isTokenEntry));
-      if (offered !== null && isTokenSubprotocol(latin1(offered.slice(TOKEN_SUBPROTOCOL_PREFIX.length)))) return;
+      if (offered !== null && isTokenSubprotocol(latin1(offered.slice(tokenSubprotocolPrefix.length)))) return;
       throw new HttpError(401, 'Unauthorized', { 'WWW-Authenticate': 'Bearer' });
     },
 
@@ -67,23 +83,13 @@ export function createGate(policy: GatePolicy): Gate {
       if (token !== null || values.length === 0) return;
       const value = single(values);
       const origin = value === null ? null : parseOrigin(value);
-      if (origin === null)
-        throw new HttpError(403, 'A page of this origin may connect only with a token: set HYPI_TOKEN');
+      if (origin === null) throw refusal({ reason: 'no-origin' });
       if (isLoopbackHost(origin.host) || allowedOrigins.has(origin.serialized)) return;
-      if (origin.host !== hostOf(head)) throw new HttpError(403, refusal(origin, '--allow-origin', origin.serialized));
+      if (origin.host !== hostOf(head)) throw refusal({ reason: 'foreign-origin', origin });
       if (isIpLiteral(origin.host) || ownHosts.has(origin.host)) return;
-      throw new HttpError(403, refusal(origin, '--allow-host', origin.host));
+      throw refusal({ reason: 'foreign-host', origin });
     },
   };
-}
-
-/** The subprotocols without those that carry a token: they are passed to nobody, and echoed to nobody. */
-export function withoutTokens(subprotocols: readonly string[]): string[] {
-  return subprotocols.filter((subprotocol) => !isTokenEntry(subprotocol));
-}
-
-function isTokenEntry(subprotocol: string): boolean {
-  return subprotocol.startsWith(TOKEN_SUBPROTOCOL_PREFIX);
 }
 
 /**
@@ -110,13 +116,6 @@ function hostOf(head: RequestHead): string | null {
 function single(values: readonly string[]): string | null {
   const [value, ...others] = values;
   return value === undefined || others.length > 0 ? null : value;
-}
-
-/** Repeats an origin only where it is short, and can harm nobody who pastes it into a shell. */
-function refusal(origin: Origin, flag: string, argument: string): string {
-  const harmless = /^[\w.:/[\]-]{1,199}$/.test(origin.serialized);
-  const [shown, value] = harmless ? [`Origin ${origin.serialized}`, argument] : ['This origin', '…'];
-  return `${shown} is not allowed: start hypivisor with ${flag} ${value}, or set HYPI_TOKEN`;
 }
 
 function latin1(text: string): Buffer {

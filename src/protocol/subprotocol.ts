@@ -12,7 +12,8 @@ export const SUBPROTOCOL = 'hypi.v1';
 /** On a relay: the agent's events as deltas, numbered. */
 export const DELTA_SUBPROTOCOL = 'hypi.delta.v1';
 const RESUME_PREFIX = 'hypi.resume.';
-const TOKEN_PREFIX = 'hypi.token.';
+/** Behind it stands the token, as base64url of its UTF-8. */
+export const TOKEN_SUBPROTOCOL_PREFIX = 'hypi.token.';
 
 /** How far a client has come with an agent's events. */
 export interface Position {
@@ -28,7 +29,7 @@ export interface Position {
  * @param token as it was configured; null or '' for none
  */
 export function subprotocols(token: string | null): string[] {
-  return token ? [SUBPROTOCOL, TOKEN_PREFIX + base64url(token)] : [SUBPROTOCOL];
+  return token ? [SUBPROTOCOL, TOKEN_SUBPROTOCOL_PREFIX + base64url(token)] : [SUBPROTOCOL];
 }
 
 /**
@@ -40,6 +41,11 @@ export function deltaSubprotocols(token: string | null, resumeFrom: Position | n
   const [plain, ...tokens] = subprotocols(token) as [string, ...string[]];
   const resume = resumeFrom === null ? [] : [`${RESUME_PREFIX}${resumeFrom.epoch}.${resumeFrom.seq}`];
   return [plain, DELTA_SUBPROTOCOL, ...resume, ...tokens];
+}
+
+/** What was offered without the entries that carry a token: they are passed to nobody, and echoed to nobody. */
+export function withoutTokens(offered: readonly string[]): string[] {
+  return offered.filter((entry) => !entry.startsWith(TOKEN_SUBPROTOCOL_PREFIX));
 }
 
 /** The position that a client offers to resume from; null if it offers none, or one that makes no sense. */

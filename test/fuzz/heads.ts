@@ -23,6 +23,7 @@ import { parseRequestHead, parseResponseHead, type RequestHead } from '../../src
 import { parseOrigin } from '../../src/http/origin.ts';
 import { encodeResponse, errorResponse } from '../../src/http/response.ts';
 import { decodePathSegment, percentDecode, queryParameters } from '../../src/http/target.ts';
+import { adviseOnOrigin } from '../../src/origin-advice.ts';
 import { routeOf } from '../../src/route.ts';
 import { cut } from './cuts.ts';
 import { BASE64_TOKEN, type HeadInput, HeadInputs, TOKEN } from './head-inputs.ts';
@@ -39,7 +40,14 @@ const SUBPROTOCOLS = listOf('T');
 /** What is quoted where it came is not where it goes on. */
 const EXTENSIONS = listOf('T(; T(=T)?)*');
 
-const policy = { token: null, allowOrigins: ['https://a.example'], allowHosts: ['a'], hostName: 'b.local' };
+const policy = {
+  token: null,
+  tokenSubprotocolPrefix: 'hypi.token.',
+  explain: adviseOnOrigin,
+  allowOrigins: ['https://a.example'],
+  allowHosts: ['a'],
+  hostName: 'b.local',
+};
 const openGate = createGate(policy);
 const gate = createGate({ ...policy, token: TOKEN });
 /** Nobody sends this one, so nobody may come in. */

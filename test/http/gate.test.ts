@@ -3,14 +3,24 @@ import { hostname } from 'node:os';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { HttpError } from '../../src/http/error.ts';
-import { createGate, type GatePolicy, TOKEN_SUBPROTOCOL_PREFIX, withoutTokens } from '../../src/http/gate.ts';
+import { createGate, type GatePolicy, type OriginRefusal } from '../../src/http/gate.ts';
 import { parseRequestHead, type RequestHead } from '../../src/http/message.ts';
+import { adviseOnOrigin } from '../../src/origin-advice.ts';
+import { TOKEN_SUBPROTOCOL_PREFIX, withoutTokens } from '../../src/protocol/subprotocol.ts';
 
 /** A token with everything in it that URLs, fields and forms treat in a way of their own. */
 const WILD_TOKEN = 'a+b%&=#é /?"\\,;🐋';
 
 const gate = (changes: Partial<GatePolicy> = {}) =>
-  createGate({ token: null, allowOrigins: [], allowHosts: [], hostName: 'my-box', ...changes });
+  createGate({
+    token: null,
+    tokenSubprotocolPrefix: TOKEN_SUBPROTOCOL_PREFIX,
+    allowOrigins: [],
+    allowHosts: [],
+    hostName: 'my-box',
+    explain: adviseOnOrigin,
+    ...changes,
+  });
 
 /** What a client sends: text outside latin1 goes as UTF-8. */
 function requestHead(target = '/ws', lines: readonly string[] = [], host = 'localhost:31415'): RequestHead {
@@ -379,6 +389,33 @@ test('origin: where the request names no Host (HTTP/1.0), only loopback passes',
 
 test('origin: a Host that no browser can have visited equals none', () => {
   assert.notEqual(refusalOf('http://192.168.1.20', 'web.1'), null);
+});
+
+test('origin: the gate says why, and whoever made it puts that into words', () => {
+  const reasons: OriginRefusal[] = [];
+  const explain = (refusal: OriginRefusal) => {
+    reasons.push(refusal);
+    return 'No';
+  };
+  for (const [origin, host] of [
+    ['null', 'a'],
+    ['https://evil.example', 'localhost'],
+    ['http://evil.example', 'evil.example'],
+  ] as const) {
+    assert.equal(refusalOf(origin, host, { explain }), 'No');
+  }
+  assert.deepEqual(reasons, [
+    { reason: 'no-origin' },
+    { reason: 'foreign-origin', origin: { serialized: 'https://evil.example', host: 'evil.example' } },
+    { reason: 'foreign-host', origin: { serialized: 'http://evil.example', host: 'evil.example' } },
+  ]);
+});
+
+test('token: the prefix of its subprotocol is whatever was agreed', () => {
+  const offer = (entry: string) => requestHead('/ws', [`Sec-WebSocket-Protocol: ${entry}`]);
+  const other = gate({ token: 'abc', tokenSubprotocolPrefix: 'key-' });
+  assert.doesNotThrow(() => other.authorise(offer(`key-${base64url('abc')}`)));
+  assert.throws(() => other.authorise(offer(`hypi.token.${base64url('abc')}`)), { status: 401 });
 });
 
 test('origin: what is long, or could harm who pastes it, is not repeated', () => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { TOKEN_SUBPROTOCOL_PREFIX, withoutTokens } from '../../src/http/gate.ts';
 import { isToken } from '../../src/http/grammar.ts';
 import {
   DELTA_SUBPROTOCOL,
@@ -9,6 +8,8 @@ import {
   readResume,
   SUBPROTOCOL,
   subprotocols,
+  TOKEN_SUBPROTOCOL_PREFIX,
+  withoutTokens,
 } from '../../src/protocol/subprotocol.ts';
 
 const TOKENS = ['a', 'abc+123', 'a+b =&%#/é', '日本語', '\u{1F511}', '~?>~?>', 'x'.repeat(3000)];

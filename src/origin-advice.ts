@@ -1,0 +1,16 @@
+/**
+ * What a page is told that may not connect: the flag, or the variable, that would let it.
+ */
+import type { OriginRefusal } from './http/gate.ts';
+
+/** Such an origin is short, and harms nobody who pastes it into a shell. */
+const HARMLESS = /^[\w.:/[\]-]{1,199}$/;
+
+/** @returns one sentence, which repeats the origin only if that is harmless */
+export function adviseOnOrigin(refusal: OriginRefusal): string {
+  if (refusal.reason === 'no-origin') return 'A page of this origin may connect only with a token: set HYPI_TOKEN';
+  const { serialized, host } = refusal.origin;
+  const [flag, argument] = refusal.reason === 'foreign-host' ? ['--allow-host', host] : ['--allow-origin', serialized];
+  const [shown, value] = HARMLESS.test(serialized) ? [`Origin ${serialized}`, argument] : ['This origin', '…'];
+  return `${shown} is not allowed: start hypivisor with ${flag} ${value}, or set HYPI_TOKEN`;
+}
