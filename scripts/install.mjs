@@ -1,5 +1,6 @@
 // Installs the development tools, unless every package that package-lock.json names is there in its version.
 // The daemon itself has no dependencies; these build and test it, so `NODE_ENV=production` doesn't leave them out.
+import './check-node.mjs';
 import { readFile } from 'node:fs/promises';
 import { root, run } from './run.mjs';
 
