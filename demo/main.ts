@@ -83,7 +83,8 @@ function whatToTry(port: number): string {
   const flag = port === DEFAULT_PORT ? '' : ` --port ${port}`;
   const raw = `const s = new (require('ws'))('ws://localhost:${port}/ws'); s.on('message', (m) => console.log(String(m)))`;
   return `
-The daemon listens on port ${port}. In another terminal, in this folder, try:
+The daemon listens on port ${port}. Open ${paint('bold', `http://localhost:${port}/`)} in a browser to see the agents and talk to them.
+In another terminal, in this folder, try:
 
   ${paint('bold', `npm run demo -- talk ada${flag}`)}     talk to an agent, through the daemon
   ${paint('bold', `npm run demo -- roster${flag}`)}       see the roster as a dashboard does

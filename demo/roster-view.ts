@@ -68,8 +68,9 @@ export class RosterView {
 
   #print(style: Style, change: string, what: string): void {
     const nodes = [...this.#nodes.values()];
-    const active = nodes.filter(({ status }) => status === 'active').length;
-    const counts = `${active} active${nodes.length > active ? `, ${nodes.length - active} offline` : ''}`;
-    this.#screen.line(`${paint(style, change.padEnd(8))} ${what}  ${paint('dim', `(${counts})`)}`);
+    const offline = nodes.filter(({ status }) => status === 'offline').map(({ id }) => id);
+    const active = `${nodes.length - offline.length} active`;
+    const standing = offline.length === 0 ? active : `${active}; offline: ${offline.join(' ')}`;
+    this.#screen.line(`${paint(style, change.padEnd(8))} ${what}  ${paint('dim', `(${standing})`)}`);
   }
 }

@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket, WebSocketServer } from 'ws';
-import { type Character, COMMANDS, TOOLS } from './cast.ts';
+import { answerTo, type Character, COMMANDS, TOOLS } from './cast.ts';
 import { type AgentEvent, type AgentRequest, type Message, messageOf, type ToolResult } from './language.ts';
 
 const WORD_MS = 60;
@@ -28,7 +28,6 @@ export class SampleAgent {
   #prompts: string[] = [];
   /** Set while it answers. */
   #answering: AbortController | null = null;
-  #answers = 0;
   #sessions = 1;
   #uplink: WebSocket | null = null;
 
@@ -159,7 +158,7 @@ export class SampleAgent {
       this.#answering = new AbortController();
       this.#tell(messageOf('user', prompt));
       await this.#useTool(this.#answering.signal);
-      await this.#answer(this.#answering.signal);
+      await this.#answer(prompt, this.#answering.signal);
     }
     this.#answering = null;
   }
@@ -177,9 +176,8 @@ export class SampleAgent {
   }
 
   /** Word by word. As with pi, every update repeats the whole message so far. */
-  async #answer(signal: AbortSignal): Promise<void> {
-    const { lines } = this.#character;
-    const words = (lines[this.#answers++ % lines.length] as string).match(/\s*\S+/g) ?? [];
+  async #answer(prompt: string, signal: AbortSignal): Promise<void> {
+    const words = answerTo(this.#character, prompt).match(/\s*\S+/g) ?? [];
     let text = '';
     this.#broadcast({ type: 'message_start', message: messageOf('assistant', text) });
     for (const word of words) {
