@@ -6,7 +6,16 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
-import type { AgentEvent, InitState, Message, Question, StreamEvent } from '../../../src/protocol/agent.ts';
+import type {
+  AgentEvent,
+  InitState,
+  Message,
+  PromptOutcome,
+  Question,
+  QueueEntry,
+  RunningTool,
+  StreamEvent,
+} from '../../../src/protocol/agent.ts';
 import type { AgentState, NodeDetails } from '../../../src/protocol/registry.ts';
 import { DELTA_SUBPROTOCOL, readResume, SUBPROTOCOL } from '../../../src/protocol/subprotocol.ts';
 
@@ -25,6 +34,8 @@ export interface AgentOptions {
   /** Another port than its own in the registration, so that it cannot be dialled. */
   port?: number;
   protocols?: string[];
+  /** How many of the newest messages a snapshot has; the rest is fetched. All, unless given. */
+  newest?: number;
 }
 
 export const text = (role: string, words: string): Message => ({
@@ -48,6 +59,10 @@ export class ScriptedAgent {
   #live: Message | null = null;
   state: AgentState = 'idle';
   questions: Question[] = [];
+  queue: QueueEntry[] = [];
+  running: RunningTool[] = [];
+  /** What became of prompts, for snapshots to tell. */
+  prompts: PromptOutcome[] = [];
   /** Every request and prompt that came, in order. */
   readonly received: Json[] = [];
   /** Connections that were opened, with their offers. */
@@ -131,11 +146,15 @@ export class ScriptedAgent {
       case 'message_delta': {
         const parts = this.#live?.content as Json[] | undefined;
         if (parts === undefined) break;
-        const part =
-          parts[event.index] ??
-          (event.kind === 'thinking' ? { type: 'thinking', thinking: '' } : { type: 'text', text: '' });
+        const empty = {
+          text: { type: 'text', text: '' },
+          thinking: { type: 'thinking', thinking: '' },
+          toolcall: { type: 'toolCall', ...event.call, arguments: {}, partial: '' },
+        };
+        const part = parts[event.index] ?? empty[event.kind];
         parts[event.index] = part;
         if (event.kind === 'thinking') part.thinking += event.delta;
+        else if (event.kind === 'toolcall') part.partial += event.delta;
         else part.text += event.delta;
         break;
       }
@@ -145,6 +164,26 @@ export class ScriptedAgent {
         break;
       case 'state':
         this.state = event.state;
+        break;
+      case 'tool_start': {
+        const { type: _, ...tool } = event;
+        this.running.push(tool);
+        break;
+      }
+      case 'tool_update':
+        for (const tool of this.running) {
+          if (tool.toolCallId === event.toolCallId)
+            tool.output = (tool.output ?? '').slice(event.drop ?? 0) + event.append;
+        }
+        break;
+      case 'tool_end':
+        this.running = this.running.filter(({ toolCallId }) => toolCallId !== event.toolCallId);
+        break;
+      case 'queue':
+        this.queue = event.entries;
+        break;
+      case 'prompt_status':
+        this.prompts.push({ id: event.id, status: event.status, ...(event.error && { error: event.error }) });
         break;
       case 'question':
         this.questions.push(event.question);
@@ -182,10 +221,17 @@ export class ScriptedAgent {
     socket.on('message', (payload) => {
       const request = parse(String(payload));
       this.received.push(request);
+      if (request.type === 'fetch_history') this.#answerHistory(request, socket);
       this.onRequest(request, socket);
     });
     if (socket.protocol !== DELTA_SUBPROTOCOL) {
-      send(socket, { type: 'init_state', messages: this.messages, tools: this.#options.tools ?? ['bash', 'read'] });
+      send(socket, {
+        type: 'init_state',
+        messages: this.#newest(),
+        tools: this.#options.tools ?? ['bash', 'read'],
+        truncated: this.#newest().length < this.messages.length,
+        totalMessages: this.messages.length,
+      });
       return;
     }
     const position = readResume(offered);
@@ -197,14 +243,24 @@ export class ScriptedAgent {
     send(socket, this.snapshot());
   }
 
+  #newest(): Message[] {
+    return this.messages.slice(-(this.#options.newest ?? this.messages.length) || this.messages.length);
+  }
+
+  #answerHistory({ before, limit }: { before: number; limit: number }, socket: WebSocket): void {
+    const oldestIndex = Math.max(0, before - limit);
+    const messages = this.messages.slice(oldestIndex, before);
+    send(socket, { type: 'history_page', messages, hasMore: oldestIndex > 0, oldestIndex });
+  }
+
   snapshot(): InitState {
     const { details = {}, cwd = '/home/me/work', tools = ['bash', 'read', 'edit', 'write'] } = this.#options;
     return {
       type: 'init_state',
-      messages: this.messages,
+      messages: this.#newest(),
       tools: tools.map((name) => ({ name, description: `The tool ${name}` })),
       totalMessages: this.messages.length,
-      oldestIndex: 0,
+      oldestIndex: this.messages.length - this.#newest().length,
       epoch: this.#epoch,
       seq: this.#seq,
       cwd,
@@ -213,9 +269,9 @@ export class ScriptedAgent {
       stateSince: Date.now() - 5000,
       now: Date.now(),
       ...(this.#live === null ? {} : { live: this.#live }),
-      runningTools: [],
-      queue: [],
-      prompts: [],
+      runningTools: this.running,
+      queue: this.queue,
+      prompts: this.prompts,
       questions: this.questions,
       features: ['queue', 'steer', 'commands', 'attachments', 'questions'],
     } as InitState;
