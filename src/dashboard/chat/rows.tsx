@@ -183,7 +183,7 @@ function AssistantMessage({ entry: { message }, runs, cwd, open, last, onWhole }
       )}
       {message.stopReason === 'aborted' && <p class="between">Stopped.</p>}
       {message.stopReason === 'length' && <p class="between">The answer ended at the model's limit.</p>}
-      {!open && message.stopReason !== "toolUse" && text.trim() !== "" && (
+      {!open && message.stopReason !== 'toolUse' && text.trim() !== '' && (
         <div class="entry-tools">
           <CopyButton text={() => text} label="Copy answer" />
         </div>
