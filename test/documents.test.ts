@@ -1,10 +1,10 @@
 /** What the documents say: their programs run, their tables are those of the code, their links lead somewhere. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { access, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { USAGE } from '../src/command/command-line.ts';
 import { DEFAULT_LIMITS } from '../src/options.ts';
@@ -22,9 +22,9 @@ class Program {
   output = '';
   readonly #closed: Promise<void>;
 
-  constructor(folder: string, name: string, env: NodeJS.ProcessEnv) {
+  constructor(name: string, env: NodeJS.ProcessEnv) {
     const { PATH, NODE_V8_COVERAGE } = process.env;
-    this.process = spawn(process.execPath, [name], { cwd: folder, env: { PATH, NODE_V8_COVERAGE, ...env } });
+    this.process = spawn(process.execPath, [name], { cwd: ROOT, env: { PATH, NODE_V8_COVERAGE, ...env } });
     this.#closed = new Promise((resolve) => this.process.once('close', () => resolve()));
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
@@ -55,34 +55,25 @@ class Program {
   }
 }
 
-describe("README.md's programs", () => {
-  let folder: string;
-
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
-    await mkdir(join(folder, 'node_modules'));
-    await symlink(join(ROOT, 'node_modules', 'ws'), join(folder, 'node_modules', 'ws'), 'junction');
-    await symlink(ROOT, join(folder, 'node_modules', 'hypivisor'), 'junction');
-    const programs = [...(await readText('README.md')).matchAll(/```js\n(\/\/ (\w+\.mjs)\n[\s\S]*?)```/g)];
-    assert.deepEqual(
-      programs.map(([, , name]) => name),
-      ['agent.mjs', 'dashboard.mjs', 'embed.mjs'],
-    );
-    for (const [, text = '', name = ''] of programs) await writeFile(join(folder, name), text);
+describe('examples/', () => {
+  it('is what README.md shows', async () => {
+    const shown = [...(await readText('README.md')).matchAll(/```js\n(\/\/ (examples\/\w+\.mjs)\n[\s\S]*?)```/g)];
+    const names = shown.map(([, , name = '']) => name);
+    const files = await readdir(join(ROOT, 'examples'));
+    assert.deepEqual(names.sort(), files.map((name) => `examples/${name}`).sort());
+    for (const [, text, name = ''] of shown) assert.equal(await readText(name), text, name);
   });
-
-  after(() => rm(folder, { recursive: true, force: true }));
 
   for (const token of ['', TOKEN]) {
     it(`agent and dashboard meet ${token ? 'with' : 'without'} a token`, async (t) => {
       const daemon = await Daemon.start({ env: { HYPI_TOKEN: token } });
       t.after(() => daemon.stop());
       const env = { HYPIVISOR_WS: daemon.registryUrl, HYPI_TOKEN: token };
-      const agent = new Program(folder, 'agent.mjs', env);
+      const agent = new Program('examples/agent.mjs', env);
       t.after(() => agent.kill());
       await agent.prints('{"id":1,"result":{"status":"registered"}}');
 
-      const dashboard = new Program(folder, 'dashboard.mjs', env);
+      const dashboard = new Program('examples/dashboard.mjs', env);
       t.after(() => dashboard.kill());
       await dashboard.prints('roster {"event":"init","nodes":[{"id":"echo",');
       await dashboard.prints('echo {"type":"init_state"');
@@ -95,7 +86,9 @@ describe("README.md's programs", () => {
   }
 
   it('the daemon is embedded', async (t) => {
-    const program = new Program(folder, 'embed.mjs', { HOME: folder });
+    const home = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
+    t.after(() => rm(home, { recursive: true, force: true }));
+    const program = new Program('examples/embed.mjs', { HOME: home });
     t.after(() => program.kill());
     assert.equal(await program.end(), 0, program.output);
     assert.match(program.output, /^listening on 127\.0\.0\.1.*, port \d+\n\{ port: \d+, hosts: \[.*\] \} \[\]\n$/);
