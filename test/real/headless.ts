@@ -1,0 +1,65 @@
+/** A real pi without a terminal, driven by its RPC: one JSON object a line. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Home } from './home.ts';
+import { ASKER, EXTENSION, type Pi } from './pis.ts';
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export class HeadlessPi {
+  readonly process: ChildProcess;
+  stdout = '';
+  stderr = '';
+  #ids = 0;
+
+  constructor(pi: Pi, home: Home, environment: NodeJS.ProcessEnv, args: string[] = []) {
+    const [node, program] = pi.command;
+    const extensions = ['-e', EXTENSION, '-e', ASKER];
+    this.process = spawn(node, [program, '--mode', 'rpc', ...extensions, ...args], {
+      cwd: home.work,
+      env: home.environment(environment),
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    running.add(this.process);
+    this.process.once('exit', () => running.delete(this.process));
+    this.process.stdout?.on('data', (chunk) => {
+      this.stdout += chunk;
+    });
+    this.process.stderr?.on('data', (chunk) => {
+      this.stderr += chunk;
+    });
+    this.process.stdin?.on('error', () => {});
+  }
+
+  get isRunning(): boolean {
+    return this.process.exitCode === null && this.process.signalCode === null;
+  }
+
+  /** Sends a command, and waits for its answer. */
+  async rpc(command: Record<string, unknown>): Promise<Record<string, unknown>> {
+    const id = `rpc${++this.#ids}`;
+    this.process.stdin?.write(`${JSON.stringify({ id, ...command })}\n`);
+    const until = Date.now() + 20_000;
+    while (Date.now() < until) {
+      const line = this.stdout.split('\n').find((line) => line.includes(`"id":"${id}"`) && line.includes('"response"'));
+      if (line !== undefined) return JSON.parse(line) as Record<string, unknown>;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error(`pi does not answer ${JSON.stringify(command)}: ${this.stderr}`);
+  }
+
+  /** Ends it as its user would: its input ends. @returns its exit code */
+  async quit(): Promise<number | null> {
+    if (this.isRunning) {
+      const exited = once(this.process, 'exit');
+      const late = setTimeout(() => this.process.kill('SIGKILL'), 10_000);
+      this.process.stdin?.end();
+      await exited;
+      clearTimeout(late);
+    }
+    return this.process.exitCode;
+  }
+}
