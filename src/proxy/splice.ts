@@ -1,17 +1,33 @@
 /**
- * The zero-copy relay: two connections whose opening handshakes are done, and the Buffers that were read across,
- * untouched.
+ * The zero-copy relay: two connections whose opening handshakes are done. The Buffers that are read from one are written to
+ * the other, untouched.
  *
- *   client ──▶ walker ──▶ agent        A browser's frames arrive masked, as an agent, being a server, wants them;
- *   client ◀── walker ◀── agent        an agent's arrive unmasked, as a browser wants them.
+ *   client ──▶ walker ──▶ agent        A browser's frames arrive masked, as an agent, being a server, expects them;
+ *   client ◀── walker ◀── agent        an agent's arrive unmasked, as a browser expects them.
  *
  * The walkers only learn where frames end, so that the relay can put in a ping or a close of its own between two of
  * them. Backpressure stops the source: while one leg is blocked the other is not read.
  *
- * How it ends. A close frame passes, and its sender sends nothing after it; each end's EOF is passed on as it comes,
- * never both at the first. A leg that is gone without a close frame is told to the other side: the client gets 1014, the
- * agent, as with any client that vanished, the end of the connection. A leg that was told of the end has a time limit to
- * answer with its own, counted from the last bytes of it that passed.
+ * Each leg is in two states, one for each direction:
+ *
+ *   from the peer   SPEAKING ──(a close frame, a broken frame, its FIN)──▶ SPENT      what still comes is dropped
+ *
+ *   to the peer     OPEN ──(the other's close frame has passed)──▶ TOLD ──(FIN)──▶ SHUT
+ *                     └───────────────────────(FIN)──────────────────────────────▲
+ *
+ * What happens to one leg, and what follows:
+ *
+ *   event on a leg                  this leg                     the other leg
+ *   ─────────────────────────────── ──────────────────────────── ──────────────────────────────────────────────
+ *   a close frame has passed whole  SPENT                        TOLD
+ *   its FIN                         SPENT                        SHUT; a client after 1014, if none has passed
+ *   it is gone                      SPENT, SHUT                  likewise
+ *   a broken frame                  SPENT, SHUT after 1002, 1009 likewise
+ *   the daemon shuts down           SHUT after 1001              (has its own event)
+ *   a fault of ours                 SHUT after 1011, destroyed   SHUT after 1011
+ *
+ * A close of ours is put in only while the leg is OPEN and between two frames; otherwise the peer sees the FIN alone. A leg
+ * that is TOLD or SHUT has a time limit to end too, counted from the last bytes of it that passed.
  */
 import { BoundaryWalker } from '../frame/boundary.ts';
 import { encodeCloseFrame, encodeFrame } from '../frame/encode.ts';
@@ -50,6 +66,14 @@ export function splice(
 
 const NO_PAYLOAD = Buffer.alloc(0);
 
+/** What may still come from the peer of a leg. */
+const Incoming = { SPEAKING: 0, SPENT: 1 } as const;
+type Incoming = (typeof Incoming)[keyof typeof Incoming];
+
+/** What the peer of a leg has been told of the end. */
+const Outgoing = { OPEN: 0, TOLD: 1, SHUT: 2 } as const;
+type Outgoing = (typeof Outgoing)[keyof typeof Outgoing];
+
 /** One of the two connections, and the direction of what comes from it. */
 class Leg implements ConnectionHandler {
   /** What we are toward the peer of this leg: a server to the client, a client to the agent. */
@@ -59,12 +83,10 @@ class Leg implements ConnectionHandler {
   readonly #onEnd: () => void;
   readonly #walker: BoundaryWalker;
   #other!: Leg;
-  /** We have ended our side of this leg: what comes for it goes nowhere. */
-  #shut = false;
-  /** The peer has ended its side. */
-  #ended = false;
-  /** When this leg was told of the end, or last made progress toward it; null while it was not told. */
-  #endingSince: number | null = null;
+  #incoming: Incoming = Incoming.SPEAKING;
+  #outgoing: Outgoing = Outgoing.OPEN;
+  /** When the time limit of a leg that is TOLD or SHUT began. */
+  #limitedSince = 0;
 
   constructor(side: Side, connection: Connection, limits: SpliceLimits, onEnd: () => void) {
     this.#side = side;
@@ -88,41 +110,34 @@ class Leg implements ConnectionHandler {
   // ConnectionHandler
 
   onData(chunk: Buffer): void {
-    // "The application MUST NOT send any more data frames after sending a Close frame" (RFC 6455, section 5.5.1): what is
-    // sent all the same goes nowhere.
-    if (this.#saidAll) return;
-    const walker = this.#walker;
-    const other = this.#other;
-    const passing = walker.walk(chunk);
-    if (passing > 0 && !other.#shut) {
-      other.#connection.write(passing === chunk.length ? chunk : chunk.subarray(0, passing));
-      this.#progress();
-      if (other.#connection.blocked) {
-        this.#connection.keepChunk();
-        this.#connection.pause();
-      }
-    }
-    if (walker.error !== null) {
-      this.#shutWith(walker.error.closeCode, walker.error.message);
-      this.#lost();
-    } else if (walker.closed) {
-      other.#beginEnding();
+    if (this.#incoming === Incoming.SPENT) return;
+    this.#pass(chunk);
+    const { error, closed } = this.#walker;
+    if (error !== null) {
+      this.#incoming = Incoming.SPENT;
+      this.#shutWith(error.closeCode, error.message);
+      this.#shutOther();
+    } else if (closed) {
+      // "The application MUST NOT send any more data frames after sending a Close frame" (RFC 6455, section 5.5.1).
+      this.#incoming = Incoming.SPENT;
+      this.#other.#advance(Outgoing.TOLD);
     }
   }
 
   onEof(): void {
-    this.#ended = true;
-    this.#lost();
+    this.#incoming = Incoming.SPENT;
+    this.#shutOther();
   }
 
   onDrain(): void {
-    this.#progress();
+    this.#restartLimit();
     this.#other.#resume();
   }
 
   onGone(): void {
-    this.#shutDown();
-    this.#lost();
+    this.#incoming = Incoming.SPENT;
+    this.#shut();
+    this.#shutOther();
     if (this.#other.#connection.gone) this.#onEnd();
   }
 
@@ -138,93 +153,100 @@ class Leg implements ConnectionHandler {
   onDeadline(): void {
     const connection = this.#connection;
     connection.lookForProgress();
-    const { now, blocked } = connection;
-    const { pingIntervalMs, closingTimeoutMs } = this.#limits;
-    if (connection.paused && !blocked) {
-      // It waits for the other leg, which is judged by its reading.
-      connection.setDeadline(pingIntervalMs);
-      return;
-    }
-    if (this.#endingSince !== null && !blocked) {
-      const remainingMs = this.#endingSince + closingTimeoutMs - now;
+    if (connection.blocked) {
+      // A ping would only join the queue: the peer is judged by what the kernel takes.
+      this.#keepAlive(connection.blockedSince, false);
+    } else if (connection.paused) {
+      // It waits for the other leg, and that is judged by its reading.
+      connection.setDeadline(this.#limits.pingIntervalMs);
+    } else if (this.#outgoing !== Outgoing.OPEN) {
+      const remainingMs = this.#limitedSince + this.#limits.closingTimeoutMs - connection.now;
       if (remainingMs > 0) connection.setDeadline(remainingMs);
       else connection.destroy();
-      return;
+    } else {
+      this.#keepAlive(connection.aliveAt, true);
     }
-    // A peer that does not read is asked nothing, for the ping would only join the queue: what is judged is the progress of
-    // the write.
-    const owed = keepalive(now - (blocked ? connection.blockedSince : connection.aliveAt), pingIntervalMs);
-    if (owed.action === 'dead') {
-      connection.destroy();
-      return;
-    }
-    if (owed.action === 'ping' && !blocked) this.#ping();
-    connection.setDeadline(owed.nextMs);
   }
 
-  /** Between two frames of what flows to this leg, and before any close: a frame may be put in. */
-  get #open(): boolean {
-    const { atBoundary, closed } = this.#other.#walker;
-    return atBoundary && !closed && !this.#shut;
-  }
-
-  /** Nothing that passes on comes from this leg any more. */
-  get #saidAll(): boolean {
-    const { closed, error } = this.#walker;
-    return this.#ended || closed || error !== null;
+  /** @param since when the peer last showed that it lives */
+  #keepAlive(since: number, mayAsk: boolean): void {
+    const due = keepalive(this.#connection.now - since, this.#limits.pingIntervalMs);
+    if (due.action === 'dead') {
+      this.#connection.destroy();
+      return;
+    }
+    if (due.action === 'ping' && mayAsk) this.#ping();
+    this.#connection.setDeadline(due.nextMs);
   }
 
   #ping(): void {
-    if (this.#open && !this.#saidAll) {
+    const isSpent = this.#incoming === Incoming.SPENT;
+    if (this.#mayInsert && !isSpent) {
       // The pong flows on to the other end, where an unsolicited one is legal (RFC 6455, section 5.5.3).
       this.#connection.write(encodeFrame(this.#side, Opcode.PING, NO_PAYLOAD));
-    } else if (this.#saidAll || this.#walker.atBoundary) {
-      // It owes nothing and cannot be asked, in the middle of the other's frame or after its own last word, so its silence
-      // tells nothing.
+    } else if (isSpent || this.#walker.atBoundary) {
+      // It cannot be asked, and has nothing to finish: its silence means nothing.
       this.#connection.aliveAt = this.#connection.now;
     }
   }
 
-  /** Ends our side of this leg, after a close frame where one may still be put in. */
+  /** Passes on what may pass of a chunk, and stops reading if the other leg cannot take it all. */
+  #pass(chunk: Buffer): void {
+    const passingBytes = this.#walker.walk(chunk);
+    const other = this.#other;
+    if (passingBytes === 0 || other.#outgoing === Outgoing.SHUT) return;
+    other.#connection.write(passingBytes === chunk.length ? chunk : chunk.subarray(0, passingBytes));
+    this.#restartLimit();
+    if (other.#connection.blocked) {
+      this.#connection.keepChunk();
+      this.#connection.pause();
+    }
+  }
+
+  /** A frame of ours may be put in toward this leg's peer: no close has passed, and no frame is half written. */
+  get #mayInsert(): boolean {
+    return this.#outgoing === Outgoing.OPEN && this.#other.#walker.atBoundary;
+  }
+
+  /** Ends our side of this leg, after a close frame if one may still be put in. */
   #shutWith(closeCode: number, closeReason: string): void {
-    if (this.#open) this.#connection.write(encodeCloseFrame(this.#side, closeCode, closeReason));
-    this.#shutDown();
+    if (this.#mayInsert) this.#connection.write(encodeCloseFrame(this.#side, closeCode, closeReason));
+    this.#shut();
   }
 
   /** Ends our side of this leg. */
-  #shutDown(): void {
-    if (this.#shut) return;
-    this.#shut = true;
+  #shut(): void {
+    if (!this.#advance(Outgoing.SHUT)) return;
     this.#connection.end();
-    this.#beginEnding();
-    // What still comes for this leg goes nowhere, but must be read, or the other's end would not be seen.
+    // What still comes for this leg is dropped, but must be read, or the other's end would not be seen.
     this.#other.#resume();
   }
 
-  /** Nothing more comes from this leg: the other is told. */
-  #lost(): void {
+  /** Nothing more comes from this leg: a client is told so, an agent sees a client that vanished. */
+  #shutOther(): void {
     if (this.#side === 'client') this.#other.#shutWith(CloseCode.BAD_GATEWAY, 'agent connection lost');
-    else this.#other.#shutDown();
+    else this.#other.#shut();
   }
 
-  /** This leg was told of the end: its time limit runs. */
-  #beginEnding(): void {
-    if (this.#endingSince === null) this.#limitTime();
+  /** @returns false if this leg has come so far already */
+  #advance(outgoing: Outgoing): boolean {
+    if (outgoing <= this.#outgoing) return false;
+    const isFirstWord = this.#outgoing === Outgoing.OPEN;
+    this.#outgoing = outgoing;
+    if (isFirstWord) this.#restartLimit();
+    return true;
   }
 
-  /** Bytes from or to this leg have passed: where it has a time limit, it gets it anew. */
-  #progress(): void {
-    if (this.#endingSince !== null) this.#limitTime();
-  }
-
-  #limitTime(): void {
-    this.#endingSince = this.#connection.now;
+  /** Bytes from or to this leg have passed: if it has a time limit, that begins anew. */
+  #restartLimit(): void {
+    if (this.#outgoing === Outgoing.OPEN) return;
+    this.#limitedSince = this.#connection.now;
     this.#connection.setDeadline(this.#limits.closingTimeoutMs);
   }
 
   #resume(): void {
     if (!this.#connection.paused) return;
     this.#connection.resume();
-    this.#progress();
+    this.#restartLimit();
   }
 }
