@@ -19,7 +19,8 @@ export class Audience {
   readonly #faults: Faults;
   readonly #steady = new Set<Dashboard>();
   readonly #visitors: Dashboard[] = [];
-  readonly #asleep = new Set<() => void>();
+  /** What wakes each slow one. */
+  readonly #sleepers = new Set<() => void>();
   #over = false;
   /** Slow ones that were closed for not reading. */
   turnedOut = 0;
@@ -62,8 +63,8 @@ export class Audience {
   /** The slow ones read on from now on. */
   wake(): void {
     this.#over = true;
-    for (const resume of this.#asleep) resume();
-    this.#asleep.clear();
+    for (const wake of this.#sleepers) wake();
+    this.#sleepers.clear();
   }
 
   /** How many of those present have another roster than this one. */
@@ -81,20 +82,9 @@ export class Audience {
         this.#open(napMs).catch(this.#faults.catch);
       };
     }
-    const { socket } = await dashboard.open(this.#port);
+    const peer = await dashboard.open(this.#port);
     this.#steady.add(dashboard);
-    if (napMs === 0) return;
-    socket.on('data', () => {
-      if (this.#over || socket.isPaused()) return;
-      socket.pause();
-      const resume = () => {
-        clearTimeout(timer);
-        this.#asleep.delete(resume);
-        socket.resume();
-      };
-      const timer = setTimeout(resume, napMs);
-      this.#asleep.add(resume);
-    });
+    if (napMs > 0 && !this.#over) this.#sleepers.add(peer.napAfterReads(napMs));
   }
 }
 

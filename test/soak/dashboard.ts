@@ -23,20 +23,15 @@ export class Dashboard {
     this.#faults = faults;
   }
 
-  /** Connects as a browser does, which is greeted at once. */
+  /** Resolves once it has been greeted with the roster. */
   async open(port: number): Promise<Peer> {
     const greeted = new Promise<void>((resolve) => {
       this.#onGreeted = resolve;
     });
-    this.#peer = await Peer.open(
-      port,
-      REGISTRY_PATH,
-      (peer) => {
-        peer.onText = (text) => this.#apply(JSON.parse(text));
-        peer.onEnd = (closeCode) => this.#ended(closeCode);
-      },
-      [['Origin', 'http://localhost']],
-    );
+    this.#peer = await Peer.open(port, REGISTRY_PATH, (peer) => {
+      peer.onText = (text) => this.#apply(JSON.parse(text));
+      peer.onEnd = (closeCode) => this.#ended(closeCode);
+    });
     await greeted;
     return this.#peer;
   }
@@ -44,7 +39,7 @@ export class Dashboard {
   leave(politely: boolean): void {
     this.#left = true;
     if (politely) this.#peer?.close();
-    else this.#peer?.reset();
+    else this.#peer?.leave();
   }
 
   #apply(push: Push): void {

@@ -145,7 +145,7 @@ export class Fleet {
       case RESET:
         this.caused.node_offline++;
         agent.onOffline = () => this.#comeBack(agent).catch(this.#faults.catch);
-        this.#leave(agent, (uplink) => uplink.reset());
+        this.#leave(agent, (uplink) => uplink.leave());
         break;
       case CLOSE:
         this.caused.node_offline++;
@@ -170,7 +170,7 @@ export class Fleet {
           this.#agents.set(agent.id, agent);
           this.#comeBack(agent).catch(this.#faults.catch);
         };
-        this.#leave(agent, (uplink) => uplink.reset());
+        this.#leave(agent, (uplink) => uplink.leave());
         break;
     }
   }

@@ -1,145 +1,155 @@
-/** One end of a WebSocket on a bare socket, with the daemon's own frame code: hundreds of them must cost next to nothing. */
-import net from 'node:net';
+/** One end of a WebSocket, on the daemon's own modules: hundreds of them must cost next to nothing. */
+import type { Close } from '../../src/frame/close.ts';
 import { encodeFrame } from '../../src/frame/encode.ts';
 import type { DataOpcode } from '../../src/frame/message.ts';
-import { Session, type SessionSink } from '../../src/frame/session.ts';
 import { CloseCode, Opcode, type Side } from '../../src/frame/vocabulary.ts';
-import type { FrameWriter } from '../../src/frame/writer.ts';
-import { encodeHead } from '../../src/http/encode-head.ts';
-import { acceptFor, createKey, encodeUpgradeResponse } from '../../src/http/handshake.ts';
+import { encodeUpgradeResponse, readUpgradeRequest } from '../../src/http/handshake.ts';
+import { accept } from '../../src/opening/accept.ts';
+import { connect } from '../../src/opening/connect.ts';
+import { Connection } from '../../src/transport/connection.ts';
+import { Connections } from '../../src/transport/connections.ts';
+import { Deadlines } from '../../src/transport/deadlines.ts';
+import { Listener } from '../../src/transport/listener.ts';
+import { WebSocketConnection, type WebSocketHandler } from '../../src/websocket/websocket.ts';
 
-const LIMITS = { maxMessageBytes: 2 ** 24, maxFragments: 2 ** 16 };
-const END_OF_HEAD = '\r\n\r\n';
+/** The daemon's limits are to be seen at work, not ours. */
+const LIMITS = {
+  maxMessageBytes: 2 ** 24,
+  maxFragments: 2 ** 16,
+  maxPingsPerSecond: Number.POSITIVE_INFINITY,
+  pingIntervalMs: Number.POSITIVE_INFINITY,
+  frameTimeoutMs: Number.POSITIVE_INFINITY,
+  closingTimeoutMs: 10_000,
+};
 const HOST = '127.0.0.1';
+const NOBODY = { onData() {}, onEof() {}, onDrain() {}, onDeadline() {}, onGone() {}, onShutdown() {} };
 
 /** How long a handshake may take. The daemon takes milliseconds, but what fails has to be told. */
 const PATIENCE_MS = 20_000;
+const HEAD = { maxHeadBytes: 16 * 1024, maxHeadFields: 100, headTimeoutMs: PATIENCE_MS };
 
-export class Peer implements SessionSink, FrameWriter {
-  readonly batch = null;
-  readonly socket: net.Socket;
+const connections = new Connections(new Deadlines(), (fault) => {
+  throw fault;
+});
+
+export class Peer implements WebSocketHandler {
   onText: (text: string) => void = () => {};
   onBinary: (payload: Buffer) => void = () => {};
   /** Called once; 1006 where the connection just ended. */
   onEnd: (closeCode: number) => void = () => {};
-  readonly #session: Session;
+  readonly #socket: WebSocketConnection;
+  readonly #side: Side;
+  #onRead: () => void = () => {};
 
-  private constructor(socket: net.Socket, side: Side) {
-    this.socket = socket;
-    this.#session = new Session(side, LIMITS, this, this);
-    socket.on('data', (chunk) => this.#session.receive(chunk));
-    socket.on('close', () => this.#session.receiveEof());
+  private constructor(connection: Connection, side: Side) {
+    this.#side = side;
+    this.#socket = new WebSocketConnection(connection, side, LIMITS, this);
   }
 
   /**
    * Opens a connection to the daemon.
    *
    * @param onOpen the first messages may lie behind the 101, so what hears them is set in here
-   * @param fields more of the request's head: `['Origin', 'http://localhost']`
    */
-  static async open(
-    port: number,
-    path: string,
-    onOpen: (peer: Peer) => void = () => {},
-    fields: [string, string][] = [],
-  ): Promise<Peer> {
-    const key = createKey();
-    const socket = net.connect({ host: HOST, port, noDelay: true });
-    const request: [string, string][] = [
-      ['Host', `${HOST}:${port}`],
-      ['Upgrade', 'websocket'],
-      ['Connection', 'Upgrade'],
-      ['Sec-WebSocket-Key', key],
-      ['Sec-WebSocket-Version', '13'],
-      ...fields,
-    ];
-    socket.write(encodeHead(`GET ${path} HTTP/1.1`, request));
-    return shakeHands(socket, (head) => {
-      if (!head.startsWith('HTTP/1.1 101 ') || !head.includes(acceptFor(key))) throw new Error(`no upgrade: ${head}`);
-      const peer = new Peer(socket, 'client');
-      onOpen(peer);
-      return peer;
+  static open(port: number, path: string, onOpen: (peer: Peer) => void = () => {}): Promise<Peer> {
+    const request = { host: HOST, port, path, bearer: null, subprotocols: [], extensions: null };
+    return new Promise((resolve, reject) => {
+      connect({ host: HOST, port, tls: null, proxy: null, request }, connections, PATIENCE_MS, {
+        onOpened: ({ connection, rest }) => {
+          const peer = new Peer(connection, 'client');
+          onOpen(peer);
+          resolve(peer);
+          peer.#socket.start(rest);
+        },
+        onFailed: ({ state, reason }) => reject(new Error(`no upgrade, ${state}: ${reason}`)),
+      });
     });
   }
 
-  /** Answers an opening handshake on a socket that was accepted. */
-  static async accept(socket: net.Socket): Promise<Peer> {
-    return shakeHands(socket, (head) => {
-      const key = /^Sec-WebSocket-Key: (.*)\r$/im.exec(head)?.[1];
-      if (key === undefined) throw new Error(`no upgrade: ${head}`);
-      socket.write(encodeUpgradeResponse(key, null, null));
-      return new Peer(socket, 'server');
-    });
+  /** Serves on a free port. @returns the port */
+  static async serve(onOpen: (peer: Peer) => void, onFault: (error: unknown) => void): Promise<number> {
+    const listener = new Listener((socket) => {
+      const connection = new Connection(socket, connections, NOBODY);
+      accept(connection, HEAD, {
+        onRequest: (head, rest) => {
+          connection.write(encodeUpgradeResponse(readUpgradeRequest(head).key, null, null));
+          const peer = new Peer(connection, 'server');
+          onOpen(peer);
+          peer.#socket.start(rest);
+        },
+        onRefused: (error) => {
+          onFault(error);
+          connection.destroy();
+        },
+      });
+    }, onFault);
+    await listener.listen([HOST], 0);
+    return listener.addresses[0]?.port as number;
   }
 
   sendText(text: string): void {
-    this.#session.sendText(text);
+    this.#socket.sendText(text);
   }
 
   sendBinary(payload: Buffer): void {
-    this.#session.sendMessage(payload, Opcode.BINARY);
+    this.#socket.sendMessage(payload, Opcode.BINARY);
   }
 
   /** One text message in as many frames as there are parts. */
   sendFragments(parts: readonly string[]): void {
     for (const [i, part] of parts.entries()) {
       const opcode = i === 0 ? Opcode.TEXT : Opcode.CONTINUATION;
-      this.write(encodeFrame(this.#session.side, opcode, Buffer.from(part), i === parts.length - 1));
+      this.#socket.sendFrames(encodeFrame(this.#side, opcode, Buffer.from(part), i === parts.length - 1));
     }
   }
 
   /** Begins the closing handshake. */
   close(closeCode: number = CloseCode.NORMAL): void {
-    this.#session.sendClose(closeCode);
+    this.#socket.close(closeCode);
   }
 
   /** Leaves without a word. */
-  reset(): void {
-    this.socket.resetAndDestroy();
+  leave(): void {
+    this.#socket.destroy();
   }
 
-  // FrameWriter, SessionSink
-
-  write(bytes: Buffer): void {
-    if (this.socket.writable) this.socket.write(bytes);
+  /** Sleeps for so long after each chunk that it reads. @returns what wakes it for good */
+  napAfterReads(napMs: number): () => void {
+    let nap: NodeJS.Timeout | null = null;
+    const fallAsleep = () => {
+      this.#socket.pause();
+      nap = setTimeout(() => {
+        nap = null;
+        this.#socket.resume();
+      }, napMs);
+    };
+    let isTired = false;
+    this.#onRead = () => {
+      if (isTired) return;
+      isTired = true;
+      // After the other messages of this chunk.
+      setImmediate(() => {
+        isTired = false;
+        if (nap === null) fallAsleep();
+      });
+    };
+    return () => {
+      this.#onRead = () => {};
+      isTired = true;
+      if (nap !== null) clearTimeout(nap);
+      this.#socket.resume();
+    };
   }
+
+  // WebSocketHandler
 
   onMessage(payload: Buffer, opcode: DataOpcode): void {
     if (opcode === Opcode.TEXT) this.onText(payload.toString());
     else this.onBinary(payload);
+    this.#onRead();
   }
 
-  onClosed({ closeCode }: { closeCode: number }): void {
-    this.socket.end();
+  onClosed({ closeCode }: Close): void {
     this.onEnd(closeCode);
   }
-}
-
-/** Reads one head, and gives the socket to the peer that is made of it, with what came behind the head. */
-function shakeHands(socket: net.Socket, open: (head: string) => Peer): Promise<Peer> {
-  return new Promise((resolve, reject) => {
-    let received: Buffer = Buffer.alloc(0);
-    const timer = setTimeout(() => socket.destroy(new Error('no handshake')), PATIENCE_MS);
-    const onClose = () => reject(new Error('the connection ended in the handshake'));
-    const onData = (chunk: Buffer) => {
-      received = Buffer.concat([received, chunk]);
-      const end = received.indexOf(END_OF_HEAD);
-      if (end === -1) return;
-      clearTimeout(timer);
-      socket.off('data', onData).off('close', onClose);
-      try {
-        const peer = open(received.toString('latin1', 0, end + 2));
-        resolve(peer);
-        const rest = received.subarray(end + END_OF_HEAD.length);
-        if (rest.length > 0) socket.emit('data', rest);
-      } catch (error) {
-        socket.destroy();
-        reject(error);
-      }
-    };
-    // A reset is told by the close that follows it.
-    socket.on('error', () => {});
-    socket.on('close', () => clearTimeout(timer));
-    socket.on('close', onClose).on('data', onData);
-  });
 }

@@ -1,6 +1,4 @@
 /** Relays that open, carry messages both ways, each of them checked to the last byte, and close in every way there is. */
-import { once } from 'node:events';
-import net, { type AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CloseCode } from '../../src/frame/vocabulary.ts';
 import { RELAY_PATH_PREFIX } from '../../src/protocol/registry.ts';
@@ -31,7 +29,6 @@ function messageOf(relay: number, round: number, side: Side): string {
 /** Agents that serve. Each listens on a port of its own, and answers what it expects. */
 export class RelayAgents {
   readonly #faults: Faults;
-  readonly #servers: net.Server[] = [];
   /** The agents' ends, by relay, from the first message to the end. */
   readonly ends = new Map<number, Peer>();
   /** What each end was closed with. */
@@ -42,14 +39,8 @@ export class RelayAgents {
   }
 
   /** @returns its port */
-  async serve(): Promise<number> {
-    const server = net.createServer({ noDelay: true }, (socket) => {
-      Peer.accept(socket).then((peer) => this.#talk(peer), this.#faults.catch);
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    this.#servers.push(server);
-    return (server.address() as AddressInfo).port;
+  serve(): Promise<number> {
+    return Peer.serve((peer) => this.#talk(peer), this.#faults.catch);
   }
 
   #talk(peer: Peer): void {
@@ -173,10 +164,10 @@ export class Relays {
         expected = AGENT_DONE;
         break;
       case 2:
-        client.reset();
+        client.leave();
         break;
       default:
-        agent?.reset();
+        agent?.leave();
         told = clientEnd;
         expected = CloseCode.BAD_GATEWAY;
     }
