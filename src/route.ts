@@ -1,5 +1,5 @@
 /**
- * What a request is for. Pure: the path and the table of files decide, and nothing else.
+ * Routing: the path and the table of files decide what a request is for. Pure.
  */
 import { decodePathSegment } from './http/target.ts';
 import { REGISTRY_PATH, RELAY_PATH_PREFIX } from './protocol/registry.ts';
@@ -14,9 +14,9 @@ export type Route =
   | { kind: 'unknown' };
 
 /**
- * @param path raw, as it stands in the request target, without the query; `*` asks about the server as a whole
- * @param assets the files that are served; none of them can take the place of another route
- * @returns `page` only if `/` is no asset, so for a daemon without a dashboard
+ * @param path raw, as in the request target, without the query; `*` is the server as a whole
+ * @param assets the files that are served; a file never hides another route
+ * @returns `page` only if `/` is not among the assets, because no dashboard was built
  */
 export function routeOf(path: string, assets: { has(path: string): boolean }): Route {
   if (path === '/healthz' || path === '*') return { kind: 'health' };
@@ -24,7 +24,7 @@ export function routeOf(path: string, assets: { has(path: string): boolean }): R
   if (!path.startsWith(RELAY_PATH_PREFIX)) return openRouteOf(path, assets);
   const raw = path.slice(RELAY_PATH_PREFIX.length);
   if (raw === '') return { kind: 'missing-node-id' };
-  // Some clients encode the id and some do not: what is no valid encoding is taken as it stands.
+  // Some clients encode the id and some do not. An invalid encoding is taken literally.
   return { kind: 'relay', nodeId: decodePathSegment(raw) ?? Buffer.from(raw, 'latin1').toString() };
 }
 
@@ -33,7 +33,7 @@ function openRouteOf(path: string, assets: { has(path: string): boolean }): Rout
   return { kind: path === '/' ? 'page' : 'unknown' };
 }
 
-/** Open to everyone, token or not: the page, its files and the health check hold no secret. */
+/** Whether no token is needed: the page, its files and the health check contain no secret. */
 export function isOpen({ kind }: Route): boolean {
   return kind === 'asset' || kind === 'page' || kind === 'health';
 }

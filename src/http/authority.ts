@@ -1,11 +1,11 @@
 /**
- * Host names: who a request is for, and where a page came from.
+ * Authorities: the host name, and perhaps the port, that a request is for or that a page came from.
  *
- * Two that mean the same are compared in the form a browser gives them, for it is browsers that the gate is about:
- * lower case, numbers of IPv4 spelled out, IPv6 compressed and in brackets, IDNA applied.
+ * Host names are compared in the form that browsers use, because the gate judges browsers: lower case, IPv4 as four
+ * decimal numbers, IPv6 compressed and in brackets, IDNA applied.
  */
 
-/** `uri-host [ ":" port ]` (RFC 3986, section 3.2), with a name that isn't empty, and without IPvFuture. */
+/** `uri-host [ ":" port ]` (RFC 3986, section 3.2), with a name that is not empty, and without IPvFuture. */
 const AUTHORITY = /^(\[[0-9A-Fa-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::(\d{0,5}))?$/;
 
 const IPV4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
@@ -13,13 +13,13 @@ const EMPTY_LABEL = /^\.|\.\.|\.$|^$/;
 const IPV4_MAPPED = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/;
 
 export interface Authority {
-  /** As it was written; an IPv6 address stands in its brackets. */
+  /** As it was written. An IPv6 address keeps its brackets. */
   readonly host: string;
-  /** null where none was given. */
+  /** Null if none was given. */
   readonly port: number | null;
 }
 
-/** Reads `host`, `host:port` or `[address]:port`; null where it is neither. */
+/** Reads `host`, `host:port` or `[address]:port`. Returns null for anything else. */
 export function parseAuthority(text: string): Authority | null {
   const match = AUTHORITY.exec(text);
   const host = match?.[1];
@@ -31,12 +31,13 @@ export function parseAuthority(text: string): Authority | null {
 }
 
 /**
- * The host of an authority in the form in which it is compared, or null for one that no browser can visit (`1.2.3.4.5`,
- * say, or `a..b`). A trailing dot goes, and an IPv4-mapped address becomes the IPv4 address that it reaches.
+ * The host of an authority, in the form in which hosts are compared. A trailing dot is removed, and an IPv4-mapped
+ * address becomes the IPv4 address that it reaches. Returns null for a host that no browser can visit, such as
+ * `1.2.3.4.5` or `a..b`.
  */
 export function canonicalHost(authority: string): string | null {
   const url = `http://${authority}`;
-  // The grammar goes first, as the URL parser forgives too much: it drops tabs and line ends, and takes a path.
+  // The grammar is checked first because the URL parser is lenient: it drops tabs and line ends, and accepts a path.
   if (parseAuthority(authority) === null || !URL.canParse(url)) return null;
   const { hostname } = new URL(url);
   const mapped = IPV4_MAPPED.exec(hostname);
@@ -54,8 +55,8 @@ export function isIpLiteral(host: string): boolean {
 }
 
 /**
- * Whether the name can only mean the machine it is said on: 127.0.0.0/8, ::1, and localhost with everything under it
- * (RFC 6761, section 6.3). `127.0.0.1.evil.example` is somebody's name like any other.
+ * Whether the name always means the machine that uses it: 127.0.0.0/8, ::1, and localhost with everything under it
+ * (RFC 6761, section 6.3). `127.0.0.1.evil.example` is an ordinary name that anybody can own.
  *
  * @param host canonical.
  */

@@ -1,10 +1,10 @@
 import { isFieldValue, isToken } from './grammar.ts';
 
 /**
- * A message head in bytes, empty line included.
+ * Encodes a message head, with its empty line.
  *
- * @throws {TypeError} where a part could break out of its line: what goes into a head was checked where it came from,
- * so this is a fault of our own, and the last guard against header injection.
+ * @throws {TypeError} if a part could break out of its line. Every part was checked when it came in, so this is a fault
+ *   of our own: it is the last guard against header injection.
  */
 export function encodeHead(startLine: string, fields: Iterable<readonly [name: string, value: string]>): Buffer {
   if (!isFieldValue(startLine)) throw new TypeError('Invalid start-line');

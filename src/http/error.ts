@@ -1,13 +1,16 @@
 /**
- * The peer's HTTP cannot be served. Like every error of this code base it carries what the peer will be told;
- * `encodeError` turns it into bytes.
+ * The request cannot be served. Like every error of this code base it carries what the peer will be told:
+ * `errorResponse` makes a response of it.
  */
 export class HttpError extends Error {
   readonly status: number;
   /** Response fields beside the usual ones, such as `Allow` or `Sec-WebSocket-Version`. */
   readonly fields: Readonly<Record<string, string>>;
 
-  /** @param sentence the answer's body: a plain sentence that repeats nothing a peer sent unless it was made harmless. */
+  /**
+   * @param sentence the response's body: one plain sentence. It repeats nothing that a peer sent, unless that was made
+   * harmless.
+   */
   constructor(status: number, sentence: string, fields: Readonly<Record<string, string>> = {}) {
     super(sentence);
     this.name = 'HttpError';
@@ -16,7 +19,7 @@ export class HttpError extends Error {
   }
 }
 
-/** The peer begins a TLS handshake. It cannot read the answer, but it sees at once that TLS is not spoken here. */
+/** The peer began a TLS handshake. It cannot read the response, but it learns at once that this port speaks no TLS. */
 export class TlsHelloError extends HttpError {
   constructor() {
     super(400, 'This port speaks plain HTTP, not TLS: use http:// and ws://');

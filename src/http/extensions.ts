@@ -3,18 +3,18 @@ import { isToken, splitList, trimWhitespace } from './grammar.ts';
 /** One element of Sec-WebSocket-Extensions (RFC 6455, section 9.1). */
 export interface Extension {
   readonly name: string;
-  /** `name` or `name=value`, in their order, quotes taken off. */
+  /** `name` or `name=value`, in their order, without quotes. */
   readonly parameters: readonly string[];
 }
 
 const QUOTED_STRING = /^"(?:[^"\\]|\\.)*"$/;
 
 /**
- * Reads a Sec-WebSocket-Extensions value; null where it is malformed or names none.
+ * Reads a Sec-WebSocket-Extensions value. Returns null if it is malformed or names no extension.
  *
- * Splitting at commas and semicolons needs no eye for quotes: "When using the quoted-string syntax variant, the value
- * after quoted-string unescaping MUST conform to the 'token' ABNF" (section 9.1), and a token has neither in it. A
- * value cut in two by a quoted comma is malformed, as it was before the cut.
+ * Quotes need no care when the value is split at commas and semicolons: "When using the quoted-string syntax variant,
+ * the value after quoted-string unescaping MUST conform to the 'token' ABNF" (section 9.1), and a token contains
+ * neither. A value that a quoted comma cuts in two was malformed before the cut, and its halves are malformed too.
  */
 export function parseExtensions(value: string): Extension[] | null {
   const extensions: Extension[] = [];
@@ -27,7 +27,10 @@ export function parseExtensions(value: string): Extension[] | null {
   return extensions.length === 0 ? null : extensions;
 }
 
-/** The inverse of `parseExtensions`: only what was understood is passed on, never a peer's own bytes. */
+/**
+ * The inverse of `parseExtensions`: the value is written anew from its parsed parts, so no bytes of the peer's pass
+ * on.
+ */
 export function formatExtensions(extensions: readonly Extension[]): string {
   return extensions.map(({ name, parameters }) => [name, ...parameters].join('; ')).join(', ');
 }

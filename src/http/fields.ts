@@ -1,6 +1,6 @@
 import { splitList } from './grammar.ts';
 
-/** The fields of a head. Names are case-insensitive, and any name is safe to ask for, `__proto__` too. */
+/** The fields of a head. Names are case-insensitive. Any name is safe to ask for, even `__proto__`. */
 export class Fields {
   readonly #values = new Map<string, string[]>();
 
@@ -17,7 +17,7 @@ export class Fields {
     return this.#values.has(name.toLowerCase());
   }
 
-  /** The values of every field line of that name, in order. */
+  /** The values of all field lines of that name, in order. */
   all(name: string): readonly string[] {
     return this.#values.get(name.toLowerCase()) ?? [];
   }
@@ -30,7 +30,7 @@ export class Fields {
     return this.#values.get(name.toLowerCase())?.join(', ');
   }
 
-  /** The elements of a field that is a comma-separated list, over all its field lines. */
+  /** The elements of a field that is a comma-separated list, from all its field lines. */
   list(name: string): string[] {
     return this.all(name).flatMap(splitList);
   }

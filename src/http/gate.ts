@@ -6,52 +6,52 @@ import { type Origin, parseOrigin } from './origin.ts';
 import { percentDecode, queryParameters } from './target.ts';
 
 /**
- * Who may come in.
+ * The gate decides which requests are let in.
  *
- *     token set ──▶ authorise: the right token, in any of three places, or 401
- *     no token ───▶ admit: no Origin (a program), or a page's Origin that is trusted, or 403
+ *     with a token ─────▶ authorise: the right token, in any of three places, or 401
+ *     without a token ──▶ admit: no Origin (a program), or the Origin of a trusted page, or 403
  *
- * A token makes the Origin irrelevant: a hostile page does not know it. Without one, the Origin is all that tells the
- * owner's dashboard from any other page that the owner's browser has open, and a page that came through DNS rebinding
- * is told by the name it came under, which is no name of this machine.
+ * With a token the Origin does not matter, because a hostile page does not know the token. Without one, only the Origin
+ * distinguishes the owner's dashboard from any other page that is open in the owner's browser. A page that was loaded
+ * by DNS rebinding gives itself away by the host name that it was loaded from, which is none of this machine's.
  */
 
 export interface GatePolicy {
   /** The pre-shared key; null or empty for none. */
   readonly token: string | null;
   /**
-   * A browser cannot set Authorization on a WebSocket, but it can offer subprotocols: one that begins so goes on with the
-   * token, as base64url of its UTF-8.
+   * A browser cannot set Authorization on a WebSocket, but it can offer subprotocols: one that begins so goes on with
+   * the token, as base64url of its UTF-8.
    */
   readonly tokenSubprotocolPrefix: string;
   /** Origins whose pages may connect without a token, as `scheme://host[:port]`. */
   readonly allowOrigins: readonly string[];
-  /** Names, beside its own, under which this daemon is known to be reached. */
+  /** Host names, in addition to this machine's own, by which browsers may reach it. */
   readonly allowHosts: readonly string[];
   /** This machine's own name. */
   readonly hostName: string;
-  /** What a page is told that may not connect, in one sentence. */
+  /** The sentence that a refused page is told. */
   readonly explain: (refusal: OriginRefusal) => string;
 }
 
-/** Why a page may not connect. */
+/** Why a page was refused. */
 export type OriginRefusal =
-  /** It has no origin that could be allowed: it is opaque, malformed, or more than one. */
+  /** Its Origin is opaque or malformed, or there is more than one: nothing that could be allowed. */
   | { readonly reason: 'no-origin' }
-  /** It is another site's. */
+  /** It belongs to another site. */
   | { readonly reason: 'foreign-origin'; readonly origin: Origin }
-  /** It came by a name that is none of this machine's, as after DNS rebinding. */
+  /** It was loaded from a host name that is none of this machine's, as after DNS rebinding. */
   | { readonly reason: 'foreign-host'; readonly origin: Origin };
 
 export interface Gate {
-  /** @throws {HttpError} 401 unless no token is set or the right one came. */
+  /** @throws {HttpError} 401 if a token is set and the request does not carry it. */
   authorise(head: RequestHead): void;
   /** For upgrades. @throws {HttpError} 403 if a page may not connect. */
   admit(head: RequestHead): void;
 }
 
 export function createGate(policy: GatePolicy): Gate {
-  // An empty token is one that everybody knows: it guards nothing, so it must not switch the Origin check off either.
+  // Everybody knows an empty token. It guards nothing, so it must not turn the Origin check off.
   const token = policy.token === null || policy.token === '' ? null : Buffer.from(policy.token);
   const isToken = token === null ? null : secret(token);
   const isTokenSubprotocol = token === null ? null : secret(Buffer.from(token.toString('base64url')));
@@ -93,15 +93,16 @@ export function createGate(policy: GatePolicy): Gate {
 }
 
 /**
- * A check of candidates against a secret, in a time that tells nothing: hashed, all are of one length (which
- * `timingSafeEqual` demands), and how many bytes of two hashes agree says nothing about what was hashed.
+ * Makes a check for candidates whose duration reveals nothing about the secret. Both sides are hashed: hashes have one
+ * length, as `timingSafeEqual` demands, and the number of bytes in which two hashes agree reveals nothing of their
+ * inputs.
  */
 function secret(bytes: Buffer): (candidate: Buffer) => boolean {
   const digest = hash('sha256', bytes, 'buffer');
   return (candidate) => timingSafeEqual(digest, hash('sha256', candidate, 'buffer'));
 }
 
-/** `credentials = auth-scheme [ 1*SP … ]` (RFC 9110, section 11.4); the scheme in any case. */
+/** `credentials = auth-scheme [ 1*SP … ]` (RFC 9110, section 11.4). The scheme is case-insensitive. */
 function bearerOf(head: RequestHead): string | null {
   const credentials = single(head.fields.all('authorization'));
   const match = credentials === null ? null : /^bearer +/i.exec(credentials);
@@ -112,7 +113,7 @@ function hostOf(head: RequestHead): string | null {
   return head.host === null ? null : canonicalHost(head.host);
 }
 
-/** The only one, or null: what came twice is wrong, whichever of them is right. */
+/** The only value, or null. Two values are wrong, even if one of them is right. */
 function single(values: readonly string[]): string | null {
   const [value, ...others] = values;
   return value === undefined || others.length > 0 ? null : value;

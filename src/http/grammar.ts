@@ -1,6 +1,6 @@
 /**
- * The small words of the HTTP grammar (RFC 9110, section 5.6). Text here is latin1: each character is one byte as it
- * stood on the wire. Every pattern is one anchored character class, so none can backtrack.
+ * The terminals of the HTTP grammar (RFC 9110, section 5.6). Text here is latin1: each character is one byte of the
+ * wire. Every pattern is one anchored character class, so none can backtrack.
  */
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -12,17 +12,17 @@ export function isToken(text: string): boolean {
 }
 
 /**
- * Whether the text can stand as a field value: visible characters, spaces, tabs and obs-text, that is any byte from
- * 0x80 on (RFC 9110, section 5.5). "Field values containing CR, LF, or NUL characters are invalid and dangerous";
- * the other control characters are refused with them, as no field this server reads has a use for them.
+ * Whether the text is a valid field value: visible characters, spaces, tabs and obs-text, which is any byte from 0x80
+ * on (RFC 9110, section 5.5). "Field values containing CR, LF, or NUL characters are invalid and dangerous". The other
+ * control characters are refused too, because no field that this server reads needs them.
  */
 export function isFieldValue(text: string): boolean {
   return FIELD_VALUE.test(text);
 }
 
 /**
- * Takes the optional white space, SP and HTAB alone, off both ends. `trim()` would take 0xA0 too, which is a byte of
- * somebody's UTF-8, and a pattern ending in `[ \t]+$` is quadratic on a long run of spaces.
+ * Removes optional white space, which is SP and HTAB only, from both ends. `trim()` would also remove 0xA0, which can
+ * be a byte of UTF-8, and a pattern that ends in `[ \t]+$` takes quadratic time on a long run of spaces.
  */
 export function trimWhitespace(text: string): string {
   let start = 0;

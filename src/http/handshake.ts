@@ -19,23 +19,16 @@ const VERSION = '13';
 /** 16 bytes in canonical base64: the 22nd character carries two bits, so four zero bits follow them. */
 const KEY = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
 
-/** What a client asks for. */
+/** What a client's opening handshake asks for. */
 export interface UpgradeRequest {
   readonly key: string;
-  /** In the client's order of preference; each a token, none twice. */
-  readonly subprotocols: string[];
-  /** The offer written anew from what was understood, or null. */
-  readonly extensions: string | null;
-}
-
-/** What we ask an agent for. */
-export interface UpgradeOffer {
-  readonly key: string;
+  /** In the client's order of preference. Each is a token, and none is there twice. */
   readonly subprotocols: readonly string[];
+  /** A Sec-WebSocket-Extensions value, written anew from its parsed parts if a peer sent it; null for none. */
   readonly extensions: string | null;
 }
 
-/** The peer we dialled did not answer as RFC 6455 demands. The message is short and holds no word of the peer's. */
+/** The server did not answer as RFC 6455 demands. The message is short and repeats nothing that the server sent. */
 export class HandshakeError extends Error {
   constructor(message: string) {
     super(message);
@@ -51,12 +44,12 @@ export function createKey(): string {
   return randomBytes(16).toString('base64');
 }
 
-/** The Sec-WebSocket-Accept that proves the key was read (section 4.2.2). */
+/** The Sec-WebSocket-Accept that proves that the server has read the key (section 4.2.2). */
 export function acceptFor(key: string): string {
   return hash('sha1', key + GUID, 'base64');
 }
 
-/** Whether the request asks to become a WebSocket; `readUpgradeRequest` says if it may. */
+/** Whether the request asks to become a WebSocket. `readUpgradeRequest` tells whether it may. */
 export function wantsUpgrade(head: RequestHead): boolean {
   return hasElement(head.fields, 'upgrade', 'websocket');
 }
@@ -64,7 +57,7 @@ export function wantsUpgrade(head: RequestHead): boolean {
 /**
  * Checks a client's opening handshake (section 4.2.1) and reads what it asks for.
  *
- * @throws {HttpError} 405, 426 or 400, with the fields that tell the client what would be right.
+ * @throws {HttpError} 405, 426 or 400, with the fields that tell the client what is expected.
  */
 export function readUpgradeRequest(head: RequestHead): UpgradeRequest {
   const { fields } = head;
@@ -90,7 +83,7 @@ export function readUpgradeRequest(head: RequestHead): UpgradeRequest {
   return { key, subprotocols: readSubprotocols(fields), extensions: readExtensions(fields) };
 }
 
-/** The 101 that ends the opening handshake (section 4.2.2). */
+/** Encodes the 101 that completes the opening handshake (section 4.2.2). */
 export function encodeUpgradeResponse(key: string, subprotocol: string | null, extensions: string | null): Buffer {
   const fields: [string, string][] = [
     ['Upgrade', 'websocket'],
@@ -103,20 +96,20 @@ export function encodeUpgradeResponse(key: string, subprotocol: string | null, e
 }
 
 /**
- * Our own opening handshake, as a client (section 4.1).
+ * Encodes a client's opening handshake (section 4.1).
  *
- * @param host a name or an address, IPv6 with or without brackets. A zone id is dropped: it means something on this
- * machine only (RFC 6874, section 4: "MUST remove any ZoneID").
- * @param port null where it is the scheme's own: it is left out then.
- * @param bearer presented as `Authorization: Bearer`, or null.
+ * @param host a name or an address, IPv6 with or without brackets. A zone id is removed, because it means something on
+ *   this machine only (RFC 6874, section 4: "MUST remove any ZoneID").
+ * @param port null if it is the default port of the scheme: then it is left out.
+ * @param bearer sent as `Authorization: Bearer`; null for none.
  * @param path an origin-form.
- * @throws {TypeError} where the host cannot stand in a Host field, or another part not in its own: nothing is escaped
- * or left out in silence. Where a name is no host name, give the address.
+ * @throws {TypeError} if the host is no valid Host, or another part is not valid in its field: nothing is escaped or
+ *   left out silently. For a name that is no host name, pass the address.
  */
 export function encodeUpgradeRequest(
   host: string,
   port: number | null,
-  offer: UpgradeOffer,
+  request: UpgradeRequest,
   bearer: string | null,
   path = '/',
 ): Buffer {
@@ -127,40 +120,42 @@ export function encodeUpgradeRequest(
     ['Host', authority],
     ['Upgrade', 'websocket'],
     ['Connection', 'Upgrade'],
-    ['Sec-WebSocket-Key', offer.key],
+    ['Sec-WebSocket-Key', request.key],
     ['Sec-WebSocket-Version', VERSION],
   ];
-  if (!offer.subprotocols.every(isToken)) throw new TypeError('Not a subprotocol');
-  if (offer.subprotocols.length > 0) fields.push(['Sec-WebSocket-Protocol', offer.subprotocols.join(', ')]);
-  if (offer.extensions !== null) fields.push(['Sec-WebSocket-Extensions', offer.extensions]);
+  if (!request.subprotocols.every(isToken)) throw new TypeError('Not a subprotocol');
+  if (request.subprotocols.length > 0) fields.push(['Sec-WebSocket-Protocol', request.subprotocols.join(', ')]);
+  if (request.extensions !== null) fields.push(['Sec-WebSocket-Extensions', request.extensions]);
   if (bearer !== null) fields.push(['Authorization', `Bearer ${bearer}`]);
   return encodeHead(`GET ${path} HTTP/1.1`, fields);
 }
 
 /**
- * Checks the answer to our opening handshake whole (section 4.1, "the client MUST validate the server's response"):
- * whoever listens on an agent's port need not be an agent.
+ * Checks the whole answer to an opening handshake of ours (section 4.1, "the client MUST validate the server's
+ * response"). Any program may be listening on the port, so nothing is taken for granted.
  *
+ * @returns what the server chose; null for none
  * @throws {HandshakeError}
  */
 export function readUpgradeResponse(
   head: ResponseHead,
-  offer: UpgradeOffer,
+  request: UpgradeRequest,
 ): { subprotocol: string | null; extensions: string | null } {
   const { fields } = head;
   if (head.status !== 101) throw new HandshakeError(`status ${head.status}`);
   if (head.version !== '1.1') throw new HandshakeError('not HTTP/1.1');
   // "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx" (RFC 9110,
-  // section 8.6), nor a Transfer-Encoding (RFC 9112, section 6.1): one who does means other bytes to follow than we.
+  // section 8.6), nor a Transfer-Encoding (RFC 9112, section 6.1). A server that does expects other bytes to follow
+  // than we do.
   if (fields.has('transfer-encoding') || fields.all('content-length').some((length) => length !== '0')) {
     throw new HandshakeError('a body was announced');
   }
   if (fields.get('upgrade')?.toLowerCase() !== 'websocket') throw new HandshakeError('wrong Upgrade');
   if (!hasElement(fields, 'connection', 'upgrade')) throw new HandshakeError('wrong Connection');
-  if (fields.get('sec-websocket-accept') !== acceptFor(offer.key)) {
+  if (fields.get('sec-websocket-accept') !== acceptFor(request.key)) {
     throw new HandshakeError('wrong Sec-WebSocket-Accept');
   }
-  return { subprotocol: readChosenSubprotocol(fields, offer), extensions: readChosenExtensions(fields, offer) };
+  return { subprotocol: readChosenSubprotocol(fields, request), extensions: readChosenExtensions(fields, request) };
 }
 
 function upgradeRequired(sentence: string): HttpError {
@@ -169,15 +164,15 @@ function upgradeRequired(sentence: string): HttpError {
 
 function hasElement(fields: Fields, name: string, element: string): boolean {
   const values = fields.all(name);
-  // Nearly always it is all there is.
+  // The common case: it is the only element.
   if (values.length === 1 && values[0]?.toLowerCase() === element) return true;
   return fields.list(name).some((candidate) => candidate.toLowerCase() === element);
 }
 
 /**
  * "The elements that comprise this value MUST be non-empty strings with characters in the range U+0021 to U+007E not
- * including separator characters … and MUST all be unique strings" (section 4.1). A list without elements is malformed
- * too, but some clients that offer nothing send one, so it counts as absent.
+ * including separator characters … and MUST all be unique strings" (section 4.1). An empty list is malformed too, but
+ * some clients send one when they offer nothing, so it counts as absent.
  */
 function readSubprotocols(fields: Fields): string[] {
   const subprotocols = fields.list('sec-websocket-protocol');
@@ -198,23 +193,23 @@ function readExtensions(fields: Fields): string | null {
 /**
  * "If the response includes a |Sec-WebSocket-Protocol| header field and this header field indicates the use of a
  * subprotocol that was not present in the client's handshake …, the client MUST _Fail the WebSocket Connection_"
- * (section 4.1). A list of several is no offered subprotocol either.
+ * (section 4.1). A list of several subprotocols is none of those offered either.
  */
-function readChosenSubprotocol(fields: Fields, offer: UpgradeOffer): string | null {
+function readChosenSubprotocol(fields: Fields, request: UpgradeRequest): string | null {
   const subprotocol = fields.get('sec-websocket-protocol');
   if (subprotocol === undefined) return null;
-  if (!offer.subprotocols.includes(subprotocol)) throw new HandshakeError('a subprotocol that was not offered');
+  if (!request.subprotocols.includes(subprotocol)) throw new HandshakeError('a subprotocol that was not offered');
   return subprotocol;
 }
 
-/** The same for extensions; each may have been offered in several variants, of which one at most is chosen. */
-function readChosenExtensions(fields: Fields, offer: UpgradeOffer): string | null {
+/** The same for extensions. One may be offered in several variants, of which the server chooses one at most. */
+function readChosenExtensions(fields: Fields, request: UpgradeRequest): string | null {
   const value = fields.get('sec-websocket-extensions');
   if (value === undefined) return null;
   const chosen = parseExtensions(value);
   if (chosen === null) throw new HandshakeError('malformed Sec-WebSocket-Extensions');
-  const offered = new Set(parseExtensions(offer.extensions ?? '')?.map(({ name }) => name));
-  // Deleting what was chosen also catches what is chosen twice.
+  const offered = new Set(parseExtensions(request.extensions ?? '')?.map(({ name }) => name));
+  // Each chosen name is deleted, so one that is chosen twice is caught too.
   if (!chosen.every(({ name }) => offered.delete(name))) throw new HandshakeError('an extension that was not offered');
   return formatExtensions(chosen);
 }

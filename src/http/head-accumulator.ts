@@ -1,7 +1,7 @@
 import { HttpError } from './error.ts';
 import { COMPLETE, nextState, REQUEST, RESPONSE, type State } from './head-states.ts';
 
-/** What a small head needs at first; it doubles from there. */
+/** The first size of the buffer, enough for a small head. It doubles as the head grows. */
 const INITIAL_BYTES = 512;
 const EMPTY = Buffer.alloc(0);
 
@@ -10,9 +10,9 @@ const EMPTY = Buffer.alloc(0);
  *
  *     chunk, chunk, chunk ──▶ push ──▶ null … null, { head, rest }
  *
- * Each byte is looked at once: what the scan must know of the past is one state, so a head that arrives byte by byte
- * costs no more than one that arrives whole. Since the bytes are judged in their order, the outcome never depends on
- * where the chunks were cut, and what cannot be a head is refused at its first byte that cannot be.
+ * Each byte is looked at once. The scan carries one state from byte to byte, so a head that arrives byte by byte costs
+ * no more than one that arrives whole. The outcome never depends on where the chunks were cut, and bytes that are no
+ * head are refused at the first byte that is illegal.
  */
 export class HeadAccumulator {
   readonly #maxBytes: number;
@@ -23,7 +23,7 @@ export class HeadAccumulator {
 
   /**
    * @param maxBytes the longest head taken, in bytes, its empty line included.
-   * @param kind their start-lines differ.
+   * @param kind a request and a response have different start-lines.
    */
   constructor(maxBytes: number, kind: 'request' | 'response') {
     this.#maxBytes = maxBytes;
@@ -35,7 +35,7 @@ export class HeadAccumulator {
    * the bytes past it, which may already be WebSocket frames. Both may share memory with the chunk. After that,
    * push no more.
    *
-   * @throws {HttpError} 431 past `maxBytes`, 400 at a byte that cannot stand where it stands.
+   * @throws {HttpError} 431 past `maxBytes`, 400 at the first illegal byte.
    */
   push(chunk: Buffer): { head: Buffer; rest: Buffer } | null {
     const end = this.#scan(chunk);
@@ -45,13 +45,13 @@ export class HeadAccumulator {
       return null;
     }
     const rest = chunk.subarray(end);
-    // The common case: the head came whole, and nothing is copied.
+    // The common case: the head came whole, so nothing is copied.
     if (this.#length === 0) return { head: chunk.subarray(0, end), rest };
     this.#append(chunk.subarray(0, end));
     return { head: this.#buffer.subarray(0, this.#length), rest };
   }
 
-  /** Where in the chunk the head ends, or -1 if not in this one. Looks no further than `maxBytes`. */
+  /** The index behind the head's last byte, or -1 if the head does not end in this chunk. Stops at `maxBytes`. */
   #scan(chunk: Buffer): number {
     const limit = Math.min(chunk.length, this.#maxBytes - this.#length);
     let state = this.#state;

@@ -2,8 +2,8 @@ import { HttpError, TlsHelloError } from './error.ts';
 import { isFieldValue, isToken } from './grammar.ts';
 
 /**
- * The grammar of a message head (RFC 9112, section 2.1), a byte at a time: each state and byte give the next state, so a
- * byte that cannot stand where it stands is known when it comes.
+ * The grammar of a message head (RFC 9112, section 2.1) as a state machine: a state and a byte give the next state, so
+ * an illegal byte is found as soon as it comes.
  *
  *     REQUEST ──▶ METHOD ──SP─▶ TARGET ──SP─▶ VERSION "HTTP/d.d" ──CR─▶ START_LF ──┐
  *     RESPONSE "HTTP/1.d" ──SP─▶ STATUS ddd ──SP─▶ REASON ──────────CR─▶           │
@@ -13,7 +13,7 @@ import { isFieldValue, isToken } from './grammar.ts';
  *        LINE ──▶ NAME ──':'─▶ VALUE ──CR─▶ VALUE_LF ──LF─▶ LINE
  *         └──CR─▶ LAST_LF ──LF─▶ COMPLETE
  *
- * What a start-line or a field means, and whether it may, is judged once the head is whole: see message.ts.
+ * The meaning of the start-line and the fields is judged once the head is complete: see message.ts.
  */
 export type State = number;
 
@@ -21,14 +21,14 @@ const ILLEGAL = 0;
 export const COMPLETE: State = 1;
 /** Before the first byte of a request. */
 export const REQUEST: State = 2;
-/** Before the first byte of a response; its version and status take the states up to REASON. */
+/** Before the first byte of a response. Its version and status take one state for each byte, up to STATUS_END. */
 export const RESPONSE: State = 3;
 const STATUS_END = RESPONSE + 12;
 const REASON = STATUS_END + 1;
 const METHOD = REASON + 1;
 const TARGET_START = METHOD + 1;
 const TARGET = TARGET_START + 1;
-/** Takes a state for each byte of the version. */
+/** The version takes one state for each byte. */
 const VERSION = TARGET + 1;
 const VERSION_END = VERSION + 8;
 const START_LF = VERSION_END + 1;
@@ -48,7 +48,7 @@ const TLS_HANDSHAKE = 0x16;
 const DIGIT = '0123456789';
 const TCHAR = bytesThat(isToken);
 const FIELD_VCHAR = bytesThat(isFieldValue);
-/** Some clients send raw UTF-8 in the target. */
+/** Includes the bytes from 0x80 on, because some clients send raw UTF-8. */
 const TARGET_CHAR = bytesThat((byte) => /[\x21-\x7e\x80-\xff]/.test(byte));
 
 /** The next state, by state and byte. */
@@ -64,7 +64,7 @@ allow(TARGET, ' ', VERSION);
 allowEach(VERSION, ['H', 'T', 'T', 'P', '/', DIGIT, '.', DIGIT]);
 allow(VERSION_END, '\r', START_LF);
 
-// status-line = HTTP-version SP status-code [ SP [ reason-phrase ] ]: the second SP is required, but many leave it out
+// status-line = HTTP-version SP status-code SP [ reason-phrase ]. Many servers leave out the second SP.
 allowEach(RESPONSE, ['H', 'T', 'T', 'P', '/', '1', '.', '01', ' ', '12345', DIGIT, DIGIT]);
 allow(STATUS_END, ' ', REASON);
 allow(STATUS_END, '\r', START_LF);
@@ -83,7 +83,7 @@ allow(VALUE_LF, '\n', LINE);
 allow(LINE, '\r', LAST_LF);
 allow(LAST_LF, '\n', COMPLETE);
 
-/** @throws {HttpError} 400 if the byte cannot stand there. */
+/** @throws {HttpError} 400 if the byte is illegal in that state. */
 export function nextState(state: State, byte: number): State {
   const next = NEXT[(state << 8) | byte] as State;
   if (next === ILLEGAL) throw refusal(state, byte);
@@ -92,13 +92,13 @@ export function nextState(state: State, byte: number): State {
 
 function refusal(state: State, byte: number): HttpError {
   if (byte === NUL) return new HttpError(400, 'NUL in the head');
-  // "a recipient MAY recognize a single LF as a line terminator" (RFC 9112, section 2.2): this one does not, for whoever
-  // disagrees with a proxy about where lines end can be made to disagree about what was asked.
+  // "a recipient MAY recognize a single LF as a line terminator" (RFC 9112, section 2.2). This one does not: if it and
+  // a proxy disagreed about where lines end, an attacker could make them disagree about the request.
   if (byte === LF) return new HttpError(400, 'Bare LF in the head');
   if (state === REQUEST && byte === TLS_HANDSHAKE) return new TlsHelloError();
-  // "a server … SHOULD ignore at least one empty line (CRLF) received prior to the request-line" (RFC 9112, section 2.2).
-  // That is for clients that send a CRLF too much after a body, before the next request on the connection. Here a
-  // connection carries one request only, so there is no such client.
+  // "a server … SHOULD ignore at least one empty line (CRLF) received prior to the request-line" (RFC 9112, section
+  // 2.2). That helps clients that send a superfluous CRLF after a body, before their next request. Here a connection
+  // carries one request only, so there are no such clients.
   if (state === REQUEST && byte === CR) return new HttpError(400, 'Empty line before the start-line');
   return new HttpError(400, sentenceFor(state));
 }
@@ -113,7 +113,7 @@ function allow(from: State, bytes: string, to: State): void {
   for (let i = 0; i < bytes.length; i++) NEXT[(from << 8) | bytes.charCodeAt(i)] = to;
 }
 
-/** One state after the other, for a part of a known length. */
+/** Allows one set of bytes after another, each in a state of its own. */
 function allowEach(from: State, parts: readonly string[]): void {
   for (const [i, bytes] of parts.entries()) allow(from + i, bytes, from + i + 1);
 }

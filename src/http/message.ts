@@ -6,20 +6,20 @@ import { isFieldValue, isToken, trimWhitespace } from './grammar.ts';
 export { Fields } from './fields.ts';
 
 /**
- * HTTP/1.1 message heads (RFC 9112), read strictly: what two readers could understand in two ways is refused rather
- * than guessed at, since that is what request smuggling lives on. Strings are latin1, so each character is a byte.
+ * HTTP/1.1 message heads (RFC 9112), parsed strictly. Anything that two parsers could read in two ways is refused,
+ * because request smuggling depends on such differences. Strings are latin1, so each character is a byte.
  */
 
 export interface RequestHead {
   readonly method: string;
-  /** As it came, in whichever form. */
+  /** As it came, in any of the forms of RFC 9112, section 3.2. */
   readonly requestTarget: string;
   /** Raw: not decoded, without the query; `*` for a server-wide OPTIONS. */
   readonly path: string;
-  /** Raw: what follows the first `?`, or null without one. */
+  /** Raw: the part behind the first `?`; null if there is none. */
   readonly query: string | null;
   readonly version: '1.0' | '1.1';
-  /** The authority that counts, `host` or `host:port`; null only for HTTP/1.0. */
+  /** The authority that the request is for, `host` or `host:port`. Null only if HTTP/1.0 came without one. */
   readonly host: string | null;
   readonly fields: Fields;
 }
@@ -30,23 +30,26 @@ export interface ResponseHead {
   readonly fields: Fields;
 }
 
-/** `method SP request-target SP HTTP-version`. Some clients send raw UTF-8 in the target, so bytes from 0x80 on pass. */
+/**
+ * `method SP request-target SP HTTP-version`. Some clients send raw UTF-8 in the target, so bytes from 0x80 on are
+ * legal.
+ */
 const REQUEST_LINE = /^([^ ]+) ([\x21-\x7e\x80-\xff]+) (HTTP\/\d\.\d)$/;
 
 /**
  * "A server MUST send the space that separates the status-code from the reason-phrase even when the reason-phrase is
- * absent" (RFC 9112, section 4). Enough do not that a client can't insist.
+ * absent" (RFC 9112, section 4). So many servers leave it out that a client cannot insist on it.
  */
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 
-/** `absolute-form` (RFC 9112, section 3.2.2): the authority, and what an origin-form would be. */
+/** `absolute-form` (RFC 9112, section 3.2.2): the authority, and the rest as it would stand in an origin-form. */
 const ABSOLUTE_FORM = /^(?:http|ws)s?:\/\/([^/?]*)(.*)$/i;
 
 /**
- * Reads a request head, empty line included.
+ * Parses a request head, with its empty line.
  *
- * @param maxFields the most field lines taken.
- * @throws {HttpError} 431 for too many fields, 400 for the rest.
+ * @param maxFields the most field lines that are accepted.
+ * @throws {HttpError} 431 for too many fields, 400 for any other error.
  */
 export function parseRequestHead(head: Buffer, maxFields: number): RequestHead {
   const { startLine, fieldLines } = splitHead(head);
@@ -70,11 +73,11 @@ export function parseRequestHead(head: Buffer, maxFields: number): RequestHead {
 }
 
 /**
- * Reads a response head, empty line included. Its reason-phrase is dropped: "A client SHOULD ignore the reason-phrase
+ * Parses a response head, with its empty line. The reason-phrase is dropped: "A client SHOULD ignore the reason-phrase
  * content" (RFC 9112, section 4).
  *
- * @param maxFields the most field lines taken.
- * @throws {HttpError} whose sentence says what is wrong with the head, in no word of the peer's.
+ * @param maxFields the most field lines that are accepted.
+ * @throws {HttpError} whose sentence names the error and repeats nothing that the peer sent.
  */
 export function parseResponseHead(head: Buffer, maxFields: number): ResponseHead {
   const { startLine, fieldLines } = splitHead(head);
@@ -104,8 +107,8 @@ function parseFieldLine(line: string): [name: string, value: string] {
   const colon = line.indexOf(':');
   const name = line.slice(0, Math.max(colon, 0));
   // "A server MUST reject, with a response status code of 400 (Bad Request), any received request message that contains
-  // whitespace between a header field name and colon" (section 5.1), and one with obs-fold (section 5.2). A name that
-  // is a token rules out both, and the empty name.
+  // whitespace between a header field name and colon" (section 5.1), and one with obs-fold (section 5.2). Both are
+  // ruled out because the name must be a token, and so is the empty name.
   if (!isToken(name)) bad('Malformed field name');
   const value = trimWhitespace(line.slice(colon + 1));
   if (!isFieldValue(value)) bad('Control character in a field value');
@@ -115,7 +118,7 @@ function parseFieldLine(line: string): [name: string, value: string] {
 /**
  * "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host header
  * field and to any request message that contains more than one Host header field line or a Host header field with an
- * invalid field value" (RFC 9112, section 3.2). HTTP/1.0 knew no Host, and the health checks of load balancers speak it.
+ * invalid field value" (RFC 9112, section 3.2). HTTP/1.0 has no Host, and the health checks of load balancers use it.
  */
 function checkHost(fields: Fields, version: RequestHead['version']): void {
   const [host, ...others] = fields.all('host');
@@ -128,9 +131,9 @@ function checkHost(fields: Fields, version: RequestHead['version']): void {
 }
 
 /**
- * No request that is served here has a body, and where a body hides, a second request may. What others declare must at
- * least be clear: a message with both fields "might indicate an attempt to perform request smuggling … and ought to be
- * handled as an error" (RFC 9112, section 6.3).
+ * No request that is served here has a body, and a second request could hide in one. Other methods are refused later,
+ * but their framing must be clear too: a message with both fields "might indicate an attempt to perform request
+ * smuggling … and ought to be handled as an error" (RFC 9112, section 6.3).
  */
 function checkFraming(fields: Fields, method: string): void {
   const [contentLength = '0', ...others] = fields.all('content-length');
@@ -143,7 +146,7 @@ function checkFraming(fields: Fields, method: string): void {
 
 /**
  * origin-form, absolute-form, and the asterisk-form, which "is only used for a server-wide OPTIONS request" (RFC 9112,
- * section 3.2.4). The authority-form of CONNECT asks for nothing that is here.
+ * section 3.2.4). The authority-form is for CONNECT alone, which is not served.
  */
 function parseRequestTarget(
   target: string,
@@ -157,8 +160,8 @@ function parseRequestTarget(
   const mark = originForm.indexOf('?');
   const path = mark === -1 ? originForm : originForm.slice(0, mark);
   const query = mark === -1 ? null : originForm.slice(mark + 1);
-  // Only an absolute-form may leave the path out: of an origin-form "the client MUST send "/" as the path"
-  // (RFC 9112, section 3.2.1).
+  // Only an absolute-form may have no path: in an origin-form "the client MUST send "/" as the path" (RFC 9112,
+  // section 3.2.1).
   if (authority !== null && path === '') return { authority, path: '/', query };
   if (!path.startsWith('/')) bad('Invalid request target');
   return { authority, path, query };

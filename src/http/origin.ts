@@ -1,8 +1,8 @@
 import { canonicalHost, parseAuthority } from './authority.ts';
 
-/** Where a page came from (RFC 6454). */
+/** The origin of a page (RFC 6454). */
 export interface Origin {
-  /** Canonical: two origins are the same if this is. */
+  /** In canonical form: two origins are the same if these are equal. */
   readonly serialized: string;
   /** Canonical host name. */
   readonly host: string;
@@ -12,8 +12,8 @@ const ORIGIN = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/]+)\/?$/;
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443 };
 
 /**
- * Reads `scheme "://" host [ ":" port ]`, and a slash behind it, which some clients and people add. Null for everything
- * else: `null` (a sandboxed frame, so anybody), `file://`, several origins, a path behind it.
+ * Parses `scheme "://" host [ ":" port ]`. A slash may follow, which some clients and people add. Returns null for
+ * anything else: `null` (a sandboxed frame, so it may be anybody's), `file://`, several origins, an origin with a path.
  */
 export function parseOrigin(text: string): Origin | null {
   const match = ORIGIN.exec(text);

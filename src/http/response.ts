@@ -20,20 +20,20 @@ const REASONS: Readonly<Record<number, string>> = {
 const EMPTY = Buffer.alloc(0);
 const READING_METHODS = 'GET, HEAD, OPTIONS';
 
-/** An answer, before it is known when it leaves and whether its body does. */
+/** A response, before it is known when it is sent and whether its body is. */
 export interface Response {
   readonly status: number;
-  /** All but Date, Connection, Content-Length and nosniff, which every answer gets. */
+  /** Without Date, Connection, Content-Length and nosniff, which every response gets. */
   readonly fields: Readonly<Record<string, string>>;
-  /** Written as it is: it must not be changed until it is out. */
+  /** Written as it is, so it must never be changed. */
   readonly body: Buffer;
 }
 
 /**
- * A sentence, as text that nobody keeps.
+ * Plain text, which is not cached.
  *
  * @param text a line end is added if it has none.
- * @param fields beside the usual ones, or in their place.
+ * @param fields are added, and replace the default ones of the same name.
  */
 export function textResponse(status: number, text: string, fields: Readonly<Record<string, string>> = {}): Response {
   return {
@@ -43,13 +43,13 @@ export function textResponse(status: number, text: string, fields: Readonly<Reco
   };
 }
 
-/** What the peer is told of an error. */
+/** The response that tells the peer of an error. */
 export function errorResponse({ status, message, fields }: HttpError): Response {
   return textResponse(status, message, fields);
 }
 
 /**
- * The answer of something that can only be read: `get` for GET and HEAD, the methods for OPTIONS.
+ * Answers a request for a resource that can only be read: `get` for GET and HEAD, the list of methods for OPTIONS.
  *
  * @throws {HttpError} 405 for any other method.
  */
@@ -66,14 +66,14 @@ export function respond({ method }: RequestHead, get: () => Response): Response 
 }
 
 /**
- * The bytes of an answer, in order. The connection is to be closed after them: what may stand behind a refused request
- * is never read as a second one.
+ * Encodes a response. The connection must be closed after it, so that bytes behind a refused request are never read as
+ * a second request.
  *
- * @param date when it leaves, as an IMF-fixdate (RFC 9110, section 5.6.7), which is what `Date.toUTCString` gives: "An
+ * @param date the time of sending as an IMF-fixdate (RFC 9110, section 5.6.7), such as `Date.toUTCString` returns: "An
  *   origin server with a clock … MUST generate a Date header field in all 2xx (Successful), 3xx (Redirection), and 4xx
  *   (Client Error) responses" (section 6.6.1).
- * @param isHead the request's method was HEAD: the body is announced and left out.
- * @returns the head, and the response's own body unless that is empty or left out.
+ * @param isHead true if the method was HEAD: the body's length is sent, but not the body.
+ * @returns the head, then the response's own body, unless that is empty or left out.
  * @throws {TypeError} if a field could break out of its line.
  */
 export function encodeResponse({ status, fields, body }: Response, date: string, isHead = false): Buffer[] {
@@ -86,7 +86,7 @@ export function encodeResponse({ status, fields, body }: Response, date: string,
     ['X-Content-Type-Options', 'nosniff'],
     ...Object.entries(fields),
   ];
-  // A 304 has no body, and a length would be that of the 200 it stands for (RFC 9110, section 8.6).
+  // A 304 has no body. A length would be that of the 200 it stands for (RFC 9110, section 8.6).
   if (status !== 304) all.push(['Content-Length', String(body.length)]);
   const head = encodeHead(`HTTP/1.1 ${status} ${REASONS[status] ?? ''}`, all);
   return isHead || body.length === 0 ? [head] : [head, body];

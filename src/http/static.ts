@@ -2,35 +2,35 @@ import type { RequestHead } from './message.ts';
 import type { Response } from './response.ts';
 
 /**
- * Files that are known whole before anybody asks: the dashboard's.
+ * Static files, which are all in memory before the first request: the dashboard's.
  *
  *   request head ─▶ content coding ─▶ does the client have it? ─┬▶ 200 and the bytes
  *                                                                └▶ 304
  *
- * A file is found by its exact path in a table, so no path of a peer's ever reaches a file system.
+ * A file is looked up by its exact path in a table, so no path from a peer ever reaches a file system.
  */
 
-/** The content codings that can be chosen, the smallest result first. */
+/** The content codings that can be chosen. The smallest comes first. */
 const CODINGS = ['br', 'gzip', 'identity'] as const;
 export type Coding = (typeof CODINGS)[number];
 
-/** One file, as it was built. */
+/** One file of the build. */
 export interface Asset {
-  /** As it stands in a request target, such as `/assets/app-4F2A.js`. */
+  /** The path in a request target, such as `/assets/app-4F2A.js`. */
   readonly path: string;
   /** The media type. */
   readonly type: string;
-  /** The path changes with the content, so it never has to be asked for again. */
+  /** The path changes with the content, so a cache never has to revalidate it. */
   readonly immutable: boolean;
-  /** A strong entity tag of the file without a coding, in its quotes. */
+  /** A strong entity tag of the file without any coding, in quotes. */
   readonly etag: string;
-  /** The file in each coding that it was built in. */
+  /** The file in each coding that the build made. */
   readonly bodies: { readonly identity: Buffer; readonly br?: Buffer; readonly gzip?: Buffer };
 }
 
 /**
- * What the page may do, so that text of an agent's that became markup after all could still load, run or send nothing:
- * scripts, styles and connections are the daemon's own, and no page shows it in a frame.
+ * The policy of the page. Scripts, styles and connections are the daemon's own, and no page may show it in a frame. So
+ * even if an agent's text became markup, it could neither load, run nor send anything.
  */
 const POLICY = {
   'Content-Security-Policy': [
@@ -60,7 +60,7 @@ const WEIGHTED_CODING = /^([^\s;]+)[\t ]*(?:;[\t ]*q=([01](?:\.\d{0,3})?))?$/i;
 /** "gzip" and "x-gzip" are the same (RFC 9110, section 8.4.1.3). */
 const ALIASES: Readonly<Record<string, string>> = { 'x-gzip': 'gzip' };
 
-/** Less than any weight that a client can give. */
+/** Smaller than any weight that a client can give. */
 const UNNAMED_IDENTITY = 0.0001;
 
 export class Assets {
@@ -75,7 +75,7 @@ export class Assets {
     return this.#responses.has(path);
   }
 
-  /** The answer to a GET or HEAD of the head's path; null if there is no such file. */
+  /** The response to a GET or HEAD request; null if there is no such file. */
   get(head: RequestHead): Response | null {
     const responses = this.#responses.get(head.path);
     if (responses === undefined) return null;
@@ -84,7 +84,7 @@ export class Assets {
   }
 }
 
-/** A response for each coding, made once. */
+/** One response for each coding, made once. */
 function responsesOf({ path, type, immutable, etag, bodies }: Asset): ReadonlyMap<Coding, Response> {
   if (!STRONG_TAG.test(etag)) throw new TypeError(`${path} has no strong entity tag`);
   const responses = new Map<Coding, Response>();
@@ -93,7 +93,7 @@ function responsesOf({ path, type, immutable, etag, bodies }: Asset): ReadonlyMa
     if (body === undefined) continue;
     const fields: Record<string, string> = {
       'Content-Type': type,
-      // "no-cache": kept, but asked for each time.
+      // With "no-cache" it is cached, but revalidated each time.
       'Cache-Control': immutable ? 'public, max-age=31536000, immutable' : 'no-cache',
       ETag: tagFor(etag, coding),
       Vary: 'Accept-Encoding',
@@ -105,14 +105,14 @@ function responsesOf({ path, type, immutable, etag, bodies }: Asset): ReadonlyMa
   return responses;
 }
 
-/** Codings of one file are told apart: a strong tag means the same bytes (RFC 9110, section 8.8.3.3). */
+/** Each coding of a file has a tag of its own: equal strong tags mean equal bytes (RFC 9110, section 8.8.3.3). */
 function tagFor(etag: string, coding: Coding): string {
   return coding === 'identity' ? etag : `${etag.slice(0, -1)}-${coding}"`;
 }
 
 /**
- * The coding that the client likes best, and of those it likes equally the smallest. If it wants none that there is, it
- * gets the file as it is: a client that cannot read it is no worse off than with an error.
+ * Chooses the coding with the highest weight, and of equal ones the smallest. A client that accepts none of them gets
+ * the file without a coding: that is no worse for it than an error.
  */
 function chooseCoding(head: RequestHead, offered: ReadonlyMap<Coding, Response>): Coding {
   const weights = weightsOf(head);
@@ -141,8 +141,8 @@ function weightsOf({ fields }: RequestHead): Map<string, number> {
 }
 
 /**
- * If-None-Match (RFC 9110, section 13.1.2): `*`, or a list of tags, compared without their weakness. Elements cannot be
- * found by splitting at commas, since a tag may hold one.
+ * Evaluates If-None-Match (RFC 9110, section 13.1.2): `*`, or a list of tags, which are compared weakly. The list
+ * cannot be split at commas, because a tag may contain one.
  */
 function isKnown({ fields }: RequestHead, etag: string): boolean {
   const value = fields.get('if-none-match');
@@ -152,7 +152,10 @@ function isKnown({ fields }: RequestHead, etag: string): boolean {
   return false;
 }
 
-/** "The server generating a 304 response MUST generate any of … Content-Location, Date, ETag, and Vary, Cache-Control" (15.4.5). */
+/**
+ * "The server generating a 304 response MUST generate any of … Content-Location, Date, ETag, and Vary, Cache-Control"
+ * (15.4.5).
+ */
 function notModified({ fields, body }: Response): Response {
   const { 'Content-Type': _type, 'Content-Encoding': _encoding, ...kept } = fields;
   return { status: 304, fields: kept, body: body.subarray(0, 0) };

@@ -11,7 +11,7 @@ import {
   HandshakeError,
   readUpgradeRequest,
   readUpgradeResponse,
-  type UpgradeOffer,
+  type UpgradeRequest,
   wantsUpgrade,
 } from '../../src/http/handshake.ts';
 import { parseRequestHead, parseResponseHead } from '../../src/http/message.ts';
@@ -45,7 +45,7 @@ const responseFields = { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSo
 const upgradeResponse = (changes: Changes = {}, statusLine = 'HTTP/1.1 101 Switching Protocols') =>
   parseResponseHead(Buffer.from(`${statusLine}\r\n${lines(responseFields, changes)}\r\n`, 'latin1'), 100);
 
-const offer = (changes: Partial<UpgradeOffer> = {}): UpgradeOffer => ({
+const offer = (changes: Partial<UpgradeRequest> = {}): UpgradeRequest => ({
   key: KEY,
   subprotocols: [],
   extensions: null,
@@ -331,7 +331,7 @@ test('our request: any host makes one Host field, or a TypeError', () => {
 
 test('the answer: what is read of a right one', () => {
   const full = offer({ subprotocols: ['a', 'b'], extensions: 'x; y, x, z' });
-  const vectors: [Changes, UpgradeOffer, subprotocol: string | null, extensions: string | null][] = [
+  const vectors: [Changes, UpgradeRequest, subprotocol: string | null, extensions: string | null][] = [
     [{}, offer(), null, null],
     [{}, full, null, null],
     [{ Upgrade: 'WebSocket', Connection: 'keep-alive, UPGRADE' }, offer(), null, null],
