@@ -9,9 +9,11 @@
  */
 import type { DataOpcode } from '../frame/message.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
+import { Feature } from '../protocol/registry.ts';
 import type { Connection } from '../transport/connection.ts';
 import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from '../websocket/websocket.ts';
 import type { Subscriber, Subscription } from './broadcast.ts';
+import { readDetails } from './node-details.ts';
 import { readNodeInfo } from './node-info.ts';
 import type { Roster } from './roster.ts';
 import { encodeError, encodeResult, parseRequest, type Request, type RequestId, RpcError } from './rpc.ts';
@@ -159,6 +161,12 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
       case 'deregister':
         this.#deregister(request);
         break;
+      case 'update':
+        this.#update(request);
+        break;
+      case 'subscribe':
+        this.#subscribe(request);
+        break;
       case 'list_nodes':
         this.#answer(request.id, roster.nodesJson);
         break;
@@ -191,6 +199,32 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
     const nodeId = params?.id;
     if (typeof nodeId !== 'string') throw new RpcError('Missing params.id');
     this.#answer(id, JSON.stringify({ status: this.#context.roster.deregister(this, nodeId) }));
+  }
+
+  #update({ id, params }: Request): void {
+    if (params === undefined) throw new RpcError('Missing params');
+    this.#context.roster.update(this, readDetails(params));
+    this.#answer(id, '{"status":"updated"}');
+  }
+
+  #subscribe({ id, params }: Request): void {
+    const wanted = params?.features;
+    if (!Array.isArray(wanted)) throw new RpcError('Missing params.features');
+    const features = Object.values(Feature).filter((feature) => wanted.includes(feature) && this.#grant(feature));
+    this.#answer(id, JSON.stringify({ features }));
+  }
+
+  /** @returns false if there is no such thing for this connection */
+  #grant(feature: Feature): boolean {
+    switch (feature) {
+      case Feature.UPDATES:
+        // Who has registered a node is told of no other.
+        if (this.#subscription === null) return false;
+        this.#context.roster.sendUpdates(this.#subscription);
+        return true;
+      default:
+        return false;
+    }
   }
 
   #health(): string {

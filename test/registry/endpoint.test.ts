@@ -227,6 +227,53 @@ describe('requests', () => {
     assert.deepEqual(await admin.message(), { event: 'node_removed', id: 'a' });
   });
 
+  room('update, and the pushes of it to those who subscribed', {}, async (house) => {
+    const [agent, watcher, plain] = [await house.open(), await house.open(), await house.open()];
+    await Promise.all([agent.message(), watcher.message(), plain.message()]);
+    assert.deepEqual(await watcher.call(call(1, 'subscribe', { features: ['updates', 'x', 7, 'toString'] })), {
+      id: 1,
+      result: { features: ['updates'] },
+    });
+    await agent.call(registration(info('a'), 2));
+    assert.deepEqual([(await watcher.message()).event, (await plain.message()).event], ['node_joined', 'node_joined']);
+
+    assert.deepEqual(await agent.call(call(3, 'update', { state: 'working', model: 'm' })), {
+      id: 3,
+      result: { status: 'updated' },
+    });
+    const { event, id, state, state_since: since, model } = await watcher.message();
+    assert.deepEqual([event, id, state, typeof since, model], ['node_updated', 'a', 'working', 'number', 'm']);
+    const node = house.roster.get('a');
+    assert.deepEqual([node?.state, node?.model], ['working', 'm']);
+    // What is the same is no change, and who did not subscribe hears nothing of it.
+    await agent.call(call(4, 'update', { model: 'm' }));
+    await agent.call(call(5, 'update', { model: null }));
+    assert.deepEqual(await watcher.message(), { event: 'node_updated', id: 'a', model: null });
+    assert.deepEqual(await plain.call(call(6, 'ping')), health(6, 1));
+  });
+
+  room('update and subscribe are refused in words', {}, async (house) => {
+    const [agent, stranger] = [await house.open(), await house.open()];
+    await Promise.all([agent.message(), stranger.message()]);
+    await agent.call(registration(info('a'), 1));
+    await stranger.message();
+    const refusals: [visitor: Visitor, method: string, params: object | undefined, error: string][] = [
+      [agent, 'update', undefined, 'Missing params'],
+      [agent, 'update', { state: 'asleep' }, 'Invalid node info: state'],
+      [stranger, 'update', { state: 'idle' }, 'No node is registered on this connection'],
+      [stranger, 'subscribe', undefined, 'Missing params.features'],
+      [stranger, 'subscribe', { features: 'updates' }, 'Missing params.features'],
+    ];
+    for (const [visitor, method, params, error] of refusals) {
+      assert.deepEqual(await visitor.call(call(2, method, params)), { id: 2, error });
+    }
+    assert.equal(house.roster.get('a')?.state, undefined);
+    // One that has registered is told of no other node, so there is nothing to grant.
+    const nothing = { id: 3, result: { features: [] } };
+    assert.deepEqual(await agent.call(call(3, 'subscribe', { features: ['updates'] })), nothing);
+    assert.deepEqual(await stranger.call(call(3, 'subscribe', { features: [] })), nothing);
+  });
+
   describe('that wait for this machine', () => {
     room('hold up nothing that came after them', {}, async (house) => {
       const asked: { params: object; answer: (result: unknown) => void; fail: (error: unknown) => void }[] = [];
