@@ -9,6 +9,7 @@ import { RawPeer } from '../support/raw-peer.ts';
 import { Crowd } from './crowd.ts';
 import { CLIENTS, unfinished } from './fragments.ts';
 import { ofDaemon, type Pouring } from './relays.ts';
+import { heaviest } from './roster.ts';
 import { served } from './silent.ts';
 
 const PATIENCE = { timeout: 120_000 };
@@ -81,6 +82,12 @@ describe('limits', { ...PATIENCE, concurrency: 2, skip: process.platform !== 'li
       await eventually(async () => assert.ok((await descriptors()) <= before));
     });
   }
+
+  test('a roster of the longest fields ends at its bytes, and those beside are served while it is encoded', async () => {
+    const [refusal, nodes] = await heaviest();
+    assert.equal(refusal?.measured, refusal?.bound);
+    assert.ok(Number(nodes?.measured) > 900, `${nodes?.measured} nodes`);
+  });
 
   test('5,000 registers on one connection keep one node', async (t) => {
     const daemon = await start(t);

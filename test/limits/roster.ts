@@ -1,13 +1,20 @@
-/** How many nodes there can be. */
+/** How many nodes there can be, and how many bytes of them. */
+
+import { DEFAULT_LIMITS } from '../../src/options.ts';
 import { Client } from '../support/client.ts';
 import { Daemon } from '../support/daemon.ts';
 import { inLanes } from '../support/measure.ts';
 import { clientFrame, RawPeer, TEXT, upgradeRequest } from '../support/raw-peer.ts';
-import { exactly, type Figure, figure, inMebibytes, type Part, type Say } from './figure.ts';
+import { atMost, exactly, type Figure, figure, inMebibytes, inMs, type Part, type Say } from './figure.ts';
 
 const REGISTERS = 5000;
 const MAX_NODES = 20_000;
 const LANES = 16;
+/** As long as a folder's name can be, and each byte takes two in JSON. */
+const LONGEST_CWD = '"'.repeat(4096);
+const DASHBOARDS = 30;
+const MAX_HELD_UP_MS = 100;
+const FULL = `The roster is full: ${DEFAULT_LIMITS.maxRosterBytes} bytes`;
 /** Each lane connects from an address of its own, or the ports of one would run out. */
 const SOURCE = (lane: number) => `127.0.0.${2 + lane}`;
 
@@ -17,12 +24,54 @@ export const roster: Part = {
     // They need not all be connected at once: who has left stays in the roster until its time is over.
     const daemon = await Daemon.start({ args: ['--node-ttl', '3600'] });
     try {
-      return [...(await oneConnection(daemon)), ...(await full(daemon, say))];
+      return [...(await oneConnection(daemon)), ...(await full(daemon, say)), ...(await heaviest())];
     } finally {
       await daemon.stop();
     }
   },
 };
+
+/** The largest roster that the bytes allow, and what each dashboard that comes to it costs the others. */
+export async function heaviest(): Promise<Figure[]> {
+  const daemon = await Daemon.start({ args: ['--node-ttl', '3600'] });
+  const clients: Client[] = [];
+  const open = async (origin?: string) => {
+    const client = await Client.open(daemon.registryUrl, [], origin === undefined ? {} : { origin });
+    clients.push(client);
+    return client;
+  };
+  try {
+    let refusal: string | undefined;
+    let nodes = 0;
+    while (refusal === undefined) {
+      const peer = await open();
+      const answer = await peer.call('register', { ...nodeInfo(`heavy-${nodes}`), cwd: LONGEST_CWD });
+      refusal = answer.error;
+      if (refusal === undefined) nodes++;
+      await peer.close();
+    }
+    const [beside, agent] = [await open(), await open()];
+    await beside.call('ping');
+    let slowestMs = 0;
+    for (let i = 0; i < DASHBOARDS; i++) {
+      // Each needs a roster that was not encoded yet.
+      await agent.call('register', { ...nodeInfo(`light-${i}`), cwd: '' });
+      const came = open('http://localhost').then((dashboard) => dashboard.next());
+      const askedAt = performance.now();
+      await beside.call('ping');
+      slowestMs = Math.max(slowestMs, performance.now() - askedAt);
+      await came;
+    }
+    return [
+      exactly('a node more than its bytes allow is told', `\`${refusal}\``, `\`${FULL}\``),
+      figure('nodes with the longest fields that it takes', String(nodes)),
+      atMost('a client beside a dashboard that comes to it waits', slowestMs, MAX_HELD_UP_MS, inMs),
+    ];
+  } finally {
+    for (const client of clients) client.terminate();
+    await daemon.stop();
+  }
+}
 
 async function oneConnection(daemon: Daemon): Promise<Figure[]> {
   const client = await Client.open(daemon.registryUrl);
