@@ -226,7 +226,7 @@ export function Composer({ session, link, onSent, onInput }: ComposerProps) {
         </button>
         <input
           ref={picker}
-          class="visually-hidden"
+          hidden
           type="file"
           multiple
           tabIndex={-1}

@@ -17,7 +17,7 @@ export function Markdown({ text, open = false }: { text: string; open?: boolean 
   const parsed = useRef<Parsed | undefined>(undefined);
   // What came while somebody watched stays, also once it is finished.
   const [limit, setLimit] = useState(open ? Number.POSITIVE_INFINITY : SHOWN_CHARACTERS);
-  const shown = text.length <= limit ? text : text.slice(0, lineEndBefore(text, limit));
+  const shown = text.length <= limit ? text : text.slice(0, shownEnd(text, limit));
   parsed.current = parseMarkdown(shown, parsed.current, !open);
   return (
     <div class="markdown">
@@ -33,9 +33,17 @@ export function Markdown({ text, open = false }: { text: string; open?: boolean 
   );
 }
 
-function lineEndBefore(text: string, limit: number): number {
-  const end = text.lastIndexOf('\n', limit);
-  return end > limit / 2 ? end : limit;
+/** Where to cut a text so that what is shown of it has about `limit` characters: a line that is too long is shown in part. */
+function shownEnd(text: string, limit: number): number {
+  let shown = 0;
+  for (let at = 0; at < text.length; ) {
+    const end = text.indexOf('\n', at);
+    if (end === -1) return text.length;
+    shown += Math.min(end - at, MAX_SHOWN_LINE) + 1;
+    if (shown > limit) return end;
+    at = end + 1;
+  }
+  return text.length;
 }
 
 /** Rendered again only if its text is another: a block that is finished never is. */

@@ -43,6 +43,8 @@ export interface Visit {
 /** Opens the page in a context of its own, which ends with the test; by then nothing may have gone wrong. */
 export async function visit(t: TestContext, url: string, options: BrowserContextOptions = {}): Promise<Visit> {
   const context = await (await browser()).newContext({ reducedMotion: 'reduce', ...options });
+  // What tests run in the page was compiled with a helper that the page does not have.
+  await context.addInitScript('globalThis.__name = (value) => value');
   const problems: string[] = [];
   t.after(async () => {
     await context.close();
