@@ -49,6 +49,11 @@ describe('the link to the registry', () => {
     answer(subscribe.id, { result: { features: ['updates'] } });
     await settle();
     assert.deepEqual(heard.pop(), ['updates']);
+    const listing = environment.socket.requests.at(-1);
+    assert.equal(listing.method, 'list_nodes', 'what changed meanwhile was told to nobody');
+    answer(listing.id, { result: [] });
+    await settle();
+    assert.equal(heard.pop(), 'init');
     environment.socket.say(INIT);
     environment.socket.lose();
     environment.socket.open();

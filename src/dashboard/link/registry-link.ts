@@ -9,6 +9,7 @@ import {
   type Method,
   type Methods,
   type Params,
+  PROTOCOL_VERSION,
   type Push,
   type RequestedPush,
   type Result,
@@ -143,7 +144,14 @@ export class RegistryLink {
 
   #subscribe(): void {
     this.request('subscribe', { features: Object.values(Feature) }).then(
-      ({ features }) => this.#handlers.features(Array.isArray(features) ? features : []),
+      ({ features }) => {
+        this.#handlers.features(Array.isArray(features) ? features : []);
+        // What changed between the roster and the subscription was told to nobody.
+        this.request('list_nodes', {}).then(
+          (nodes) => this.#handlers.push({ event: 'init', nodes, protocol_version: PROTOCOL_VERSION }),
+          () => {},
+        );
+      },
       // An older daemon knows no such method, and has nothing of it to tell.
       () => this.#handlers.features([]),
     );

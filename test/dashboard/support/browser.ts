@@ -67,3 +67,16 @@ export async function openPage(context: BrowserContext, problems: string[]): Pro
   });
   return page;
 }
+
+/** Waits until `check` passes, which asks the page anew each time. */
+export async function eventually(check: () => Promise<void>, patienceMs = 20_000): Promise<void> {
+  const endsAt = Date.now() + patienceMs;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > endsAt) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
