@@ -1,5 +1,5 @@
 /**
- * Reads the built dashboard into memory, once, at the start. Its build writes a manifest that names every file.
+ * Reads the built dashboard into memory once, at the start. Its build writes a manifest that names every file.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -7,15 +7,15 @@ import { type Asset, Assets } from './http/static.ts';
 
 const MANIFEST = 'manifest.json';
 
-/** What the build says of a file, in the manifest's `assets`. */
+/** An entry of the manifest's `assets`. */
 interface Entry extends Omit<Asset, 'bodies'> {
-  /** The file in each content coding, as paths in the manifest's folder. */
+  /** The path of the file in each content coding, relative to the manifest's folder. */
   readonly files: { readonly [coding in keyof Asset['bodies']]: string };
 }
 
 /**
- * @param directory where the build put it
- * @returns no files if no dashboard was built
+ * @param directory the folder of the build
+ * @returns an empty table if no dashboard was built
  * @throws {Error} if there is a manifest but it, or a file that it names, cannot be read
  */
 export async function loadAssets(directory: string): Promise<Assets> {

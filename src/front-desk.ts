@@ -1,5 +1,5 @@
 /**
- * The front desk: receives whoever connects, and hands them on to the room they ask for.
+ * The front desk receives every connection, and hands it on to the room that its request asks for.
  *
  *   socket ─▶ admission ─▶ head ─▶ gate ─▶ route ─┬▶ registry endpoint
  *                                                 ├▶ relay
@@ -26,7 +26,7 @@ import { Connection, type ConnectionHandler } from './transport/connection.ts';
 import type { Connections } from './transport/connections.ts';
 import { writeAndClose } from './transport/linger.ts';
 
-/** Whom it hands connections to, and what it needs to know before it does. */
+/** The rooms it hands connections to, and what it needs before that. */
 export interface FrontDeskContext {
   readonly connections: Connections;
   readonly gate: Gate;
@@ -38,7 +38,7 @@ export interface FrontDeskContext {
 }
 
 export class FrontDesk {
-  /** The dashboard's files; none until they are loaded, and if it was not built. */
+  /** The dashboard's files. Empty until they are loaded, and if no dashboard was built. */
   assets = new Assets();
   readonly #context: FrontDeskContext;
 
@@ -46,7 +46,7 @@ export class FrontDesk {
     this.#context = context;
   }
 
-  /** Takes a socket over that has just connected. */
+  /** Takes over a socket that was just accepted. */
   receive(socket: net.Socket): void {
     const { connections, limits } = this.#context;
     const connection = new Connection(socket, connections, IGNORE);
@@ -60,7 +60,7 @@ export class FrontDesk {
     });
   }
 
-  /** A 101 and the first message behind it leave in one write. */
+  /** Corked, so that a 101 and the first message behind it leave in one write. */
   #serveCorked(connection: Connection, head: RequestHead, rest: Buffer): void {
     connection.cork();
     try {
@@ -70,7 +70,10 @@ export class FrontDesk {
     }
   }
 
-  /** Gate and route: 401 before anything else is told, but for what is open to everyone. */
+  /**
+   * Gate, then route. The 401 comes first, so without the token nothing is learned of what exists, except the open
+   * routes.
+   */
   #serve(connection: Connection, head: RequestHead, rest: Buffer): void {
     const { gate } = this.#context;
     const route = routeOf(head.path, this.assets);
@@ -102,7 +105,7 @@ export class FrontDesk {
   #openRegistry(connection: Connection, head: RequestHead, rest: Buffer): void {
     const { connections, endpoints } = this.#context;
     const upgrade = readUpgradeRequest(head);
-    connections.prove(connection);
+    connections.markAuthorised(connection);
     connection.write(encodeUpgradeResponse(upgrade.key, fallbackSubprotocol(upgrade), null));
     new RegistryEndpoint(connection, endpoints, head.fields.has('origin'), rest);
   }
@@ -110,7 +113,7 @@ export class FrontDesk {
   #openRelay(connection: Connection, head: RequestHead, rest: Buffer, nodeId: string): void {
     const { connections, endpoints, relays, tell } = this.#context;
     const upgrade = readUpgradeRequest(head);
-    connections.prove(connection);
+    connections.markAuthorised(connection);
     const { remoteAddress } = connection;
     const address = endpoints.roster.addressOf(nodeId);
     const offer = {
@@ -166,7 +169,7 @@ function fallbackSubprotocol({ subprotocols }: UpgradeRequest): string | null {
   return subprotocols.includes(SUBPROTOCOL) ? SUBPROTOCOL : null;
 }
 
-/** Until a connection is admitted, and has a handler. */
+/** The handler between the accept and the admission. */
 const IGNORE: ConnectionHandler = {
   onData() {},
   onEof() {},

@@ -1,6 +1,6 @@
 /**
- * What is done on this machine for a caller: folders listed and agents started, within the home folder; and the output
- * of those agents kept within its bounds.
+ * Acts on this machine for a caller: lists folders and starts agents, within the home folder. Keeps the output files of
+ * those agents within their bounds.
  */
 import { listDirectories } from './host/directories.ts';
 import { hostError } from './host/error.ts';

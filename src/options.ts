@@ -9,7 +9,7 @@ import { DEFAULT_PORT } from './protocol/registry.ts';
 
 /** Times in milliseconds, sizes in bytes. */
 export const DEFAULT_LIMITS = {
-  // Before anything is proved
+  // Before a request is authorised
   /** A head's size. nginx takes 32 KiB in four buffers, Node 16 KiB; a token and a cookie fit well. */
   maxHeadBytes: 16 * 1024,
   /** Fields in a head. HAProxy, Envoy and uWebSockets take about 100; browsers send fewer than 20. */

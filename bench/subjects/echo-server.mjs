@@ -39,7 +39,7 @@ function onSocket(socket) {
   accept(connection, DEFAULT_LIMITS, {
     onRequest: (head, rest) => {
       const { key } = readUpgradeRequest(head);
-      connections.prove(connection);
+      connections.markAuthorised(connection);
       connection.write(encodeUpgradeResponse(key, null, null));
       new Echo(connection, rest);
     },

@@ -144,7 +144,7 @@ export class AgentServer {
     try {
       this.#authorise(head, connection.remoteAddress);
       const { key, subprotocols } = readUpgradeRequest(head);
-      this.#options.connections.prove(connection);
+      this.#options.connections.markAuthorised(connection);
       const offered = withoutTokens(subprotocols);
       const isClassic = !offered.includes(DELTA_SUBPROTOCOL);
       // Clients fail if they offered something and nothing was chosen.

@@ -2,13 +2,13 @@
  * Accepting: a connection until its request head is read, in bounded time. The mirror of connecting.
  *
  *   SILENT ──(a byte)──▶ READING ──(the empty line)──▶ onRequest
- *     │                     ├──(what cannot be a request, or too much of it)──▶ onRefused, 400 or 431
+ *     │                     ├──(an illegal byte, or too many bytes)──▶ onRefused, 400 or 431
  *     │                     └──(the deadline, which no drip extends)──▶ onRefused, 408
  *     └──(the deadline)──▶ closed without a word
  *
  *   either state ──(the peer's end, shutdown)──▶ closed without a word
  *
- * A connection carries one request, so after either call the reading is over, and another is the connection's handler.
+ * A connection carries one request. Both calls end the reading, and give the connection another handler.
  */
 import { HttpError } from '../http/error.ts';
 import { HeadAccumulator } from '../http/head-accumulator.ts';
@@ -24,11 +24,14 @@ export interface AcceptLimits {
   readonly headTimeoutMs: number;
 }
 
-/** One of both is called, once, and has to give the connection another handler; neither if the peer went before that. */
+/**
+ * One of the two is called once, and must give the connection another handler. Neither is called if the peer leaves
+ * first.
+ */
 export interface AcceptSink {
-  /** @param rest bytes that came behind the head, valid during the call as any chunk is */
+  /** @param rest bytes that came behind the head. Like any chunk they are valid during the call. */
   onRequest(head: RequestHead, rest: Buffer): void;
-  /** The peer is still there to be told. */
+  /** The peer is still connected, and can be told. */
   onRefused(error: HttpError): void;
 }
 
@@ -37,7 +40,7 @@ const NOTHING = Buffer.alloc(0);
 /**
  * Becomes the connection's handler until its request head is read.
  *
- * @param received what came on it already: behind a 101, if the peer opened it for us to serve
+ * @param received bytes that have already come on it, for example behind a 101 of the peer's
  */
 export function accept(
   connection: Connection,

@@ -1,40 +1,41 @@
 /**
- * All connections of a daemon, accepted and opened alike, what they share, and how many there may be.
+ * All connections of a process, accepted and opened alike: what they share, and how many there may be.
  *
- *   admit ──▶ UNPROVEN ──(an authorised request)──▶ proven: stays
- *     │          ▲  └──(an answer that takes a while)──▶ SENDING
- *     │          └──(all of it is out)─────────────────────┘
- *     └──(no room)──▶ TURNED AWAY: told so, and has to go
+ *   admit ─┬─▶ UNAUTHORISED ──(an authorised request)──▶ AUTHORISED, which stays
+ *          │      ▲  └──(a large answer is being sent)──▶ SENDING
+ *          │      └──────────(all of it is sent)─────────────┘
+ *          └──(no room)──▶ TURNED AWAY, which is told so and closed
  *
- * The bound lies below the descriptor limit. When it is reached, the unproven go first, the oldest before the others: a
- * flood of silent sockets pushes itself out, and never a client that speaks. Whoever is being sent an answer is pushed out
- * only if such connections fill more than half of the room, so that slow readers lock nobody out either.
+ * The maximum lies below the descriptor limit. When it is reached, the oldest unauthorised connection is closed for
+ * each new one. So a flood of silent sockets closes its own connections, and never that of a client at work. A
+ * connection that is being sent an answer is closed only if such connections take more than half of the room: slow
+ * readers lock nobody out.
  */
 import { Deadline, type Deadlines } from './deadlines.ts';
 
-/** How many that found no room may linger over their answer: fewer than the descriptors in reserve. */
+/** How many connections that found no room may be open, to be told so. Fewer than the descriptors in reserve. */
 const MAX_TURNED_AWAY = 8;
 
-/** What a connection is to all of them. */
+/** A connection, as far as this set needs to know it. */
 export interface Member {
   /** Closes at once. */
   destroy(): void;
-  /** Says goodbye, and ends. */
+  /** Tells the peer that it is ending, and ends. */
   shutDown(): void;
 }
 
 export class Connections {
   readonly deadlines: Deadlines;
-  /** Hears of a fault of our own in a handler. It has cost that connection, and nobody else. */
+  /** Called with an error that a handler threw: a fault of our own, which costs that connection and no other. */
   readonly onFault: (error: unknown) => void;
-  /** How many may be open. */
+  /** The most that may be open. */
   max = Number.POSITIVE_INFINITY;
   readonly #open = new Set<Member>();
-  /** In the order they came. */
-  readonly #unproven = new Set<Member>();
-  /** They are unproven, and take an answer; in the order in which that began. */
+  /** In the order in which they came. */
+  readonly #unauthorised = new Set<Member>();
+  /** Unauthorised too. In the order in which their answers began. */
   readonly #sending = new Set<Member>();
-  /** They found no room, and are being told so; in the order they came. */
+  /** In the order in which they came. */
   readonly #turnedAway = new Set<Member>();
   #onEmpty: (() => void)[] = [];
 
@@ -47,7 +48,7 @@ export class Connections {
     return this.#open.size;
   }
 
-  /** Those that are open now; what comes or goes meanwhile changes nothing. */
+  /** Iterates over a copy, so connections may come and go meanwhile. */
   [Symbol.iterator](): Iterator<Member> {
     return [...this.#open].values();
   }
@@ -58,7 +59,7 @@ export class Connections {
 
   remove(connection: Member): void {
     this.#open.delete(connection);
-    this.#unproven.delete(connection);
+    this.#unauthorised.delete(connection);
     this.#sending.delete(connection);
     this.#turnedAway.delete(connection);
     if (this.#open.size > 0) return;
@@ -68,39 +69,39 @@ export class Connections {
   }
 
   /**
-   * For one that was just accepted, and has proved nothing yet.
+   * Admits a connection that was just accepted.
    *
-   * @returns false where there is no room for it: it may be told so, and has to go
+   * @returns false if there is no room for it: it may be told so, and must then be closed
    */
   admit(connection: Member): boolean {
     const hasRoom = this.#makeRoom(this.max);
-    if (hasRoom) this.#unproven.add(connection);
+    if (hasRoom) this.#unauthorised.add(connection);
     else this.#turnAway(connection);
     return hasRoom;
   }
 
-  /** It has sent an authorised request: it stays. */
-  prove(connection: Member): void {
-    this.#unproven.delete(connection);
+  /** The connection has sent an authorised request, so it is never closed to make room. */
+  markAuthorised(connection: Member): void {
+    this.#unauthorised.delete(connection);
   }
 
-  /** It is taking an answer, and is not to be pushed out in the middle of it. */
-  sending(connection: Member): void {
-    if (this.#unproven.delete(connection)) this.#sending.add(connection);
+  /** A large answer is being sent on an unauthorised connection, which is to get it whole. */
+  beginSending(connection: Member): void {
+    if (this.#unauthorised.delete(connection)) this.#sending.add(connection);
   }
 
-  /** It has all of its answer. */
-  sent(connection: Member): void {
-    if (this.#sending.delete(connection)) this.#unproven.add(connection);
+  /** All of the answer is sent. */
+  endSending(connection: Member): void {
+    if (this.#sending.delete(connection)) this.#unauthorised.add(connection);
   }
 
-  /** Is there room for one more, of our own opening? */
+  /** Whether there is room for a connection that we open. */
   hasRoom(): boolean {
     return this.#makeRoom(this.max - 1);
   }
 
   #makeRoom(max: number): boolean {
-    if (this.#open.size - this.#turnedAway.size <= max || dropOldest(this.#unproven)) return true;
+    if (this.#open.size - this.#turnedAway.size <= max || dropOldest(this.#unauthorised)) return true;
     return this.#sending.size > this.max / 2 && dropOldest(this.#sending);
   }
 
@@ -114,7 +115,7 @@ export class Connections {
     if (this.#open.size > 0) await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
   }
 
-  /** Says goodbye on each of them, and closes by force what is not gone in time. */
+  /** Shuts each connection down, and closes those by force that are not gone in time. */
   async shutDown(timeoutMs: number): Promise<void> {
     for (const connection of this) connection.shutDown();
     const force = new Deadline({
@@ -128,7 +129,7 @@ export class Connections {
   }
 }
 
-/** Its descriptor is free at once; it is counted as open until the event loop has told so. */
+/** The descriptor is free at once, but the connection counts as open until the event loop reports its end. */
 function dropOldest(connections: Set<Member>): boolean {
   const [oldest] = connections;
   if (oldest === undefined) return false;

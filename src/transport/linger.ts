@@ -1,38 +1,38 @@
 /**
- * Ends a connection so that its last words arrive.
+ * Ends a connection so that the last bytes written to it arrive.
  *
- *   SENDING ──(all is out)──▶ LINGERING ──(the peer ends its side, or lingerTimeoutMs)──▶ closed
- *      └──(the peer takes nothing for stallTimeoutMs)──▶ cut
+ *   SENDING ──(the kernel has taken all)──▶ LINGERING ──(the peer ends its side, or lingerTimeoutMs)──▶ closed
+ *      └──(the peer takes nothing for stallTimeoutMs)──▶ closed
  *
- * What the peer still sends is read and dropped meanwhile: to close with unread bytes in the kernel would reset the
- * connection, and the peer could lose the answer.
+ * Meanwhile everything that the peer sends is read and dropped. If unread bytes were left in the kernel, closing would
+ * reset the connection, and the peer could lose the answer.
  */
 import type { Connection, ConnectionHandler } from './connection.ts';
 import type { Connections } from './connections.ts';
 
 export interface LingerTimeouts {
-  /** How long the peer may take nothing of what it is sent, in milliseconds. */
+  /** How long the peer may take none of the bytes, in milliseconds. */
   readonly stallTimeoutMs: number;
-  /** How long it may take to end its side once all is out, in milliseconds. */
+  /** How long the peer may take to end its side after the kernel has taken all bytes, in milliseconds. */
   readonly lingerTimeoutMs: number;
 }
 
 /**
- * Writes the last words, and closes the connection once they have arrived.
+ * Writes the last bytes of a connection, and closes it once they have arrived.
  *
- * @param connections where the connection is counted
+ * @param connections the set that the connection belongs to
  */
 export function writeAndClose(
   connection: Connection,
   connections: Connections,
-  lastWords: readonly Buffer[],
+  lastBytes: readonly Buffer[],
   timeouts: LingerTimeouts,
 ): void {
   const linger = new Linger(connection, connections, timeouts);
   connection.handler = linger;
   connection.resume();
   const corked = connection.cork();
-  for (const bytes of lastWords) connection.write(bytes);
+  for (const bytes of lastBytes) connection.write(bytes);
   connection.end();
   if (corked) connection.uncork();
   linger.start();
@@ -51,7 +51,7 @@ class Linger implements ConnectionHandler {
 
   start(): void {
     if (this.#connection.blocked) {
-      this.#connections.sending(this.#connection);
+      this.#connections.beginSending(this.#connection);
       this.#connection.setDeadline(this.#timeouts.stallTimeoutMs);
     } else {
       this.#connection.setDeadline(this.#timeouts.lingerTimeoutMs);
@@ -63,7 +63,7 @@ class Linger implements ConnectionHandler {
   onEof(): void {}
 
   onDrain(): void {
-    this.#connections.sent(this.#connection);
+    this.#connections.endSending(this.#connection);
     this.#connection.setDeadline(this.#timeouts.lingerTimeoutMs);
   }
 

@@ -69,7 +69,7 @@ function onSocket(socket: Socket): void {
   const onRequest = (head: RequestHead, rest: Buffer) => {
     try {
       const { key } = readUpgradeRequest(head);
-      connections.prove(connection);
+      connections.markAuthorised(connection);
       connection.write(encodeUpgradeResponse(key, null, null));
       new Echo(connection, rest);
     } catch (error) {

@@ -36,7 +36,7 @@ test('at the bound the oldest that has proved nothing makes room, and no other',
   const first = await arrive(loopback);
   const second = await arrive(loopback);
   const third = await arrive(loopback);
-  connections.prove(first.connection);
+  connections.markAuthorised(first.connection);
   assert.deepEqual([first.admitted, second.admitted, third.admitted], [true, true, true]);
 
   const fourth = await arrive(loopback);
@@ -51,7 +51,7 @@ test('where all have proved themselves a new one is turned away, and gets its pl
   connections.max = 2;
   const first = await arrive(loopback);
   const second = await arrive(loopback);
-  for (const { connection } of [first, second]) connections.prove(connection);
+  for (const { connection } of [first, second]) connections.markAuthorised(connection);
 
   const third = await arrive(loopback);
   assert.equal(third.admitted, false);
@@ -68,16 +68,16 @@ test('one that takes an answer is not pushed out before it has it all', async (t
   const { connections } = loopback;
   connections.max = 3;
   const reader = await arrive(loopback);
-  connections.sending(reader.connection);
+  connections.beginSending(reader.connection);
   const [second, third, fourth] = [await arrive(loopback), await arrive(loopback), await arrive(loopback)];
   assert.equal(fourth.admitted, true);
   await eventually(() => assert.equal(second.connection.gone, true));
   assert.equal(reader.connection.gone, false);
 
-  connections.prove(third.connection);
-  connections.prove(fourth.connection);
+  connections.markAuthorised(third.connection);
+  connections.markAuthorised(fourth.connection);
   assert.equal((await arrive(loopback)).admitted, false, 'nobody else is left to go');
-  connections.sent(reader.connection);
+  connections.endSending(reader.connection);
   assert.equal((await arrive(loopback)).admitted, true);
   await eventually(() => assert.equal(reader.connection.gone, true));
 });
@@ -87,11 +87,11 @@ test('those that take answers make room, the oldest first, once they fill more t
   const { connections } = loopback;
   connections.max = 4;
   const readers = [await arrive(loopback), await arrive(loopback), await arrive(loopback), await arrive(loopback)];
-  for (const { connection } of readers) connections.sending(connection);
+  for (const { connection } of readers) connections.beginSending(connection);
   for (const gone of [1, 2]) {
     const client = await arrive(loopback);
     assert.equal(client.admitted, true);
-    connections.prove(client.connection);
+    connections.markAuthorised(client.connection);
     const expected = readers.map((_, i) => i < gone);
     await eventually(() =>
       assert.deepEqual(
@@ -108,12 +108,12 @@ test('one that has proved itself, or was turned away, is not made unproven by an
   const { connections } = loopback;
   connections.max = 1;
   const proven = await arrive(loopback);
-  connections.prove(proven.connection);
+  connections.markAuthorised(proven.connection);
   const turnedAway = await arrive(loopback);
   assert.equal(turnedAway.admitted, false);
   for (const { connection } of [proven, turnedAway]) {
-    connections.sending(connection);
-    connections.sent(connection);
+    connections.beginSending(connection);
+    connections.endSending(connection);
   }
   assert.equal((await arrive(loopback)).admitted, false);
   assert.deepEqual([proven.connection.gone, turnedAway.connection.gone], [false, false]);
@@ -123,7 +123,7 @@ test('of those that were turned away 8 may linger, less than the descriptors in 
   const loopback = await Loopback.open(t);
   const { connections } = loopback;
   connections.max = 1;
-  connections.prove((await arrive(loopback)).connection);
+  connections.markAuthorised((await arrive(loopback)).connection);
   const turnedAway: Connection[] = [];
   for (let count = 0; count < 20; count++) {
     const { connection, admitted } = await arrive(loopback);
@@ -142,7 +142,7 @@ test('for one of our own opening the oldest that has proved nothing makes room',
   const { connections } = loopback;
   connections.max = 2;
   const { connection: client } = await arrive(loopback);
-  connections.prove(client);
+  connections.markAuthorised(client);
   assert.equal(connections.hasRoom(), true);
   const { connection: silent } = await arrive(loopback);
   assert.equal(connections.hasRoom(), true);
@@ -157,7 +157,7 @@ test('a flood of silent ones pushes itself out, and never one that speaks', asyn
   const { connections } = loopback;
   connections.max = 10;
   const { connection: speaks } = await arrive(loopback);
-  connections.prove(speaks);
+  connections.markAuthorised(speaks);
   for (let count = 0; count < 50; count++) assert.equal((await arrive(loopback)).admitted, true);
   await eventually(() => assert.equal(connections.size, 10));
   assert.equal(speaks.gone, false);
