@@ -1,5 +1,5 @@
 /**
- * Where frames end, for the relay: walks headers only and never touches a payload.
+ * Finds where frames end, for the relay: walks headers only and never touches a payload.
  *
  * The relay passes on the very bytes it got, so the walker changes nothing and keeps nothing but the few bytes of a
  * header cut in two. It tells where a frame of the relay's own may be put in, that a close frame has passed, after
@@ -10,7 +10,7 @@ import { checkHeader } from './check.ts';
 import { decodeHeader, emptyHeader, FIN, headerLengthOf } from './header.ts';
 import { MAX_HEADER_BYTES, Opcode, type ProtocolError, type Side } from './vocabulary.ts';
 
-/** What a header's first byte announces, its reserved bits ignored. */
+/** The kind of frame that a header's first byte announces, its reserved bits ignored. */
 const ILLEGAL = 0;
 const DATA = 1;
 const CONTROL = 2;
@@ -51,7 +51,7 @@ export class BoundaryWalker {
     return this.#closed;
   }
 
-  /** What was wrong with a header; nothing passes after it. */
+  /** The error of an illegal header, null if there was none; nothing passes after it. */
   get error(): ProtocolError | null {
     return this.#error;
   }
@@ -124,7 +124,7 @@ export class BoundaryWalker {
       checkHeader(header, this.#side);
     } catch (error) {
       this.#error = error as ProtocolError;
-      // What an earlier chunk held of this header has gone on: the stream ends inside a frame.
+      // The bytes of this header that an earlier chunk held have gone on: the stream ends inside a frame.
       this.#partialLength = before;
       return -1;
     }

@@ -5,7 +5,7 @@ import { isUtf8 } from 'node:buffer';
 import { CloseCode, MAX_CONTROL_PAYLOAD_BYTES, ProtocolError } from './vocabulary.ts';
 
 export interface Close {
-  /** As received; 1005 where the frame carried none. */
+  /** As received; 1005 if the frame carried none. */
   closeCode: number;
   closeReason: string;
 }

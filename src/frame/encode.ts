@@ -9,7 +9,7 @@ import { MAX_CONTROL_PAYLOAD_BYTES, Opcode, type Side } from './vocabulary.ts';
 
 const masker = new Masker();
 
-/** How long the whole frame is, in bytes. */
+/** The length of the whole frame, in bytes. */
 export function frameLength(side: Side, payloadLength: number): number {
   return encodedHeaderLength(payloadLength, side === 'client') + payloadLength;
 }
@@ -48,7 +48,7 @@ export function encodeFrame(side: Side, opcode: Opcode, payload: Buffer, fin = t
   return frame;
 }
 
-/** A text message in one frame; lone surrogates become U+FFFD, so that what is sent is UTF-8. */
+/** A text message in one frame; lone surrogates become U+FFFD, so that the payload is UTF-8. */
 export function encodeText(side: Side, text: string): Buffer {
   const payloadLength = Buffer.byteLength(text);
   const frame = Buffer.allocUnsafe(frameLength(side, payloadLength));

@@ -21,14 +21,14 @@ const LENGTH_64 = 127;
 
 export interface FrameHeader {
   fin: boolean;
-  /** The reserved bits where they stand in the first byte: RSV1 is 0x40, RSV2 0x20, RSV3 0x10. */
+  /** The reserved bits, at their place in the first byte: RSV1 is 0x40, RSV2 0x20, RSV3 0x10. */
   rsv: number;
   /** Four bits, not yet known to be an Opcode. */
   opcode: number;
   masked: boolean;
   /** In bytes. Above Number.MAX_SAFE_INTEGER, which `checkHeader` refuses, its low 32 bits are dropped. */
   payloadLength: number;
-  /** The four key bytes, the first in the lowest bits; 0 where the frame is not masked. */
+  /** The four key bytes, the first in the lowest bits; 0 if the frame is not masked. */
   maskingKey: number;
   /** The header's own length in bytes, 2 to 14. */
   headerLength: number;

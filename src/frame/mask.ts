@@ -24,13 +24,13 @@ function maskBytes(bytes: Buffer, start: number, end: number, maskingKey: number
   }
 }
 
-/** Where a key is doubled. */
+/** Doubles a key: written as two halves, read as one long. */
 const doubled = new BigUint64Array(1);
 const halves = new Int32Array(doubled.buffer);
 
 /**
- * V8 keeps what it reads from such an array in a register as long as nothing else is done with it. Four at a time: fewer
- * turns and bounds to check than one by one; `npm run bench:pure` has what it takes.
+ * V8 keeps a long that it reads from such an array in a register as long as it is only XORed and stored. Four at a time
+ * need fewer turns and bound checks than one by one; `npm run bench:pure` times it.
  */
 function maskLongs(longs: BigUint64Array, start: number, end: number, maskingKey: number): void {
   halves[0] = maskingKey;

@@ -21,7 +21,7 @@ export interface MessageLimits {
   maxFragments: number;
 }
 
-/** What a whole message can be. */
+/** The opcode of a whole message. */
 export type DataOpcode = typeof Opcode.TEXT | typeof Opcode.BINARY;
 
 /** Payloads are valid only during the call: they may be views of the chunk in hand. */
@@ -32,12 +32,12 @@ export interface MessageSink {
   onClose(close: Close): void;
 }
 
-/** Half of what the first buffer holds at least, so that small messages cut in two fit it. */
+/** The first buffer holds at least twice as much, so that small messages that were cut in two fit. */
 const FIRST_GATHER_BYTES = 512;
 
 /**
- * One buffer that a message was gathered in waits for the next such message, of whichever connection: memory that was just
- * used is warm, and of fresh memory every page faults.
+ * After a message was gathered its buffer is kept for the next such message, of any connection: that memory is warm, while
+ * every page of fresh memory faults.
  */
 const MAX_SPARE_BYTES = 128 * 1024;
 let spare: Buffer | null = null;
@@ -55,7 +55,7 @@ function giveBack(buffer: Buffer): void {
 }
 
 export class MessageAssembler implements FrameSink {
-  /** Whoever the messages are for. Between two of them it may be another. */
+  /** Receives the messages. It may be replaced between two of them. */
   sink: MessageSink;
   readonly #limits: MessageLimits;
   /** Of a text that comes in pieces. Made when first needed: most messages come whole. */
@@ -154,7 +154,7 @@ export class MessageAssembler implements FrameSink {
     const needed = this.#gatheredLength + piece.length;
     if (this.#gathered === null || needed > this.#gathered.length) {
       const doubled = Math.max(needed, 2 * (this.#gathered?.length ?? Math.max(piece.length, FIRST_GATHER_BYTES)));
-      // The last frame's length tells where the message ends, so that a large one ends in a buffer that fits.
+      // The last frame's length tells where the message ends, so a large message ends in a buffer that fits.
       const most = this.#frameFin ? this.#announcedBytes : this.#limits.maxMessageBytes;
       const grown = takeBuffer(Math.min(doubled, most));
       this.#gathered?.copy(grown, 0, 0, this.#gatheredLength);

@@ -1,10 +1,10 @@
 /**
- * Chunks → frames, whatever the chunking, at linear cost and without allocating per frame.
+ * Chunks → frames, for any chunking, at linear cost and without allocating per frame.
  *
  *   chunk ─▶ HEADER ──(its bytes are all here; decoded, judged)──▶ PAYLOAD ──(its bytes all went on)──▶ HEADER …
  *
- * Payload bytes are unmasked where they lie and handed on as ranges of the chunk they came in, which the sink must not
- * keep beyond the call. A header that a chunk's end cuts in two waits in fourteen bytes of its own.
+ * Payload bytes are unmasked in place and handed on as ranges of their chunk, which the sink must not keep beyond the
+ * call. A header that a chunk's end cuts in two is gathered in fourteen bytes of its own.
  */
 import { checkHeader } from './check.ts';
 import { decodeHeader, emptyHeader, type FrameHeader, headerLengthOf } from './header.ts';
@@ -12,13 +12,13 @@ import { Masker } from './mask.ts';
 import { CloseCode, MAX_HEADER_BYTES, ProtocolError, type Side } from './vocabulary.ts';
 
 export interface FrameSink {
-  /** A legal header. The object is reused for the next one. @throws ProtocolError what the sink finds wrong with it */
+  /** A legal header. The object is reused for the next one. @throws ProtocolError if the sink finds it wrong */
   onHeader(header: FrameHeader): void;
   /** `chunk[start, end)` is payload of the frame announced last; `last` is true once a frame, also an empty one. */
   onPayload(chunk: Buffer, start: number, end: number, last: boolean): void;
 }
 
-// What only a call uses serves all parsers, so that an idle connection holds none of it.
+// Only used during a call, so all parsers share them, and an idle connection holds neither.
 const header = emptyHeader();
 const masker = new Masker();
 
@@ -53,7 +53,7 @@ export class FrameParser {
   /**
    * @param chunk bytes as the socket gave them; masked payload in it is unmasked in place
    * @returns how many of them were taken: all, unless `stop` was called
-   * @throws ProtocolError at the first illegal header, or what the sink threw; the parser is of no use afterwards
+   * @throws ProtocolError at the first illegal header, or the sink's own error; the parser is of no use afterwards
    */
   push(chunk: Buffer): number {
     let at = 0;

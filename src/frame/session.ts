@@ -7,8 +7,7 @@
  *     │                                                      ▲
  *     └── peer's close (answered), a protocol error, or EOF ─┘
  *
- * The session alone owns the closing handshake. It keeps no time: whoever holds it bounds the wait for the peer's
- * close.
+ * The session alone owns the closing handshake. It keeps no time: its owner limits the wait for the peer's close.
  */
 import { type Close, encodeClose } from './close.ts';
 import { encodeFrame, encodeText, frameLength, putFrame, putText } from './encode.ts';
@@ -30,7 +29,7 @@ export interface SessionSink {
    * The session is CLOSED; called once. "The server MUST close the underlying TCP connection immediately; the client
    * SHOULD wait for the server to close the connection" (5.5.1).
    *
-   * @param close what the peer said, or what we failed with; 1006 where the connection just ended
+   * @param close the peer's close, or the code and reason that we failed with; 1006 if the connection just ended
    */
   onClosed(close: Close): void;
 }
@@ -101,9 +100,9 @@ export class Session implements MessageSink {
   }
 
   /**
-   * Takes bytes from the peer; masked payload in them is unmasked in place. Ignored once CLOSED. What breaks the protocol
-   * fails the connection and is not thrown, even if the sink found it. Anything else that the sink throws fails the
-   * connection with 1011 and is thrown on: the rest of the chunk is lost, so the session cannot go on.
+   * Takes bytes from the peer; masked payload in them is unmasked in place. Ignored once CLOSED. A breach of the protocol
+   * fails the connection and is not thrown, even if the sink found it. Any other error of the sink fails the connection
+   * with 1011 and is thrown on: the rest of the chunk is lost, so the session cannot go on.
    *
    * @returns the bytes behind the frame in which `stop` was called, to be given to `receive` later; null if there are none
    */
@@ -141,8 +140,7 @@ export class Session implements MessageSink {
     this.#finish({ closeCode: CloseCode.ABNORMAL, closeReason: '' });
   }
 
-  // "The application MUST NOT send any more data frames after sending a Close frame." (5.5.1) What comes later is
-  // dropped.
+  // "The application MUST NOT send any more data frames after sending a Close frame." (5.5.1) Later calls are ignored.
 
   sendText(text: string): void {
     if (this.#state !== SessionState.OPEN) return;

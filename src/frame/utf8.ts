@@ -3,7 +3,7 @@
  * message.
  *
  * All whole code points of a piece are judged by `buffer.isUtf8`, at native speed. Only those that a piece's ends may
- * cut in two, four bytes at the most, are walked byte by byte. The walk keeps how many continuation bytes are owed and
+ * cut in two, four bytes at the most, are walked byte by byte. The walk keeps how many continuation bytes are missing and
  * the range the next one must lie in, which is narrower after E0, ED, F0 and F4:
  *
  *   00–7F                          C2–DF 80–BF
@@ -12,7 +12,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 
-/** Where the code point that `piece` ends with starts, not before `from`; four bytes from the end at the most. */
+/** The start of the last code point in `piece`, not before `from`, and at most four bytes before the end. */
 function startOfLastCodePoint(piece: Buffer, from: number): number {
   const earliest = Math.max(from, piece.length - 4);
   let at = piece.length;
@@ -20,22 +20,22 @@ function startOfLastCodePoint(piece: Buffer, from: number): number {
   return at;
 }
 
-/** One serves text after text: where a text may end, nothing of it is left. */
+/** One validator serves text after text: at the end of a valid text it holds nothing of it. */
 export class Utf8Validator {
-  #owed = 0;
+  #missing = 0;
   #lower = 0x80;
   #upper = 0xbf;
 
   /** True between code points: the text may end here. */
   get complete(): boolean {
-    return this.#owed === 0;
+    return this.#missing === 0;
   }
 
   /** @returns false as soon as no continuation could make the text valid */
   push(piece: Buffer): boolean {
-    if (this.#owed === 0 && isUtf8(piece)) return true;
+    if (this.#missing === 0 && isUtf8(piece)) return true;
     let at = 0;
-    while (this.#owed > 0 && at < piece.length) {
+    while (this.#missing > 0 && at < piece.length) {
       if (!this.#step(piece[at++] as number)) return false;
     }
     const last = startOfLastCodePoint(piece, at);
@@ -47,23 +47,23 @@ export class Utf8Validator {
   }
 
   #step(byte: number): boolean {
-    if (this.#owed > 0) {
+    if (this.#missing > 0) {
       if (byte < this.#lower || byte > this.#upper) return false;
       this.#lower = 0x80;
       this.#upper = 0xbf;
-      this.#owed--;
+      this.#missing--;
       return true;
     }
     if (byte <= 0x7f) return true;
     if (byte < 0xc2 || byte > 0xf4) return false;
     if (byte <= 0xdf) {
-      this.#owed = 1;
+      this.#missing = 1;
     } else if (byte <= 0xef) {
-      this.#owed = 2;
+      this.#missing = 2;
       if (byte === 0xe0) this.#lower = 0xa0;
       if (byte === 0xed) this.#upper = 0x9f;
     } else {
-      this.#owed = 3;
+      this.#missing = 3;
       if (byte === 0xf0) this.#lower = 0x90;
       if (byte === 0xf4) this.#upper = 0x8f;
     }

@@ -1,22 +1,22 @@
 /**
- * Where a session's frames go: one write each, or put together in a batch that leaves as one.
+ * A session writes its frames one by one, or puts them together in a batch that leaves in one write.
  */
 
 /** Frames that lie one behind the other, to leave in one write. */
 export interface FrameBatch {
-  /** Where the frames lie. `claim` may replace it. */
+  /** Holds the frames. `claim` may replace it. */
   readonly buffer: Buffer;
   /**
    * Makes the next `length` bytes of `buffer` part of the batch. The caller fills them before it does anything else.
    *
-   * @returns where they begin, or -1 if there is no room for them
+   * @returns their offset in `buffer`, or -1 if there is no room for them
    */
   claim(length: number): number;
 }
 
 export interface FrameWriter {
-  /** What the next frame is encoded into; null while each frame is written by itself. */
+  /** The next frame is encoded into it; null while each frame is written by itself. */
   readonly batch: FrameBatch | null;
-  /** Writes whole frames, behind whatever is in the batch. The Buffer is not changed any more. */
+  /** Writes whole frames, behind those in the batch. The Buffer must not be changed after it. */
   write(frames: Buffer): void;
 }

@@ -10,12 +10,12 @@
  *
  * Each leg is in two states, one for each direction:
  *
- *   from the peer   SPEAKING ──(a close frame, a broken frame, its FIN)──▶ SPENT      what still comes is dropped
+ *   from the peer   SPEAKING ──(a close frame, a broken frame, its FIN)──▶ SPENT      later bytes are dropped
  *
  *   to the peer     OPEN ──(the other's close frame has passed)──▶ TOLD ──(FIN)──▶ SHUT
  *                     └───────────────────────(FIN)──────────────────────────────▲
  *
- * What happens to one leg, and what follows:
+ * The events of a leg, and their effects:
  *
  *   event on a leg                  this leg                     the other leg
  *   ─────────────────────────────── ──────────────────────────── ──────────────────────────────────────────────
@@ -66,17 +66,17 @@ export function splice(
 
 const NO_PAYLOAD = Buffer.alloc(0);
 
-/** What may still come from the peer of a leg. */
+/** Whether bytes from the peer of a leg still pass. */
 const Incoming = { SPEAKING: 0, SPENT: 1 } as const;
 type Incoming = (typeof Incoming)[keyof typeof Incoming];
 
-/** What the peer of a leg has been told of the end. */
+/** How much of the end the peer of a leg has been told. */
 const Outgoing = { OPEN: 0, TOLD: 1, SHUT: 2 } as const;
 type Outgoing = (typeof Outgoing)[keyof typeof Outgoing];
 
-/** One of the two connections, and the direction of what comes from it. */
+/** One of the two connections, and the direction of the bytes that come from it. */
 class Leg implements ConnectionHandler {
-  /** What we are toward the peer of this leg: a server to the client, a client to the agent. */
+  /** Our side toward the peer of this leg: we are a server to the client, and a client to the agent. */
   readonly #side: Side;
   readonly #connection: Connection;
   readonly #limits: SpliceLimits;
@@ -154,7 +154,7 @@ class Leg implements ConnectionHandler {
     const connection = this.#connection;
     connection.lookForProgress();
     if (connection.blocked) {
-      // A ping would only join the queue: the peer is judged by what the kernel takes.
+      // A ping would only join the queue: the peer is judged by the kernel's progress.
       this.#keepAlive(connection.blockedSince, false);
     } else if (connection.paused) {
       // It waits for the other leg, and that is judged by its reading.
@@ -190,7 +190,7 @@ class Leg implements ConnectionHandler {
     }
   }
 
-  /** Passes on what may pass of a chunk, and stops reading if the other leg cannot take it all. */
+  /** Passes on a chunk as far as it may pass, and stops reading if the other leg cannot take it all. */
   #pass(chunk: Buffer): void {
     const passingBytes = this.#walker.walk(chunk);
     const other = this.#other;
@@ -203,12 +203,12 @@ class Leg implements ConnectionHandler {
     }
   }
 
-  /** A frame of ours may be put in toward this leg's peer: no close has passed, and no frame is half written. */
+  /** Whether a frame of ours may be put in toward this leg's peer: no close has passed, and no frame is half written. */
   get #mayInsert(): boolean {
     return this.#outgoing === Outgoing.OPEN && this.#other.#walker.atBoundary;
   }
 
-  /** Ends our side of this leg, after a close frame if one may still be put in. */
+  /** Sends a close frame if one may still be put in, and ends our side of this leg. */
   #shutWith(closeCode: number, closeReason: string): void {
     if (this.#mayInsert) this.#connection.write(encodeCloseFrame(this.#side, closeCode, closeReason));
     this.#shut();
@@ -218,7 +218,7 @@ class Leg implements ConnectionHandler {
   #shut(): void {
     if (!this.#advance(Outgoing.SHUT)) return;
     this.#connection.end();
-    // What still comes for this leg is dropped, but must be read, or the other's end would not be seen.
+    // Bytes that still come for this leg are dropped, but must be read, or the other's end would not be seen.
     this.#other.#resume();
   }
 

@@ -1,11 +1,11 @@
 /**
  * One connection to the registry: an agent, a dashboard, or both.
  *
- *   connection ─ chunks ─▶ Session ─ messages ─▶ requests ─▶ Roster, Host ─ answers ─▶ Session ─▶ connection
- *                                                   Roster ─ pushes ────────────────────────────▶ connection
+ *   WebSocket ─ messages ─▶ requests ─▶ Roster, Host ─ answers ─▶ WebSocket
+ *                                       Roster ─ pushes ────────▶ its connection
  *
- * It is greeted with the roster at once, or, where that is large and no browser asks, on its first message: an agent
- * that comes back among ten thousand registers first and needs no roster.
+ * Its first message is the roster. A large one is sent at once to browsers only, and to others on their first message or
+ * after a while: an agent that comes back among ten thousand registers first, and needs no roster.
  */
 import type { DataOpcode } from '../frame/message.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
@@ -21,9 +21,14 @@ import { encodeError, encodeResult, parseRequest, type Request, type RequestId, 
 /** A chunk can hold thousands of requests, each for the whole roster. After so many the others have their turn. */
 const MAX_REQUESTS_A_TURN = 128;
 
-/** Whether this connection has got its first `init`. It gets one timer's time, and then a turn in which to be read. */
-const Greeting = { WAITING: 0, DUE: 1, DONE: 2 } as const;
-type Greeting = (typeof Greeting)[keyof typeof Greeting];
+/**
+ * Whether the first `init` has been sent.
+ *
+ *   WAITING ──(initDelayMs)──▶ DUE ──(one more turn of the event loop)──▶ SENT
+ *      └────────(the first message, or no need to wait)─────────────────────▲
+ */
+const FirstInit = { WAITING: 0, DUE: 1, SENT: 2 } as const;
+type FirstInit = (typeof FirstInit)[keyof typeof FirstInit];
 
 export interface EndpointLimits extends WebSocketLimits {
   /** A roster larger than this, in bytes, waits for the first message of a connection that is no browser's. */
@@ -38,13 +43,13 @@ export interface EndpointLimits extends WebSocketLimits {
   maxUnreadBytes: number;
 }
 
-/** What a caller may have done on this machine. Rejects with RpcError, whose sentence the caller is told. */
+/** The requests that this machine serves. They reject with RpcError, whose sentence the caller is told. */
 export interface Host {
   listDirectories(params: Record<string, unknown>): Promise<unknown>;
   spawnAgent(params: Record<string, unknown>): Promise<unknown>;
 }
 
-/** What all endpoints share. */
+/** Shared by all endpoints. */
 export interface EndpointContext {
   roster: Roster;
   host: Host;
@@ -59,7 +64,7 @@ export interface EndpointContext {
 export class RegistryEndpoint implements WebSocketHandler, Subscriber {
   readonly #webSocket: WebSocketConnection;
   readonly #context: EndpointContext;
-  #greeting: Greeting = Greeting.WAITING;
+  #firstInit: FirstInit = FirstInit.WAITING;
   #subscription: Subscription | null = null;
   /** When its backlog was dropped; null unless it is to get a fresh `init`. */
   #laggingSince: number | null = null;
@@ -79,7 +84,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
   constructor(connection: Connection, context: EndpointContext, fromBrowser: boolean, rest: Buffer) {
     this.#context = context;
     this.#webSocket = new WebSocketConnection(connection, 'server', context.limits, this);
-    if (fromBrowser || context.roster.initBytes <= context.limits.eagerInitBytes) this.#greet();
+    if (fromBrowser || context.roster.initBytes <= context.limits.eagerInitBytes) this.#sendInit();
     else this.#webSocket.setTimer(context.limits.initDelayMs);
     this.#webSocket.start(rest);
   }
@@ -88,7 +93,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
 
   onMessage(payload: Buffer, opcode: DataOpcode): void {
     if (opcode === Opcode.BINARY) {
-      this.#greet();
+      this.#sendInit();
       return;
     }
     this.#serve(payload.toString());
@@ -101,7 +106,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
 
   onDrain(): void {
     if (this.#subscription !== null) {
-      this.#keepsUp();
+      this.#noteProgress();
       this.#context.roster.drained(this.#subscription);
     }
     if (!this.#awaitsTurn) this.#goOn();
@@ -110,12 +115,12 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
   onTimer(): void {
     if (this.#laggingSince !== null) {
       this.#closeLaggard(this.#laggingSince);
-    } else if (this.#greeting === Greeting.WAITING) {
+    } else if (this.#firstInit === FirstInit.WAITING) {
       // If thousands come at once, its register may be here and wait to be read.
-      this.#greeting = Greeting.DUE;
+      this.#firstInit = FirstInit.DUE;
       this.#webSocket.setTimer(0);
     } else {
-      this.#greet();
+      this.#sendInit();
     }
   }
 
@@ -142,16 +147,16 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
     try {
       const request = parseRequest(text);
       id = request.id;
-      // Its answer must not come before the roster; who registers has an empty one.
-      if (request.method !== 'register') this.#greet();
+      // Its answer must not come before the roster; an agent that registers gets an empty one.
+      if (request.method !== 'register') this.#sendInit();
       this.#perform(request);
     } catch (error) {
-      this.#greet();
+      this.#sendInit();
       this.#refuse(id, error);
     }
   }
 
-  /** @throws RpcError what the caller is told */
+  /** @throws RpcError whose sentence the caller is told */
   #perform(request: Request): void {
     const { roster, host } = this.#context;
     switch (request.method) {
@@ -186,10 +191,10 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
 
   #register({ id, params }: Request): void {
     this.#context.roster.register(this, readNodeInfo(params), this.#webSocket.connection.remoteAddress);
-    // Who registers needs no roster, from now on and for good.
+    // An agent needs no roster, from now on and for good.
     this.#unsubscribe();
-    if (this.#mayGreet) {
-      this.#setGreeted();
+    if (this.#maySendInit) {
+      this.#noteInitSent();
       this.#webSocket.sendFrames(this.#context.roster.emptyInit);
     }
     this.#answer(id, '{"status":"registered"}');
@@ -218,7 +223,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
   #grant(feature: Feature): boolean {
     switch (feature) {
       case Feature.UPDATES:
-        // Who has registered a node is told of no other.
+        // An agent is told of no other node.
         if (this.#subscription === null) return false;
         this.#context.roster.sendUpdates(this.#subscription);
         return true;
@@ -237,7 +242,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
     this.#ask(id, () => this.#context.host.spawnAgent(params));
   }
 
-  /** What must wait for the disk holds up nothing that came after it. */
+  /** A request that has to wait holds up none that came after it. */
   #ask(id: RequestId | undefined, ask: () => Promise<unknown>): void {
     if (this.#inFlight === this.#context.limits.maxConcurrentRequests) {
       throw new RpcError(`Too many requests at once: ${this.#inFlight}`);
@@ -307,18 +312,18 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
   // The roster
 
   /** Nothing may follow a close frame. */
-  get #mayGreet(): boolean {
-    return this.#greeting !== Greeting.DONE && this.#webSocket.isOpen;
+  get #maySendInit(): boolean {
+    return this.#firstInit !== FirstInit.SENT && this.#webSocket.isOpen;
   }
 
-  #greet(): void {
-    if (!this.#mayGreet) return;
-    this.#setGreeted();
+  #sendInit(): void {
+    if (!this.#maySendInit) return;
+    this.#noteInitSent();
     this.#subscription = this.#context.roster.subscribe(this.#webSocket.connection, this);
   }
 
-  #setGreeted(): void {
-    this.#greeting = Greeting.DONE;
+  #noteInitSent(): void {
+    this.#firstInit = FirstInit.SENT;
     this.#webSocket.clearTimer();
   }
 
@@ -326,10 +331,10 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
     if (this.#subscription === null) return;
     this.#context.roster.unsubscribe(this.#subscription);
     this.#subscription = null;
-    this.#keepsUp();
+    this.#noteProgress();
   }
 
-  #keepsUp(): void {
+  #noteProgress(): void {
     if (this.#laggingSince === null) return;
     this.#laggingSince = null;
     this.#webSocket.clearTimer();

@@ -13,7 +13,7 @@ export interface Request {
 
 /** The peer's text is no request, or the request cannot be served: the sentence is what it will be told. */
 export class RpcError extends Error {
-  /** The request's id, where one could be made out. */
+  /** The request's id, if one could be read. */
   readonly id: RequestId | undefined;
 
   constructor(sentence: string, id?: RequestId) {
@@ -24,7 +24,7 @@ export class RpcError extends Error {
 }
 
 /**
- * Copies what a request may hold and nothing else: an object of the peer's is never kept, spread or stringified.
+ * Copies the known fields of a request and nothing else: an object of the peer's is never kept, spread or stringified.
  *
  * @throws RpcError for anything that is no request
  */
@@ -76,7 +76,7 @@ function asWritten(text: string, id: string | number): RequestId {
   for (const [token, digits] of text.matchAll(/"id"\s*:\s*(-?\d+)(?![\d.eE])|"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
     if (token === '{' || token === '[') depth++;
     else if (token === '}' || token === ']') depth--;
-    // Of two the last counts, as it does for JSON.parse; where that one's name is escaped, what is found is another number.
+    // If there are two, the last one counts, as it does for JSON.parse. If its name is escaped, another number is found.
     else if (depth === 1 && digits !== undefined && Number(digits) === id) exact = BigInt(digits);
   }
   return exact;

@@ -17,17 +17,17 @@ export function keepFreedMemory(): void {
   Buffer.allocUnsafeSlow(LARGE_BYTES);
 }
 
-/** What a read brings at most. One that brings less is given memory of its own size by Node. */
+/** The most bytes of a read. Node gives a smaller one memory of its own size. */
 const FULL_READ_BYTES = 64 * 1024;
 
-/** What Node 20 does not have yet. */
+/** Node 20 does not have it yet. */
 interface Transferable {
   transfer?: (newByteLength: number) => ArrayBuffer;
 }
 
 /**
- * Frees what a full read has brought, now and not with the next garbage, so that the next can be given the same memory
- * while it is warm. On Node 20 it does nothing.
+ * Frees the memory of a full read now, and not with the next garbage, so that the next read is given the same memory while
+ * it is warm. On Node 20 it does nothing.
  *
  * @param chunk neither it nor any view of it is used again: their length is 0 then
  */

@@ -37,7 +37,7 @@ export class Batch {
   /**
    * Makes the next `length` bytes of `buffer` part of the batch. The caller fills them before it does anything else.
    *
-   * @returns where they begin, or -1 if there is no room for them
+   * @returns their offset in `buffer`, or -1 if there is no room for them
    */
   claim(length: number): number {
     const start = this.#length;
@@ -63,7 +63,7 @@ export class Batch {
   }
 
   /**
-   * What was taken has been written.
+   * The bytes of `take` have been written.
    *
    * @param isKept the write is not finished, and needs the bytes as they are
    */

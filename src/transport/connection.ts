@@ -1,6 +1,6 @@
 /**
- * A TCP connection: owns its socket, what waits to be written to it, and its one deadline. The protocols hand it Buffers
- * and never touch a socket themselves; whoever speaks on it at the moment is its handler.
+ * A TCP connection: owns its socket, the bytes that wait to be written, and its one deadline. The protocols hand it Buffers
+ * and never touch a socket themselves. It has one handler at a time, and each stage of a connection puts the next in place.
  *
  * The listeners are shared by all connections, so that an idle one costs its socket and a few fields. Every socket has
  * an error handler from its first tick.
@@ -13,24 +13,24 @@ import { Deadline, type Expiring } from './deadlines.ts';
 import type { ReadBuffer } from './read-buffer.ts';
 
 export interface ConnectionHandler {
-  /** Bytes from the peer, valid during the call; see `keepChunk`. */
+  /** Bytes from the peer. They are valid during the call, and after it only if `keepChunk` was called in it. */
   onData(chunk: Buffer): void;
   /** The peer has ended its side; ours is still open. */
   onEof(): void;
-  /** The connection was blocked, and all that was written has gone to the kernel. */
+  /** The connection was blocked, and the kernel has taken everything that was written. */
   onDrain(): void;
   /** The deadline that was set has passed. */
   onDeadline(): void;
-  /** The socket is closed, by whomever; called once, and nothing is called after it. */
+  /** The socket is closed, by either side; called once, and nothing is called after it. */
   onGone(): void;
   /** The daemon is going: say goodbye, and end. */
   onShutdown(): void;
-  /** A fault of ours in this handler: it may say so to the peer. The connection is destroyed after it. */
+  /** This handler threw: it may tell the peer. The connection is destroyed after it. */
   onFault?(): void;
 }
 
 /**
- * Whatever the kernel does not take at once makes the connection blocked, and 'drain' is sure to follow. (A stream
+ * If the kernel does not take all of a write at once, the connection is blocked, and 'drain' is sure to follow. (A stream
  * signals 'drain' only for writes that reached its high-water mark.)
  */
 const HIGH_WATER_MARK = 1;
@@ -74,44 +74,44 @@ function onClose(this: net.Socket): void {
 }
 
 export class Connection implements Expiring, Member {
-  /** Whoever speaks on the connection now. */
+  /** Hears of all that happens on the connection. */
   handler: ConnectionHandler;
   /**
-   * When the peer last gave a sign of life, on the wheel's clock: it sent bytes, or took some that were stuck. While we do
-   * not listen it can give none, so its silence counts from when we listen again.
+   * When the peer last gave a sign of life, on the wheel's clock: it sent bytes, or took some that waited. A paused
+   * connection cannot see one, so the peer's silence counts from `resume`.
    */
   aliveAt: number;
-  /** What broke the connection, as the system calls it (ECONNREFUSED); null if nothing did. */
+  /** The system's name of the error that broke the connection (ECONNREFUSED); null if none did. */
   errorCode: string | null = null;
   /**
-   * Since when the kernel has taken nothing of what waits to be written, on the wheel's clock; meaningful while `blocked`. A
-   * write that is finished moves it, and `lookForProgress` moves it for one that is not.
+   * Since when the kernel has taken no more of the bytes that wait, on the wheel's clock; meaningful while `blocked`. The end
+   * of a write moves it, and `lookForProgress` does if a write has got on.
    */
   blockedSince = 0;
   #socket: net.Socket;
   readonly #all: Connections;
   readonly #readBuffer: ReadBuffer | null;
   readonly #deadline = new Deadline(this);
-  /** What is put together while the connection is corked. */
+  /** Not null while the connection is corked. */
   #batch: Batch | null = null;
   /** The handler keeps the chunk in hand. */
   #chunkKept = false;
   #blocked = false;
   #paused = false;
   #gone = false;
-  /** What is left of writes too large to be made at once; null while there is nothing. */
+  /** The rest of writes that are too large to be made at once; null while there is none. */
   #unwritten: Buffer[] | null = null;
   #unwrittenBytes = 0;
   #sliceBytes = FIRST_SLICE_BYTES;
-  /** What the system held of the write that is not finished, when that was looked at last. */
+  /** How much of an unfinished write the system held when that was last looked at. */
   #queuedBytes = 0;
   #ending = false;
 
   /**
    * Takes over a socket made with SOCKET_OPTIONS.
    *
-   * @param all where it is counted until it is gone
-   * @param readBuffer what the socket reads into, where it was made to read into one
+   * @param all counts it until it is gone
+   * @param readBuffer the one that the socket was made to read into, if it was
    */
   constructor(socket: net.Socket, all: Connections, handler: ConnectionHandler, readBuffer: ReadBuffer | null = null) {
     this.handler = handler;
@@ -147,7 +147,7 @@ export class Connection implements Expiring, Member {
     socket.on('close', onClose);
   }
 
-  /** The peer's address as the kernel tells it; '' where the socket was closed before anybody asked. */
+  /** The peer's address as the kernel tells it; '' if the socket was closed before anybody asked. */
   get remoteAddress(): string {
     return this.#socket.remoteAddress ?? '';
   }
@@ -167,14 +167,14 @@ export class Connection implements Expiring, Member {
     return this.#blocked;
   }
 
-  /** What was written and the kernel has not taken, in bytes, the batch included. */
+  /** Bytes that were written and that the kernel has not taken, the batch included. */
   get unsentBytes(): number {
     return this.#socket.writableLength + this.#unwrittenBytes + (this.#batch === null ? 0 : this.#batch.length);
   }
 
   /**
-   * Looks how much the kernel has taken of a write that is not finished: less than all of it is a sign of life too, and a slow
-   * peer may take minutes for the whole. To be called before `blockedSince` is judged by.
+   * Looks whether the kernel has taken more of an unfinished write: that is a sign of life too, and a slow peer may take
+   * minutes for the whole. To be called before `blockedSince` is read.
    */
   lookForProgress(): void {
     if (!this.#blocked) return;
@@ -193,15 +193,15 @@ export class Connection implements Expiring, Member {
     return this.#gone;
   }
 
-  /** Where the next bytes are put together while the connection is corked; null while each write goes to the kernel. */
+  /** Collects the writes while the connection is corked; null while each goes to the kernel by itself. */
   get batch(): Batch | null {
     return this.#batch;
   }
 
   /**
-   * From now until `uncork` everything that is written here is put together, and leaves in one write.
+   * Until `uncork` all writes on this connection are put together, and then leave in one.
    *
-   * @returns false if it was corked already: then whoever corked it first will uncork it
+   * @returns false if it was corked already: the caller that corked it first will uncork it
    */
   cork(): boolean {
     if (this.#batch !== null) return false;
@@ -210,7 +210,7 @@ export class Connection implements Expiring, Member {
     return true;
   }
 
-  /** Writes what was put together since `cork`. */
+  /** Writes everything that was put together since `cork`. */
   uncork(): void {
     const batch = this.#batch;
     if (batch === null) return;
@@ -224,7 +224,7 @@ export class Connection implements Expiring, Member {
     const batch = this.#batch;
     if (batch !== null) {
       if (batch.add(bytes)) return;
-      // There is no room for it, and it must not overtake what is in the batch.
+      // There is no room for it, and it must not overtake the batch.
       this.#writeBatch(batch);
     }
     this.#write(bytes);
@@ -237,7 +237,7 @@ export class Connection implements Expiring, Member {
     if (this.#unwritten === null && this.#socket.writable) this.#socket.end();
   }
 
-  /** Closes at once; what the kernel has not taken is lost. */
+  /** Closes at once; bytes that the kernel has not taken are lost. */
   destroy(): void {
     this.#socket.destroy();
   }
@@ -357,7 +357,7 @@ export class Connection implements Expiring, Member {
     if (!this.#blocked && socket.writableLength > 0) this.#block();
   }
 
-  /** Writes what is left of large writes, until the kernel takes no more. */
+  /** Goes on with large writes, until the kernel takes no more. */
   #writeOn(): void {
     const socket = this.#socket;
     while (this.#unwritten !== null && !this.#blocked && socket.writable) {
@@ -395,8 +395,8 @@ export class Connection implements Expiring, Member {
 }
 
 /**
- * What the system still holds of a write that is not finished, in bytes. Node tells by it whether a socket has timed out, but
- * gives it no public name; without it only whole writes count as progress.
+ * Bytes of an unfinished write that the system still holds. Node judges by it whether a socket has timed out, but gives it
+ * no public name; without it only whole writes count as progress.
  */
 function queuedBytesOf(socket: net.Socket): number {
   return (socket as { _handle?: { writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0;

@@ -1,7 +1,7 @@
 /**
- * What a silent peer is owed. Half-open connections (a laptop that left, a NAT that forgot) end nobody's read, so the
- * daemon asks: a ping after each interval of silence, and after three intervals, two of them unanswered pings, the peer
- * is dead. Any byte from it is an answer.
+ * Whether to ping a silent peer. No read tells of a half-open connection (a laptop that left, a NAT that forgot). So a
+ * silent peer is pinged after each interval; after three, with two pings unanswered, it is dead. Any byte from it is an
+ * answer.
  */
 export type Keepalive = { action: 'wait' | 'ping'; nextMs: number } | { action: 'dead' };
 

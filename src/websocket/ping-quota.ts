@@ -1,6 +1,6 @@
 /**
- * How many pings a peer may send: each costs a pong, whatever the peer reads. A bucket of two seconds' worth of pings that
- * fills at a steady rate.
+ * How many pings a peer may send, since each costs a pong, even if the peer reads none: a bucket of two seconds' worth of
+ * pings that fills at a steady rate.
  */
 export class PingQuota {
   readonly #perSecond: number;

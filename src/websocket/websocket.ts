@@ -13,9 +13,9 @@
  * While it is OPEN a silent peer is pinged, and is dead after three intervals. A peer that does not take what is written to
  * it is not asked, because the ping would only join the queue: it is dead once the kernel has taken nothing for as long. A
  * frame or a message must be whole in time, and pings have a quota. The handler is told of messages, of the end, and when
- * all that was written is out; what to do with a peer that reads too slowly is the handler's to decide, by `unsentBytes`.
+ * all that was written is out. The handler decides, by `unsentBytes`, how to treat a peer that reads too slowly.
  *
- * It has no roster, no options and no log: its limits come in, and whatever it has to say goes to the handler.
+ * It knows no roster, no options and no log: its limits are given, and everything it has to say goes to the handler.
  */
 import type { Close } from '../frame/close.ts';
 import type { DataOpcode, MessageLimits } from '../frame/message.ts';
@@ -37,17 +37,17 @@ export interface WebSocketLimits extends MessageLimits {
   maxPingsPerSecond: number;
 }
 
-/** Whoever uses a WebSocket. If one of these throws, the peer gets 1011 and the connection is closed. */
+/** The user of a WebSocket. If one of these throws, the peer gets 1011 and the connection is closed. */
 export interface WebSocketHandler {
   /**
-   * A whole message. The payload may be a view of memory that is used again: it is valid only during the call. What is
-   * sent during the call leaves in one write, together with all that the same chunk of bytes has caused.
+   * A whole message. The payload may be a view of memory that is used again: it is valid only during the call. Messages that
+   * are sent during the call leave in one write, together with all others that the same chunk of bytes has caused.
    */
   onMessage(payload: Buffer, opcode: DataOpcode): void;
   /**
    * The end: nothing more comes and nothing can be sent. Called once, and nothing is called after it.
    *
-   * @param close what the peer said, or what it was told; 1006 if the connection ended without a close
+   * @param close the peer's close, or the one that it was sent; 1006 if the connection ended without one
    */
   onClosed(close: Close): void;
   /** All that was written has gone to the kernel, after some of it had to wait: see `blocked`. */
@@ -79,7 +79,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
   #paused = false;
   /** A chunk is being parsed. */
   #reading = false;
-  /** What was read and not parsed when `pause` was called. */
+  /** Bytes that were read and not parsed when `pause` was called. */
   #unparsed: Buffer | null = null;
   /** The peer's FIN has come behind it. */
   #endsBehind = false;
@@ -100,7 +100,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
   /**
    * Begins to receive, and to keep time.
    *
-   * @param rest what the peer sent behind its half of the opening handshake; its messages are received during the call
+   * @param rest bytes behind the peer's half of the opening handshake; messages in them are received during the call
    */
   start(rest: Buffer = NO_PAYLOAD): void {
     const { connection } = this;
@@ -111,12 +111,12 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
     if (connection.gone) connection.dispatch('onGone');
   }
 
-  /** True until either side has sent a close, or the connection has ended. Whatever is sent after that is dropped. */
+  /** True until either side has sent a close, or the connection has ended. Messages sent after that are dropped. */
   get isOpen(): boolean {
     return this.#session.state === SessionState.OPEN;
   }
 
-  /** What was sent and the kernel has not taken yet, in bytes. */
+  /** Bytes that were sent and that the kernel has not taken yet. */
   get unsentBytes(): number {
     return this.connection.unsentBytes;
   }
@@ -186,7 +186,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
     this.#session.fail(closeCode, closeReason);
   }
 
-  /** Closes the connection at once, without a word. What the kernel has not taken is lost. */
+  /** Closes the connection at once, without a close frame. Bytes that the kernel has not taken are lost. */
   destroy(): void {
     this.connection.destroy();
   }
@@ -271,7 +271,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
   }
 
   onGone(): void {
-    // What it said before its end is received all the same.
+    // Messages that came before the end are received all the same.
     this.#paused = false;
     this.#parseRest();
     this.#session.receiveEof();
