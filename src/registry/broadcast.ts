@@ -1,42 +1,45 @@
 /**
- * Roster pushes: encoded once, written together, in order, to every subscriber.
+ * Sends the changes of the roster to all subscribers: encoded once, in order, all of a tick in one write.
  *
  *   event ───▶ pending ──(end of the tick)──▶ one Buffer ─▶ every subscriber's connection
  *   update ──▶    │                                └──────▶ or its backlog, while that is blocked
  *                 └──(with the updates)──▶ another Buffer ─▶ those that asked for updates, likewise
  *
- * Of all updates of a node within a tick one is sent, unless something else happened to the node in between.
+ * All updates of a node within a tick are merged into one, unless another event of that node lies between them.
  *
- * A subscriber that does not read costs a list of references to Buffers it shares with all others, up to a byte budget.
- * Past the budget the backlog is dropped: a roster is state, only its latest matters, and once the connection drains it
- * gets one fresh `init` in place of all it missed.
+ * A subscriber that does not read has a backlog: references to Buffers that all subscribers share, up to a byte budget.
+ * Past the budget the backlog is dropped. Once the connection drains, the subscriber gets one fresh `init` instead: a
+ * roster is state, so only the latest counts.
  */
 import { encodeText } from '../frame/encode.ts';
 import type { NodeUpdated, RosterEvent } from '../protocol/registry.ts';
 
-/** Where a subscriber's bytes go. It is the connection itself, as among thousands each object on the way costs time. */
+/**
+ * Takes a subscriber's bytes. It is the connection itself: with thousands of subscribers every object in between costs
+ * time.
+ */
 export interface Receiver {
-  /** True while the last write is not out; `Broadcast.drained` is to be called when it is. */
+  /** True until the kernel has taken the last write. Then `Broadcast.drained` must be called. */
   readonly blocked: boolean;
   write(bytes: Buffer): void;
 }
 
 export interface Subscriber {
-  /** Its backlog was dropped; the next it gets, once it has drained, is a fresh `init`. */
+  /** Called when its backlog is dropped. Once its connection has drained, it gets a fresh `init`. */
   onLagging(): void;
 }
 
-/** One subscriber's place in the broadcast. */
+/** The state of one subscriber. */
 export class Subscription {
   readonly receiver: Receiver;
   readonly subscriber: Subscriber;
-  /** It also gets the updates of nodes. */
+  /** True if it also gets the updates of nodes. */
   wantsUpdates = false;
-  /** How many updates there had been when it got its last `init`. */
+  /** The number of updates that its last `init` includes. */
   updatesInInit = 0;
   backlog: Buffer[] = [];
   backlogBytes = 0;
-  /** Over its budget: it gets nothing until its connection drains, then a fresh `init`. */
+  /** True if it is over its budget: it gets nothing until its connection drains, and then a fresh `init`. */
   lagging = false;
 
   constructor(receiver: Receiver, subscriber: Subscriber) {
@@ -46,28 +49,31 @@ export class Subscription {
 }
 
 export interface BroadcastOptions {
-  /** What may wait for one subscriber, in bytes; never less than the `init` that would take its place. */
+  /** The largest backlog of one subscriber, in bytes. If an `init` is larger than that, its size counts instead. */
   budgetBytes: number;
-  /** The size of the `init` of this moment. */
+  /** The size that an `init` has now, in bytes. */
   initBytes: () => number;
-  /** The `init` frame of this moment. */
+  /** Encodes an `init` of the roster as it is now. */
   initFrame: () => Buffer;
   /** Runs a function once, at the end of the tick. */
   schedule: (flush: () => void) => void;
 }
 
-/** A backlog is joined up to so much a write: few writes to catch up, and a slow connection shows progress in between. */
+/**
+ * The most bytes of a backlog in one write: few writes are needed, and a slow connection still shows progress between
+ * them.
+ */
 const MAX_WRITE_BYTES = 256 * 1024;
 
 export class Broadcast {
   readonly #options: BroadcastOptions;
   readonly #subscriptions = new Set<Subscription>();
   #pending: (RosterEvent | NodeUpdated)[] = [];
-  /** The updates among them that a later one of the same node may still become part of. */
+  /** The pending updates that a later update of the same node can be merged into, by node id. */
   readonly #openUpdates = new Map<string, NodeUpdated>();
-  /** How many updates there have been in all. */
+  /** The number of updates so far. */
   #updates = 0;
-  /** How often a backlog was dropped for a fresh `init`. */
+  /** How many times a backlog was dropped for a fresh `init`. */
   resyncs = 0;
 
   constructor(options: BroadcastOptions) {
@@ -96,7 +102,7 @@ export class Broadcast {
     this.#openUpdates.set(update.id, update);
   }
 
-  /** Sends what is pending to those who are subscribed now. */
+  /** Sends everything pending to the subscribers of this moment. */
   flush(): void {
     if (this.#pending.length === 0) return;
     const pending = this.#pending;
@@ -115,9 +121,9 @@ export class Broadcast {
     }
   }
 
-  /** Sends the roster, and every change from now on. */
+  /** Adds a subscriber, which gets the roster now and every change from now on. */
   join(receiver: Receiver, subscriber: Subscriber): Subscription {
-    // What is pending is in the roster already: it belongs to those who were here before.
+    // The roster already includes everything pending, so that goes to the earlier subscribers only.
     this.flush();
     const subscription = new Subscription(receiver, subscriber);
     this.#subscriptions.add(subscription);
@@ -125,14 +131,17 @@ export class Broadcast {
     return subscription;
   }
 
-  /** Sends the updates of nodes too from now on, and a fresh roster if some were missed since the last. */
+  /**
+   * From now on the subscriber also gets the updates of nodes. If it has missed some since its last `init`, it gets a
+   * fresh one.
+   */
   sendUpdates(subscription: Subscription): void {
     if (subscription.wantsUpdates) return;
-    // What is pending is in the fresh roster, if it gets one.
+    // A fresh `init` would already include everything pending.
     this.flush();
     subscription.wantsUpdates = true;
     if (subscription.lagging || subscription.updatesInInit === this.#updates) return;
-    // Nothing waits for it that is not in the fresh roster.
+    // The fresh `init` includes the whole backlog.
     subscription.backlog = [];
     subscription.backlogBytes = 0;
     this.#sendInit(subscription);
@@ -144,10 +153,10 @@ export class Broadcast {
     subscription.backlogBytes = 0;
   }
 
-  /** The subscription's connection has written all it had. */
+  /** Must be called when the kernel has taken everything that was written to the receiver. */
   drained(subscription: Subscription): void {
     if (subscription.lagging) {
-      // What is pending is in this `init` too: it goes to the others first.
+      // The `init` already includes everything pending, so that goes to the other subscribers first.
       this.flush();
       subscription.lagging = false;
       this.#sendInit(subscription);
@@ -166,13 +175,13 @@ export class Broadcast {
     this.#pending.push(push);
   }
 
-  /** In its backlog, or, past the budget, in the `init` to come. */
+  /** Adds to the backlog. Past the budget the backlog is dropped. */
   #keep(subscription: Subscription, bytes: Buffer): void {
     subscription.backlog.push(bytes);
     subscription.backlogBytes += bytes.length;
     const { budgetBytes, initBytes } = this.#options;
     if (subscription.backlogBytes > Math.max(budgetBytes, initBytes())) {
-      // Whole frames, none of them begun: what else goes to the connection meanwhile finds no frame cut in two.
+      // A backlog consists of whole frames of which no byte was written, so dropping it cuts no frame.
       subscription.backlog = [];
       subscription.backlogBytes = 0;
       subscription.lagging = true;
@@ -182,7 +191,7 @@ export class Broadcast {
   }
 }
 
-/** Frames that leave together, encoded when the first subscriber needs them. */
+/** Pushes that are sent together. They are encoded when the first subscriber needs them. */
 class Pushes {
   readonly #pushes: readonly (RosterEvent | NodeUpdated)[];
   #bytes: Buffer | null = null;
@@ -201,7 +210,7 @@ class Pushes {
     return this.#bytes;
   }
 
-  /** The same, for those that have to wait. */
+  /** The same bytes, for backlogs. */
   get waitingBytes(): Buffer {
     this.#waitingBytes ??= copyOf(this.bytes);
     return this.#waitingBytes;
@@ -214,8 +223,8 @@ function encodeAll(pushes: readonly (RosterEvent | NodeUpdated)[]): Buffer {
 }
 
 /**
- * One for all who have to wait. A small Buffer is part of Node's pool, all of which it would keep from being freed: backlogs
- * would hold many times what they are counted as.
+ * Copies into memory of its own, once for all backlogs. A small Buffer is a part of Node's pool and keeps the whole
+ * pool from being freed, so backlogs would hold many times the bytes that they are counted as.
  */
 function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
@@ -223,7 +232,7 @@ function copyOf(bytes: Buffer): Buffer {
   return copy;
 }
 
-/** Writes from the backlog until the receiver is blocked again. */
+/** Writes the backlog until the receiver is blocked again. */
 function pump(subscription: Subscription): void {
   const { receiver, backlog } = subscription;
   let written = 0;

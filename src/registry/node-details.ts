@@ -1,7 +1,8 @@
 /**
- * What an agent says of itself beside where it is: checked, bounded, and copied field by field.
+ * The optional fields of a node, as an agent tells them in `register` and `update`: checked, bounded, and copied field
+ * by field.
  *
- *   params ──(readDetails)──▶ DetailsChange ──(applyDetails, to a node)──▶ the node, and what changed of it
+ *   params ──(readDetails)──▶ DetailsChange ──(applyDetails, to a node)──▶ the new node, and the fields that changed
  */
 import {
   AgentState,
@@ -18,23 +19,23 @@ import { isInteger, isText } from './values.ts';
 
 type DetailFields = { [Field in keyof NodeDetails]?: NonNullable<NodeDetails[Field]> | null };
 
-/** Fields that are missing stay as they are; null removes one. */
+/** A field that is missing stays as it is. Null removes one. */
 export interface DetailsChange {
   fields: DetailFields;
-  /** How long ago the state was entered and the tool started, in seconds; null if nothing was said. */
+  /** How long the state has lasted and the tool has run, in seconds; null if the agent did not say. */
   stateAge: number | null;
   toolAge: number | null;
 }
 
-/** A node's fields as `node_updated` tells them. */
+/** The fields of a `node_updated`. */
 type ChangedFields = Omit<NodeUpdated, 'event' | 'id'>;
 
-/** US dollars that no session costs. */
+/** In US dollars, far above the cost of any session. */
 const MAX_COST = 1e9;
-/** Questions that no agent has open at once. */
+/** Far above the number of questions that any agent asks at once. */
 const MAX_QUESTIONS = 1e6;
 
-/** What each field may be; undefined if the value is not that. */
+/** Reads the value of each field. Returns undefined if it is invalid. */
 const READERS: { readonly [Field in keyof NodeDetails]-?: (value: unknown) => NodeDetails[Field] | undefined } = {
   name: (value) => readText(value, NODE_LIMITS.name),
   session: (value) => readText(value, NODE_LIMITS.session),
@@ -50,7 +51,7 @@ const READERS: { readonly [Field in keyof NodeDetails]-?: (value: unknown) => No
 
 const FIELDS = Object.keys(READERS) as (keyof NodeDetails)[];
 
-/** @throws RpcError that names the field which is not what it must be */
+/** @throws RpcError that names the invalid field */
 export function readDetails(params: Record<string, unknown>): DetailsChange {
   const fields: Record<string, unknown> = {};
   for (const field of FIELDS) {
@@ -63,7 +64,7 @@ export function readDetails(params: Record<string, unknown>): DetailsChange {
   return { fields, stateAge: readAge(params, 'state_age'), toolAge: readAge(params, 'tool_age') };
 }
 
-/** Whether there is anything to apply. */
+/** Whether there is nothing to apply. */
 export function isEmpty({ fields }: DetailsChange): boolean {
   return Object.keys(fields).length === 0;
 }
@@ -89,7 +90,7 @@ export function applyDetails(
   ] as const) {
     const value = fields[field];
     if (value === undefined) continue;
-    // One that is the same as before goes on, unless its age says that it began anew.
+    // The same state or tool goes on, unless a new age says that it has begun again.
     if (value === null) set(`${field}_since`, null);
     else if (field in changed || age !== null) set(`${field}_since`, Math.max(0, Math.floor(seconds - (age ?? 0))));
   }
@@ -128,7 +129,7 @@ function readQuestion(value: unknown): NodeQuestion | undefined {
 function readAge(params: Record<string, unknown>, field: 'state_age' | 'tool_age'): number | null {
   const age = params[field];
   if (age === undefined || age === null) return null;
-  // JSON knows neither NaN nor Infinity, but a number too large to hold becomes the latter.
+  // JSON has no Infinity, but a number that is too large is parsed as one.
   if (typeof age !== 'number' || age < 0 || age > Number.MAX_SAFE_INTEGER) throw invalid(field);
   return age;
 }

@@ -1,6 +1,6 @@
 /**
- * What an agent says of itself when it registers: checked, bounded, and copied field by field. Any character but control
- * characters is fine in a field: ids reach the relay percent-encoded.
+ * Reads the params of `register`: checked, bounded, and copied field by field. Texts may contain any character except
+ * control characters, because ids reach the relay percent-encoded.
  */
 import { NODE_LIMITS, NodeStatus } from '../protocol/registry.ts';
 import { type DetailsChange, isEmpty, readDetails } from './node-details.ts';
@@ -13,17 +13,20 @@ export interface NodeInfo {
   cwd: string;
   port: number;
   pid?: number;
-  /** Presented to that agent alone when the daemon dials it; never shown to anyone. */
+  /** Sent to this agent alone, when the daemon dials it. Never shown to anyone else. */
   dialKey?: string;
-  /** What the daemon called it when it started it. */
+  /** The id that the daemon gave the agent when it started it. */
   spawnId?: string;
-  /** What it says of itself beside that. */
+  /** The optional fields. */
   details?: DetailsChange;
 }
 
 const DIAL_KEY = /^[A-Za-z0-9_-]{1,128}$/;
 
-/** @throws RpcError `Missing params`, or `Invalid node info`, which names the field if that is one of the optional ones */
+/**
+ * @throws RpcError `Missing params` or `Invalid node info`; the latter names the field if it is one of the optional
+ * ones
+ */
 export function readNodeInfo(params: Record<string, unknown> | undefined): NodeInfo {
   if (params === undefined) throw new RpcError('Missing params');
   const { id, machine, cwd, port, status, pid, dialKey, spawn_id: spawnId } = params;

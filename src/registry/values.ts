@@ -1,9 +1,9 @@
-/** What a field of a node may be. */
+/** Checks for the values of a node's fields. */
 
-/** C0, DEL and C1; and lone surrogates, which on the wire would turn into another text. */
+/** C0, DEL and C1, and lone surrogates, which UTF-8 cannot carry: they would arrive as another text. */
 const UNFIT_CHARACTER = /[\p{Cc}\p{Cs}]/u;
 
-/** @param maxBytes the longest text taken, in bytes of UTF-8 */
+/** @param maxBytes the longest text that is valid, in bytes of UTF-8 */
 export function isText(value: unknown, maxBytes: number): value is string {
   return (
     typeof value === 'string' &&
