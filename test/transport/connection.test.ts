@@ -574,6 +574,36 @@ test('an answer that waits keeps nothing alive but itself, and nothing once the 
   assert.equal(connection.unsentBytes, 0);
 });
 
+test('a small answer that is the first to wait holds 8 KiB at the most, and others are put together elsewhere', async (t) => {
+  const loopback = await Loopback.open(t);
+  const [connection, peer, socket] = await loopback.accept();
+  const [other, otherPeer] = await loopback.accept();
+  let last: Buffer = Buffer.alloc(0);
+  const write = socket.write as (bytes: Buffer) => boolean;
+  socket.write = (bytes: Buffer) => {
+    last = bytes;
+    return write.call(socket, bytes);
+  };
+  const say = (to: Connection, text: string) => {
+    to.cork();
+    to.write(Buffer.from(text));
+    to.uncork();
+  };
+  let said = '';
+  for (let answer = 0; !connection.blocked; answer++) {
+    const text = `answer ${answer} `.padEnd(3000, '.');
+    say(connection, text);
+    said += text;
+  }
+  assert.ok(last.buffer.byteLength <= 8 * 1024, `${last.buffer.byteLength} bytes for ${last.length}`);
+  for (let answer = 0; answer < 10; answer++) say(other, 'x'.repeat(3000));
+  otherPeer.read();
+  await eventually(() => assert.equal(otherPeer.text, 'x'.repeat(30_000)));
+  peer.read();
+  await eventually(() => assert.equal(peer.receivedBytes, said.length));
+  assert.ok(peer.text === said, 'every answer as it was');
+});
+
 test('a thousand pauses, drains and deadlines leave no listener behind', async (t) => {
   const loopback = await Loopback.open(t);
   const warnings: string[] = [];
