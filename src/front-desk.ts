@@ -5,7 +5,6 @@
  *                                                 ├▶ relay
  *                                                 └▶ page, health, refusal
  */
-import type net from 'node:net';
 import type { Tell } from './events.ts';
 import { HttpError, TlsHelloError } from './http/error.ts';
 import type { Gate } from './http/gate.ts';
@@ -22,7 +21,7 @@ import { Relay, type RelayContext } from './proxy/relay.ts';
 import { type EndpointContext, RegistryEndpoint } from './registry/endpoint.ts';
 import type { AgentAddress } from './registry/registry.ts';
 import { isOpen, routeOf } from './route.ts';
-import { Connection, type ConnectionHandler } from './transport/connection.ts';
+import { Connection, type ConnectionHandler, type Socket } from './transport/connection.ts';
 import type { Connections } from './transport/connections.ts';
 import { writeAndClose } from './transport/linger.ts';
 
@@ -47,7 +46,7 @@ export class FrontDesk {
   }
 
   /** Takes over a socket that was just accepted. */
-  receive(socket: net.Socket): void {
+  receive(socket: Socket): void {
     const { connections, limits } = this.#context;
     const connection = new Connection(socket, connections, IGNORE);
     if (!connections.admit(connection)) {

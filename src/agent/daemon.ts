@@ -7,20 +7,17 @@
  */
 import { spawn } from 'node:child_process';
 import { mkdir, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_PORT } from '../protocol/registry.ts';
+import { type Presence, probe } from '../transport/probe.ts';
 
 const PROBE_TIMEOUT_MS = 2000;
 const START_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 5000;
 /** Whoever made a lock this old did not live to remove it. */
 const STALE_LOCK_MS = 30_000;
-
-/** There is a daemon; there is none; or something is there that says nothing. */
-export type Presence = 'there' | 'absent' | 'silent';
 
 export interface DaemonOptions {
   /** Where the record of the daemon that was started, and the lock, are. */
@@ -45,7 +42,9 @@ export class Daemon {
 
   /** Is something listening on this machine, where agents look for the daemon? */
   async presence(): Promise<Presence> {
-    const answers = await Promise.all(['127.0.0.1', '::1'].map((host) => probe(host, this.#options.port)));
+    const answers = await Promise.all(
+      ['127.0.0.1', '::1'].map((host) => probe(host, this.#options.port, PROBE_TIMEOUT_MS)),
+    );
     if (answers.includes('there')) return 'there';
     return answers.includes('silent') ? 'silent' : 'absent';
   }
@@ -161,20 +160,6 @@ export class Daemon {
 
 interface Ending {
   reason: string | null;
-}
-
-async function probe(host: string, port: number): Promise<Presence> {
-  return new Promise((resolve) => {
-    const socket = net.connect({ host, port });
-    const settle = (presence: Presence) => {
-      socket.destroy();
-      resolve(presence);
-    };
-    socket.setTimeout(PROBE_TIMEOUT_MS, () => settle('silent'));
-    socket.on('connect', () => settle('there'));
-    // Whatever else fails, there being no IPv6 say, is no daemon either.
-    socket.on('error', () => settle('absent'));
-  });
 }
 
 /** A pid is given again to others: only a process that runs the program is the one. */

@@ -4,7 +4,6 @@
  *   the daemon dials ────────────────────▶ listener ─┐
  *   we open one that it asked for ──(101)────────────┴─▶ accept ─▶ gate ─▶ AgentClient
  */
-import type net from 'node:net';
 import { HttpError } from '../http/error.ts';
 import { createGate, type Gate } from '../http/gate.ts';
 import { encodeUpgradeResponse, readUpgradeRequest } from '../http/handshake.ts';
@@ -18,7 +17,7 @@ import {
   TOKEN_SUBPROTOCOL_PREFIX,
   withoutTokens,
 } from '../protocol/subprotocol.ts';
-import { Connection, type ConnectionHandler } from '../transport/connection.ts';
+import { Connection, type ConnectionHandler, type Socket } from '../transport/connection.ts';
 import type { Connections } from '../transport/connections.ts';
 import { writeAndClose } from '../transport/linger.ts';
 import { Listener } from '../transport/listener.ts';
@@ -119,7 +118,7 @@ export class AgentServer {
   }
 
   /** What it throws would leave Node's callback. */
-  #accept(socket: net.Socket): void {
+  #accept(socket: Socket): void {
     try {
       this.#take(socket);
     } catch (error) {
@@ -128,7 +127,7 @@ export class AgentServer {
     }
   }
 
-  #take(socket: net.Socket): void {
+  #take(socket: Socket): void {
     const connection = new Connection(socket, this.#options.connections, NOBODY);
     if (!this.#options.connections.admit(connection)) {
       this.#refuse(connection, new HttpError(503, 'Too many connections'));

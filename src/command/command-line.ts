@@ -1,7 +1,7 @@
 /**
  * Flags and environment → options. Flags win over the environment, the environment over defaults.
  */
-import net from 'node:net';
+import { isIPv6 } from 'node:net';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { canonicalHost } from '../http/authority.ts';
@@ -154,7 +154,7 @@ function readNumber(text: string, name: string, min: number, max: number): numbe
 
 function readHost(text: string, name: string): string {
   const unbracketed = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
-  if (net.isIPv6(unbracketed)) return unbracketed;
+  if (isIPv6(unbracketed)) return unbracketed;
   // A name that no browser can visit, 1.2.3.4.5 say, is none either.
   if (HOST_NAME.test(text) && canonicalHost(text) !== null) return text;
   throw new UsageError(`${name} must be a host name or an IP address without a port, not ${JSON.stringify(text)}`);

@@ -7,7 +7,7 @@
  * This machine is never reached through a proxy. A plain `ws:` connection asks for none: it is for one's own network, and
  * proxies let nothing pass to such ports.
  */
-import net from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 import { canonicalHost, isIpLiteral, isLoopbackHost } from '../http/authority.ts';
 import type { HttpProxy } from './connect.ts';
 
@@ -53,19 +53,19 @@ function matches(element: string, host: string, port: number): boolean {
 }
 
 function splitPort(element: string): { name: string; ofPort: number | null } {
-  if (net.isIPv6(element)) return { name: `[${element}]`, ofPort: null };
+  if (isIPv6(element)) return { name: `[${element}]`, ofPort: null };
   const match = /^(.*):(\d{1,5})$/.exec(element);
   return match === null ? { name: element, ofPort: null } : { name: match[1] as string, ofPort: Number(match[2]) };
 }
 
 function isInBlock(block: string, address: string): boolean {
   const [network = '', bits = ''] = block.split('/');
-  const family = net.isIP(network);
+  const family = isIP(network);
   const prefix = Number(bits);
-  if (family === 0 || family !== net.isIP(address) || !/^\d{1,3}$/.test(bits)) return false;
+  if (family === 0 || family !== isIP(address) || !/^\d{1,3}$/.test(bits)) return false;
   if (prefix > (family === 4 ? 32 : 128)) return false;
   const type = family === 4 ? 'ipv4' : 'ipv6';
-  const blocks = new net.BlockList();
+  const blocks = new BlockList();
   blocks.addSubnet(network, prefix, type);
   return blocks.check(address, type);
 }

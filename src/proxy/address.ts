@@ -1,7 +1,7 @@
 /**
  * IP addresses as the relay needs them: one spelling for each, and which of them are this machine.
  */
-import net from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import os from 'node:os';
 
 /**
@@ -10,7 +10,7 @@ import os from 'node:os';
  */
 export function canonicalAddress(text: string): string {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
-  if (!net.isIPv6(bare)) return bare;
+  if (!isIPv6(bare)) return bare;
   const [address = '', zone] = bare.split('%');
   const compressed = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(compressed);
@@ -25,7 +25,7 @@ export function canonicalAddress(text: string): string {
 /** Of a canonical address. Connecting to the unspecified address reaches this machine, so it counts as loopback. */
 export function isLoopback(address: string): boolean {
   if (address === '::1' || address === '::' || address === '0.0.0.0') return true;
-  return net.isIPv4(address) && address.startsWith('127.');
+  return isIPv4(address) && address.startsWith('127.');
 }
 
 /** The canonical addresses of this machine's interfaces, at this moment. */

@@ -11,7 +11,7 @@
  * A loopback address means another machine on every machine, and two laptops may both be called ubuntu. An agent that
  * came through a tunnel or a proxy on this machine came from loopback, where somebody else listens.
  */
-import net from 'node:net';
+import { isIP } from 'node:net';
 import { canonicalAddress, isLoopback } from './address.ts';
 import { DialError } from './error.ts';
 
@@ -50,7 +50,7 @@ export async function findDestination(
   let addresses: readonly string[];
   if (isNameOfThisMachine(machine, locality.hostName)) {
     addresses = fromHere ? ['127.0.0.1', '::1', from] : [from];
-  } else if (net.isIP(machine) !== 0) {
+  } else if (isIP(machine) !== 0) {
     addresses = [machine];
   } else {
     addresses = machine === '' ? [] : (await lookUp(machine)).map(canonicalAddress);

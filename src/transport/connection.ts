@@ -12,6 +12,9 @@ import type { Connections, Member } from './connections.ts';
 import { Deadline, type Expiring } from './deadlines.ts';
 import type { ReadBuffer } from './read-buffer.ts';
 
+/** What those who accept hand on, and never touch. */
+export type Socket = net.Socket;
+
 export interface ConnectionHandler {
   /** Bytes from the peer. They are valid during the call, and after it only if `keepChunk` was called in it. */
   onData(chunk: Buffer): void;
