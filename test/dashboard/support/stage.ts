@@ -1,4 +1,6 @@
 /** The built daemon with agents, for pages to look at. All of it ends with the test. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Daemon, type DaemonOptions } from '../../support/daemon.ts';
 import { type AgentOptions, ScriptedAgent } from './scripted-agent.ts';
@@ -16,6 +18,11 @@ export class Stage {
     const stage = new Stage(t, await Daemon.start(options));
     t.after(() => stage.daemon.stop('SIGKILL'));
     return stage;
+  }
+
+  /** Makes folders in the home folder of the daemon's user. */
+  async folders(...paths: string[]): Promise<void> {
+    for (const path of paths) await mkdir(join(this.daemon.home, path), { recursive: true });
   }
 
   get url(): string {
