@@ -3,7 +3,8 @@
  *
  * No key of the browser's own is taken (Mod+T, W, N, 1–9), and none works while something is typed in, but Mod+K and Esc.
  */
-import { chatCommands } from './chat/contract.ts';
+import { effect } from '@preact/signals';
+import { type ChatCommands, chatCommands } from './chat/contract.ts';
 import { closeTopLayer } from './platform/layers.ts';
 import { give } from './state/answers.ts';
 import { dialog, show } from './state/dialogs.ts';
@@ -27,6 +28,20 @@ export interface Action {
   run(): void;
 }
 
+/** The chat of an agent that has just been opened may be on its way: what was asked of it is done once it is there. */
+const CHAT_PATIENCE_MS = 3000;
+
+function chat(command: (commands: ChatCommands) => void): void {
+  let isOver = false;
+  const stop = effect(() => {
+    if (isOver || chatCommands.value === null) return;
+    isOver = true;
+    command(chatCommands.value);
+  });
+  if (isOver) stop();
+  else setTimeout(stop, CHAT_PATIENCE_MS);
+}
+
 const isOpen = () => openId.value !== null;
 const confirmOf = () => {
   const node = nodes.value.get(cursor.value ?? openId.value ?? '');
@@ -37,7 +52,7 @@ const confirmOf = () => {
 function answer(yes: boolean): void {
   const asked = confirmOf();
   if (asked !== null && asked.id !== openId.peek()) void give(asked.id, asked.question.id, yes);
-  else chatCommands.peek()?.answer(yes);
+  else chat((commands) => commands.answer(yes));
 }
 
 export const ACTIONS: readonly Action[] = [
@@ -93,7 +108,7 @@ export const ACTIONS: readonly Action[] = [
     keys: ['c'],
     group: 'Agent',
     available: isOpen,
-    run: () => chatCommands.peek()?.compose(),
+    run: () => chat((commands) => commands.compose()),
   },
   {
     id: 'stop',
@@ -101,7 +116,7 @@ export const ACTIONS: readonly Action[] = [
     keys: ['s'],
     group: 'Agent',
     available: isOpen,
-    run: () => chatCommands.peek()?.stop(),
+    run: () => chat((commands) => commands.stop()),
   },
   {
     id: 'yes',
@@ -125,7 +140,7 @@ export const ACTIONS: readonly Action[] = [
     keys: ['.'],
     group: 'Agent',
     available: isOpen,
-    run: () => chatCommands.peek()?.toBottom(),
+    run: () => chat((commands) => commands.toBottom()),
   },
   {
     id: 'inspector',

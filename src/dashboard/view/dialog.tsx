@@ -1,6 +1,6 @@
 /** A modal dialog: the browser keeps the focus in it, closes it on Esc and gives the focus back. */
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef } from 'preact/hooks';
 import { hide } from '../state/dialogs.ts';
 import { Icon } from './icon.tsx';
 
@@ -16,7 +16,8 @@ interface DialogProps {
 export function Dialog({ title, size = 'narrow', bare = false, children }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Before the next key comes: it is meant for the dialog.
+  useLayoutEffect(() => {
     const dialog = element.current as HTMLDialogElement;
     const before = document.activeElement;
     dialog.showModal();
@@ -24,7 +25,11 @@ export function Dialog({ title, size = 'narrow', bare = false, children }: Dialo
     dialog.addEventListener('click', ({ target }) => {
       if (target === dialog) hide();
     });
+    // The browser may close it without asking: on the second Esc, say.
+    dialog.addEventListener('close', hide);
     return () => {
+      // What is shown in its place stays.
+      dialog.removeEventListener('close', hide);
       dialog.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
     };
@@ -35,7 +40,6 @@ export function Dialog({ title, size = 'narrow', bare = false, children }: Dialo
       class="dialog"
       data-size={size}
       aria-labelledby={id}
-      onClose={hide}
       onCancel={(event) => {
         event.preventDefault();
         hide();

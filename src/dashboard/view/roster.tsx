@@ -9,8 +9,16 @@ import { heightOfAll, offsetsOf, rowsInSight, scrollTo } from '../state/window.t
 import { Icon } from './icon.tsx';
 import { Row } from './row.tsx';
 
-/** As styles/roster.css has them, in CSS pixels. */
-const HEIGHTS = { header: 36, agent: 54, question: 66 };
+/** What the styles say how high rows are, in CSS pixels: higher where a finger is the pointer. */
+const heights = signal(readHeights());
+matchMedia('(pointer: coarse)').addEventListener('change', () => (heights.value = readHeights()));
+
+function readHeights(): { header: number; agent: number; question: number } {
+  const style = getComputedStyle(document.documentElement);
+  const height = (name: string) => Number.parseFloat(style.getPropertyValue(`--row-${name}`)) || 54;
+  return { header: height('header'), agent: height('agent'), question: height('question') };
+}
+
 const OVERSCAN = 240;
 
 /** The row that `j` and `k` have reached. */
@@ -30,10 +38,10 @@ export function moveCursor(by: 1 | -1): void {
 const machines = computed(() => new Set([...nodes.value.values()].map(({ machine }) => machine)).size);
 
 function heightOf(row: RowState): number {
-  if (row.kind === 'header') return HEIGHTS.header;
+  if (row.kind === 'header') return heights.value.header;
   const node = nodes.value.get(row.id);
   const asks = node !== undefined && node.question !== undefined && live.value && standing(node) === 'question';
-  return asks ? HEIGHTS.agent + HEIGHTS.question : HEIGHTS.agent;
+  return asks ? heights.value.agent + heights.value.question : heights.value.agent;
 }
 
 const view = signal({ top: 0, height: 0 });
@@ -66,7 +74,13 @@ export function RosterList() {
         const index = rows.peek().findIndex((row) => row.kind === 'agent' && row.id === id);
         const element = scroller.current;
         if (index === -1 || element === null) return;
-        element.scrollTop = scrollTo(offsets.peek(), index, element.scrollTop, element.clientHeight, HEIGHTS.header);
+        element.scrollTop = scrollTo(
+          offsets.peek(),
+          index,
+          element.scrollTop,
+          element.clientHeight,
+          heights.peek().header,
+        );
         requestAnimationFrame(() => {
           element
             .querySelector<HTMLElement>(`[data-agent="${CSS.escape(id)}"] .row-link`)
