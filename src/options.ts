@@ -1,72 +1,74 @@
 /**
- * Every default and limit that can be set, in one table: unit, value, reason or precedent. What the protocol or the
- * machine fixes stands where it is used.
+ * Every default and limit that can be set. A constant that the protocol or the machine fixes stands where it is used.
  */
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DEFAULT_PORT } from './protocol/registry.ts';
 
-/** Times in milliseconds, sizes in bytes. */
+/**
+ * Times in milliseconds, sizes in bytes. The comments explain each limit, for docs/reliability.md too: `npm run docs` puts
+ * them into its table.
+ */
 export const DEFAULT_LIMITS = {
   // Before a request is authorised
-  /** A head's size. nginx takes 32 KiB in four buffers, Node 16 KiB; a token and a cookie fit well. */
+  /** Size of a request head. A token and a cookie fit well. */
   maxHeadBytes: 16 * 1024,
-  /** Fields in a head. HAProxy, Envoy and uWebSockets take about 100; browsers send fewer than 20. */
+  /** Fields of a request head. Browsers send fewer than 20. */
   maxHeadFields: 100,
-  /** A head, from the accept to its last byte, dripped or not. The slowest phone needs less; nginx waits 60 s. */
+  /** Time from the accept to the last byte of a request head, even if it drips. The slowest phone needs less. */
   headTimeoutMs: 10_000,
-  /** How long a peer may take nothing of an answer that is being sent. nginx waits as long. */
+  /** How long a peer may take nothing of an answer that is being sent. */
   stallTimeoutMs: 60_000,
-  /** How long a peer may take to end its side once all of our last words are out. */
+  /** How long a peer may take to end its side once all of an answer is out: it must arrive, and nobody may stay. */
   lingerTimeoutMs: 2_000,
 
   // The registry
-  /** A message. Requests are small; the longest field is 4 KiB. */
+  /** Size of a registry message. Requests are small; the longest field is 4 KiB. */
   maxMessageBytes: 1024 * 1024,
-  /** Frames to a message. Honest clients send one; the bound is on work, for the bytes are bounded above. */
+  /** Frames of one message. Honest clients send one, and each frame costs work. */
   maxFragments: 1024,
-  /** A frame or a fragmented message from its first byte to its last. */
+  /** Time from the first byte of a frame or a fragmented message to its last. */
   frameTimeoutMs: 30_000,
-  /** Pings a second, twice as many in a burst. Clients ping every 25 to 60 s. */
+  /** Pings of one connection in a second; a burst may have twice as many. Clients ping every 25 to 60 s. */
   maxPingsPerSecond: 100,
-  /** Requests of one connection that wait for the disk. */
+  /** Requests of one connection that wait for the disk, which all connections share. */
   maxConcurrentRequests: 64,
-  /** Past this many bytes of answers not read, a connection's further requests wait. */
+  /** Unread answers of one connection, past which its further requests wait. */
   maxUnreadBytes: 1024 * 1024,
-  /** A larger roster is not sent unasked to a connection that may be about to register. */
+  /** A larger roster is not sent unasked to a program: of ten thousand agents that come back, none needs it. */
   eagerInitBytes: 64 * 1024,
-  /** How long such a connection may take to register before it gets the roster after all. */
+  /** How long such a program may take to register before it gets the larger roster after all. */
   initDelayMs: 200,
-  /** What may wait for one reader of the roster before it is brought up to date by a fresh one instead. */
+  /** Roster changes that wait for one reader, before a fresh roster takes their place. */
   backlogBudgetBytes: 1024 * 1024,
-  /** How long a reader over its budget may go on without reading. */
+  /** How long a reader over that budget may take nothing before it is closed. */
   laggardTimeoutMs: 30_000,
   /** Nodes in the roster. */
   maxNodes: 20_000,
-  /** All nodes as JSON. The one thread encodes a roster of that size in about 20 ms. */
+  /** All nodes as JSON. Encoding that much takes about 20 ms, and holds the only thread for as long. */
   maxRosterBytes: 8 * 1024 * 1024,
 
   // Connections
-  /** Silence after which a peer is pinged; after three times as long it is dead. Proxies cut idle tunnels at 60 s. */
+  /** Silence before a peer is pinged; after three times as long it counts as dead. Proxies cut idle tunnels at 60 s. */
   pingIntervalMs: 25_000,
-  /** The peer's part of a closing handshake. */
+  /** How long a peer may take for its part of a closing handshake. */
   closingTimeoutMs: 5_000,
-  /** Finding, connecting to and shaking hands with an agent. */
+  /** Time to find an agent, to connect to it and to shake hands. A person waits for it. */
   dialTimeoutMs: 5_000,
-  /** Past this a client is not read until its relay is open; what one chunk brings is kept whole. */
+  /** What a client may send before its relay is open; past that it is not read. A chunk that was read is kept whole. */
   maxEarlyBytes: 4 * 1024,
-  /** Connections, accepted and dialled together; never more than the descriptor limit allows, less a reserve of 32. */
+  /** Connections, accepted and dialled. At most the descriptor limit, less what is open at the start and 32. */
   maxConnections: Number.POSITIVE_INFINITY,
-  /** How long the end of everything may take, once asked for. Supervisors wait 10 s before they kill. */
+  /** How long connections may take to end once the daemon is told to. Supervisors wait 10 s before they kill. */
   drainTimeoutMs: 2_500,
 
   // Agents started here
-  /** An agent's output file is emptied past this size. */
+  /** Size of the output file of an agent started here. A larger one is emptied. */
   maxOutputBytes: 16 * 1024 * 1024,
   /** How often output files are looked at. */
   outputCheckIntervalMs: 10_000,
-  /** An output file of an agent that has ended is removed after this long. */
+  /** How long the output file of an agent is kept once the agent has ended. */
   outputRetentionMs: 7 * 24 * 3600 * 1000,
 } as const;
 

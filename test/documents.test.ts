@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { withLimits } from '../scripts/limits-table.ts';
 import { USAGE } from '../src/command/command-line.ts';
 import { DEFAULT_LIMITS } from '../src/options.ts';
 import { Daemon } from './support/daemon.ts';
@@ -110,12 +111,25 @@ describe('README.md', () => {
 });
 
 describe('docs/reliability.md', () => {
+  it('has the limits as src/options.ts has and explains them', async () => {
+    const document = await readText('docs/reliability.md');
+    assert.equal(document, await withLimits(document), '`npm run docs` writes them anew');
+  });
+
   it('has every limit with its value', async () => {
-    const rows = (await readText('docs/reliability.md')).matchAll(/^\| `(max\w+|\w+Ms|\w+Bytes)` \| (.+?) \|/gm);
+    const document = await readText('docs/reliability.md');
+    const table = document.slice(0, document.indexOf('### What others do'));
+    const rows = table.matchAll(/^\| `(max\w+|\w+Ms|\w+Bytes)` \| (.+?) \|/gm);
     const told = Object.fromEntries([...rows].map(([, name, value]) => [name as string, value as string]));
     assert.deepEqual(Object.keys(told).sort(), Object.keys(DEFAULT_LIMITS).sort());
     for (const [name, value] of Object.entries(DEFAULT_LIMITS))
       assert.equal(toNumber(told[name] as string), value, name);
+  });
+
+  it('compares no limit that is none', async () => {
+    const document = await readText('docs/reliability.md');
+    const compared = document.slice(document.indexOf('### What others do'), document.indexOf('## Measured'));
+    for (const [, name = ''] of compared.matchAll(/^\| `(\w+)` \|/gm)) assert.ok(name in DEFAULT_LIMITS, name);
   });
 });
 
