@@ -107,32 +107,28 @@ export class Daemon {
   }
 
   async #spawn(): Promise<Ending> {
-    const { program, environment, folder } = this.#options;
-    const log = await open(path.join(folder, 'daemon.log'), 'w', 0o600);
-    try {
-      const child = spawn(nodeProgram(), [program], {
-        cwd: os.homedir(),
-        detached: true,
-        env: cleanEnvironment(environment),
-        stdio: ['ignore', log.fd, log.fd],
-        windowsHide: true,
-      });
-      const ending: Ending = { reason: null };
-      child.on('error', (error) => {
-        ending.reason = `hypivisor could not be started: ${error.message}`;
-      });
-      child.on('exit', (code, signal) => {
-        ending.reason = `hypivisor ended at once (${signal ?? code}): see ${path.join(folder, 'daemon.log')}`;
-      });
-      child.unref();
-      if (child.pid !== undefined) {
-        const started: Started = { pid: child.pid, program };
-        await writeFile(this.#recordFile, JSON.stringify(started), { mode: 0o600 });
-      }
-      return ending;
-    } finally {
-      await log.close();
+    const { program, environment } = this.#options;
+    // It logs to a file of its own, with a bound; what it prints would need another.
+    const child = spawn(nodeProgram(), [program], {
+      cwd: os.homedir(),
+      detached: true,
+      env: cleanEnvironment(environment),
+      stdio: 'ignore',
+      windowsHide: true,
+    });
+    const ending: Ending = { reason: null };
+    child.on('error', (error) => {
+      ending.reason = `hypivisor could not be started: ${error.message}`;
+    });
+    child.on('exit', (code, signal) => {
+      ending.reason = `hypivisor ended at once (${signal ?? code}): see ~/.pi/logs/hyper-pi.jsonl`;
+    });
+    child.unref();
+    if (child.pid !== undefined) {
+      const started: Started = { pid: child.pid, program };
+      await writeFile(this.#recordFile, JSON.stringify(started), { mode: 0o600 });
     }
+    return ending;
   }
 
   async #awaitPresence(ending: Ending | null): Promise<string | null> {

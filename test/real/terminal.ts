@@ -75,10 +75,21 @@ export class TerminalPi {
     await sleep(150);
   }
 
-  /** Types a line. A menu of completions takes the first Enter. */
+  /** Types a line. */
   async line(text: string): Promise<void> {
     await this.type(text);
     await this.keys('Enter');
+  }
+
+  /** Runs a command. A menu of completions may take the first Enter. */
+  async command(text: string): Promise<void> {
+    await this.type(text);
+    for (let tries = 0; tries < 3; tries++) {
+      await this.keys('Enter');
+      await sleep(400);
+      const typed = new RegExp(`^${text.replaceAll('/', '\\/')} *$`, 'm');
+      if (!typed.test(await this.screen())) return;
+    }
   }
 
   async shows(pattern: RegExp, patienceMs = PATIENCE_MS): Promise<RegExpMatchArray> {
