@@ -277,6 +277,10 @@ describe('with no hypivisor on this machine', { skip: isFree ? withoutTmux : 'po
       const home = await Home.create(model.url);
       const environment = { HYPIVISOR_AUTOSTART: '1', NODE_OPTIONS: '--max-old-space-size=3000', npm_config_x: 'y' };
       const pis = Array.from({ length: 10 }, () => new HeadlessPi(pi, home, environment));
+      t.after(() => {
+        for (const headless of pis) headless.process.kill('SIGKILL');
+        model.stop();
+      });
       const roster = await reach();
       await roster.until(() => {
         const known = roster.messages.flatMap(({ event, node, nodes }) => (event === 'init' ? nodes : [node]));
@@ -333,7 +337,7 @@ async function reach(): Promise<RosterPeer> {
       await roster.event('init');
       return roster;
     } catch (error) {
-      if (tries === 100) throw error;
+      if (tries === 400) throw error;
       await sleep(200);
     }
   }
