@@ -1,16 +1,22 @@
 /**
- * Acts on this machine for a caller: lists folders and starts agents, within the home folder. Keeps the output files of
- * those agents within their bounds.
+ * Acts on this machine for a caller: lists folders and sessions, starts agents within the home folder, and follows them. Keeps
+ * the output files of those agents within their bounds.
  */
-import { listDirectories } from './host/directories.ts';
-import { hostError } from './host/error.ts';
-import { Jail } from './host/jail.ts';
-import { removeAbandoned, truncateOversized } from './host/output.ts';
-import { spawnAgent } from './host/spawn.ts';
+import path from 'node:path';
+import type { Tell } from './events.ts';
+import { Agents, type Registration } from './host/agents.ts';
+import { personalEnvironment } from './host/environment.ts';
+import { HostError } from './host/error.ts';
+import { Helper } from './host/helper-process.ts';
 import type { Settings } from './options.ts';
+import { Environment } from './protocol/environment.ts';
+import type { Result } from './protocol/registry.ts';
 import type { Host } from './registry/endpoint.ts';
 import { RpcError } from './registry/rpc.ts';
 import { Deadline, type Deadlines, type Expiring } from './transport/deadlines.ts';
+
+/** Also where the rest is built into one file, it is a file of its own: it is started as a process. */
+const HELPER_PROGRAM = new URL(`host/helper${path.extname(import.meta.url)}`, import.meta.url);
 
 export interface LocalMachineContext {
   readonly settings: Settings;
@@ -19,71 +25,121 @@ export interface LocalMachineContext {
   readonly ownUrl: () => string;
   /** Hears of what somebody should mend, in a sentence. */
   readonly warn: (sentence: string) => void;
+  readonly tell: Tell;
 }
 
 export class LocalMachine implements Host, Expiring {
   readonly #context: LocalMachineContext;
+  readonly #helper: Helper;
+  readonly #agents: Agents;
+  /** What agents inherit. */
+  readonly #environment: NodeJS.ProcessEnv;
   readonly #outputCheck = new Deadline(this);
   #tendsOutput = false;
 
   constructor(context: LocalMachineContext) {
     this.#context = context;
+    const { settings, tell } = context;
+    const { home, limits, outputDirectory, spawnCommand } = settings;
+    const timeoutMs = limits.hostTimeoutMs;
+    this.#environment = settings.environment ?? personalEnvironment(process.env);
+    const onFault = (error: unknown) => tell('fault', error);
+    this.#helper = new Helper({ program: HELPER_PROGRAM, timeoutMs, onFault });
+    this.#agents = new Agents(this.#helper, {
+      home,
+      command: spawnCommand,
+      outputDirectory,
+      settleMs: limits.spawnSettleMs,
+      timeoutMs,
+      onStarted: (agent) => {
+        tell('agentStarted', agent);
+        this.#tendOutputLater();
+      },
+      onEnded: (agent) => tell('agentEnded', agent),
+    });
   }
 
-  listDirectories(params: Record<string, unknown>): Promise<unknown> {
-    return this.#asCaller((jail) => listDirectories(jail, params.path));
+  listDirectories(params: Record<string, unknown>): Promise<Result<'list_directories'>> {
+    const { home } = this.#context.settings;
+    return asCaller(this.#helper.ask('listDirectories', { home, path: params.path }));
   }
 
-  spawnAgent(params: Record<string, unknown>): Promise<unknown> {
-    return this.#asCaller((jail) => this.#spawn(jail, params));
+  listSessions(params: Record<string, unknown>): Promise<Result<'list_sessions'>> {
+    const { home } = this.#context.settings;
+    return asCaller(this.#helper.ask('listSessions', { home, environment: this.#environment, path: params.path }));
   }
 
-  /** Looks at the agents' output now and from time to time, until `close`. */
+  async spawnAgent(params: Record<string, unknown>, remoteAddress: string): Promise<Result<'spawn_agent'>> {
+    const { settings, ownUrl } = this.#context;
+    const { token } = settings;
+    // The agent is to register with this very daemon.
+    const env: NodeJS.ProcessEnv = { ...this.#environment, [Environment.HYPIVISOR_WS]: ownUrl() };
+    if (token !== null) env[Environment.HYPI_TOKEN] = token;
+    const { folder, spawnId } = await asCaller(this.#agents.start(params, env, { remoteAddress }));
+    return { status: 'spawning', path: folder, spawn_id: spawnId };
+  }
+
+  /** @throws RpcError if nothing is known of that start */
+  spawnStatus({ spawn_id }: Record<string, unknown>): Result<'spawn_status'> {
+    const spawn = typeof spawn_id === 'string' ? this.#agents.get(spawn_id) : undefined;
+    if (spawn === undefined) throw new RpcError('No such spawn');
+    const { nodeId, end } = spawn;
+    const node = nodeId === null ? {} : { node: nodeId };
+    if (end === null) return { status: nodeId === null ? 'starting' : 'registered', ...node };
+    const { exitCode: exit_code, signal, outputEnd: output } = end;
+    return { status: 'ended', ...node, exit_code, signal, output };
+  }
+
+  /** An agent has registered: perhaps one that was started here. */
+  noteRegistration(node: Registration): void {
+    this.#agents.noteRegistration(node);
+  }
+
+  /** Looks after the agents' output until `close`: soon, for the start has enough to do, and then while agents live. */
   tendOutput(): void {
     this.#tendsOutput = true;
-    // Not awaited: the folder may be on a mount that never answers.
-    void this.#checkOutput();
+    this.#tendOutputLater();
   }
 
   onDeadline(): void {
     void this.#checkOutput();
   }
 
+  /** The agents go on. */
   close(): void {
     this.#tendsOutput = false;
     this.#context.deadlines.clear(this.#outputCheck);
+    this.#helper.close();
   }
 
-  /** What a caller asks for, within the home folder. Its errors are sentences for the caller. */
-  async #asCaller<T>(act: (jail: Jail) => Promise<T>): Promise<T> {
-    try {
-      return await act(await Jail.open(this.#context.settings.home));
-    } catch (error) {
-      // What is no HostError yet, a missing home folder for one, is this machine's trouble too, and becomes a sentence.
-      throw new RpcError(hostError('Cannot use the home folder', error).message);
-    }
-  }
-
-  #spawn(jail: Jail, params: Record<string, unknown>): Promise<unknown> {
-    const { settings, ownUrl } = this.#context;
-    const { environment, outputDirectory, spawnCommand, token } = settings;
-    // The agent is to register with this very daemon.
-    const env: NodeJS.ProcessEnv = { ...environment, HYPIVISOR_WS: ownUrl() };
-    if (token !== null) env.HYPI_TOKEN = token;
-    return spawnAgent(jail, { command: spawnCommand, env, outputDirectory }, params);
+  #tendOutputLater(): void {
+    const { settings, deadlines } = this.#context;
+    if (this.#tendsOutput) deadlines.set(this.#outputCheck, settings.limits.outputCheckIntervalMs);
   }
 
   async #checkOutput(): Promise<void> {
-    const { settings, deadlines } = this.#context;
-    const { outputDirectory, limits } = settings;
-    const warn = (path: string, { message }: Error) =>
-      this.#context.warn(`Cannot tend the agents' output in ${path}: ${message}`);
+    const { settings, warn } = this.#context;
+    const { limits, outputDirectory } = settings;
+    const { maxOutputBytes: maxBytes, outputRetentionMs: minAgeMs } = limits;
+    let living = 1;
     try {
-      await truncateOversized(outputDirectory, limits.maxOutputBytes, warn);
-      await removeAbandoned(outputDirectory, limits.outputRetentionMs, Date.now(), warn);
+      const report = await this.#helper.ask('keepHouse', { outputDirectory, maxBytes, minAgeMs });
+      living = report.living;
+      for (const { name, reason } of report.failures) {
+        warn(`Cannot tend the agents' output in ${path.join(outputDirectory, name)}: ${reason}`);
+      }
     } catch (error) {
-      warn(outputDirectory, error as Error);
+      warn(error instanceof HostError ? `${error.message} (${outputDirectory})` : String(error));
     }
-    if (this.#tendsOutput) deadlines.set(this.#outputCheck, limits.outputCheckIntervalMs);
+    if (living > 0) this.#tendOutputLater();
+  }
+}
+
+/** The errors of this machine are sentences for the caller. */
+async function asCaller<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw error instanceof HostError ? new RpcError(error.message) : error;
   }
 }

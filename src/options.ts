@@ -63,10 +63,14 @@ export const DEFAULT_LIMITS = {
   /** How long connections may take to end once the daemon is told to. Supervisors wait 10 s before they kill. */
   drainTimeoutMs: 2_500,
 
-  // Agents started here
+  // This machine
+  /** How long a caller waits for this machine's disk. One that has to spin up takes a few seconds. */
+  hostTimeoutMs: 5_000,
+  /** How long an agent that does not register has to live until its caller is told that it starts. A pi that fails takes 2 s. */
+  spawnSettleMs: 3_000,
   /** Size of the output file of an agent started here. A larger one is emptied. */
   maxOutputBytes: 16 * 1024 * 1024,
-  /** How often output files are looked at. */
+  /** How often output files are looked at while agents live. */
   outputCheckIntervalMs: 10_000,
   /** How long the output file of an agent is kept once the agent has ended. */
   outputRetentionMs: 7 * 24 * 3600 * 1000,
@@ -90,11 +94,17 @@ export interface HypivisorOptions {
   allowHosts?: readonly string[];
   /** The folder that callers may list and start agents in. Default: the home folder. */
   home?: string;
-  /** What starts an agent, without a shell. Default `pi --mode rpc`, which lives without a terminal. */
+  /**
+   * What starts an agent: a program and its arguments, without a shell. Default `pi --mode rpc`, which lives without a
+   * terminal. A program with a slash is found from the folder the daemon is started in, never from an agent's folder.
+   */
   spawnCommand?: readonly string[];
   /** Where the output of agents started here goes. Default `.pi/logs/agents` in the home folder. */
   outputDirectory?: string;
-  /** What agents started here get for an environment, beside `HYPIVISOR_WS` and `HYPI_TOKEN`. Default: this process's. */
+  /**
+   * The environment of agents started here, beside `HYPIVISOR_WS`, `HYPI_TOKEN` and `HYPI_SPAWN_ID`. Default: this process's,
+   * without what is set for the daemon alone (`NODE_ENV`, `NODE_OPTIONS`, `HYPI_…`, and what npm and systemd add).
+   */
   environment?: NodeJS.ProcessEnv;
   /** The built dashboard, which is served at `/`; null for none. Default: the one of this package, if it was built. */
   dashboardDirectory?: string | null;
@@ -112,7 +122,8 @@ export interface Settings {
   readonly home: string;
   readonly spawnCommand: readonly string[];
   readonly outputDirectory: string;
-  readonly environment: NodeJS.ProcessEnv;
+  /** Null for that of the person who started this process. */
+  readonly environment: NodeJS.ProcessEnv | null;
   readonly dashboardDirectory: string | null;
   readonly limits: Limits;
 }
@@ -136,11 +147,21 @@ export function complete(options: HypivisorOptions): Settings {
     allowOrigins: options.allowOrigins ?? [],
     allowHosts: options.allowHosts ?? [],
     home,
-    spawnCommand: options.spawnCommand ?? DEFAULT_SPAWN_COMMAND,
+    spawnCommand: resolveProgram(options.spawnCommand ?? DEFAULT_SPAWN_COMMAND, home),
     outputDirectory: options.outputDirectory ?? path.join(home, '.pi', 'logs', 'agents'),
-    environment: options.environment ?? process.env,
     dashboardDirectory:
       options.dashboardDirectory === undefined ? DEFAULT_DASHBOARD_DIRECTORY : options.dashboardDirectory,
+    environment: options.environment ?? null,
     limits: { ...DEFAULT_LIMITS, ...options.limits },
   };
+}
+
+/**
+ * A program with a slash made absolute. Whoever opens a folder must not run what lies in it: `./agent.sh` is the person's
+ * who started the daemon, never a cloned repository's.
+ */
+function resolveProgram([program, ...args]: readonly string[], home: string): string[] {
+  if (program === undefined) return [];
+  const hasSlash = program.includes('/') || program.includes(path.sep);
+  return [hasSlash ? path.resolve(program.replace(/^~(?=\/)/, () => home)) : program, ...args];
 }

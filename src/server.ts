@@ -26,7 +26,7 @@ import { Deadlines } from './transport/deadlines.ts';
 import { maxConnectionsOfProcess } from './transport/descriptors.ts';
 import { Listener } from './transport/listener.ts';
 
-export type { HypivisorEvents } from './events.ts';
+export type { AgentEnd, AgentProcess, HypivisorEvents } from './events.ts';
 export type { HypivisorOptions, Limits } from './options.ts';
 export type { Node, RosterEvent } from './protocol/registry.ts';
 
@@ -75,10 +75,13 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       maxRosterBytes: limits.maxRosterBytes,
       backlogBudgetBytes: limits.backlogBudgetBytes,
       deadlines,
-      onEvent: (event) => tell('roster', event),
+      onEvent: (event) => {
+        if (event.event === 'node_joined') this.#machine.noteRegistration(event.node);
+        tell('roster', event);
+      },
     });
     const warn = (sentence: string) => this.#warn(sentence);
-    const machine = new LocalMachine({ settings, deadlines, ownUrl: () => this.#ownUrl(), warn });
+    const machine = new LocalMachine({ settings, deadlines, ownUrl: () => this.#ownUrl(), warn, tell });
     const onLaggard = () => {
       this.#laggardsClosed++;
       tell('laggardClosed');

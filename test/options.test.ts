@@ -17,8 +17,8 @@ describe('complete', () => {
       home: os.homedir(),
       spawnCommand: ['pi', '--mode', 'rpc'],
       outputDirectory: path.join(os.homedir(), '.pi', 'logs', 'agents'),
-      environment: process.env,
       dashboardDirectory: fileURLToPath(new URL('../dist/dashboard', import.meta.url)),
+      environment: null,
       limits: DEFAULT_LIMITS,
     });
   });
@@ -50,6 +50,17 @@ describe('complete', () => {
 
   it('puts the output of agents into the home folder', () => {
     assert.equal(complete({ home: '/home/a' }).outputDirectory, path.join('/home/a', '.pi', 'logs', 'agents'));
+  });
+
+  it('finds a spawn command with a slash from where the daemon is started, never from a folder that is opened', () => {
+    const programOf = (spawnCommand: string[]) => complete({ home: '/home/a', spawnCommand }).spawnCommand;
+    assert.deepEqual(programOf(['./agent.sh', './x']), [path.resolve('agent.sh'), './x']);
+    assert.deepEqual(programOf(['bin/agent.sh']), [path.resolve('bin/agent.sh')]);
+    assert.deepEqual(programOf(['../agent.sh']), [path.resolve('../agent.sh')]);
+    assert.deepEqual(programOf(['/opt/pi/../agent.sh']), ['/opt/agent.sh']);
+    assert.deepEqual(programOf(['~/bin/agent.sh']), ['/home/a/bin/agent.sh']);
+    assert.deepEqual(programOf(['agent.sh', '~/x']), ['agent.sh', '~/x']);
+    assert.deepEqual(programOf([]), []);
   });
 
   it('takes limits one by one', () => {

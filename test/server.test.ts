@@ -244,7 +244,7 @@ test('a folder for output that cannot be read is told once, however often it is 
   await eventually(() => assert.equal(told.length, 1));
   await delay(100);
   assert.equal(told.length, 1);
-  assert.match(String(told[0]), /^Cannot tend the agents' output in .+file: ENOTDIR/);
+  assert.equal(told[0], `Cannot tend the agents' output: not a directory (${outputDirectory})`);
 });
 
 test('a port in use is told, and leaves nothing open', async (t) => {

@@ -29,6 +29,13 @@ export function logEvents(hypivisor: Hypivisor, log: Log): void {
     const advice = 'use http:// and ws://, or put a proxy with TLS in front';
     log.warn(`somebody speaks TLS to this port, which is plain: ${advice}`, { remoteAddress });
   });
+  hypivisor.on('agentStarted', ({ remoteAddress, command, folder, processId, output }) => {
+    log.info('agent started', { remoteAddress, command: command.join(' '), folder, pid: processId, output });
+  });
+  hypivisor.on('agentEnded', ({ processId, exitCode, signal, durationMs }) => {
+    const how = signal === null ? { exitCode: exitCode ?? -1 } : { signal };
+    log.info('agent ended', { pid: processId, ...how, seconds: Math.round(durationMs / 100) / 10 });
+  });
   hypivisor.on('laggardClosed', () => log.warn('a reader that did not read was closed'));
   hypivisor.on('warning', (sentence) => log.warn(sentence));
   hypivisor.on('fault', (error) => {

@@ -7,9 +7,11 @@ import { constants, type Dirent } from 'node:fs';
 import { access, readdir, realpath, stat } from 'node:fs/promises';
 import { hostError, UnusablePathError } from './error.ts';
 import type { Folder, Jail } from './jail.ts';
+import { Silence } from './silence.ts';
+import { hasUnfitCharacter } from './typed-path.ts';
 
-/** Node has four threads for files and DNS alike. A folder with ten thousand entries must not keep others waiting. */
-const LOOKS_AT_ONCE = 2;
+/** A folder with ten thousand entries, or with some that do not answer, must not keep other listings waiting. */
+const LOOKS_AT_ONCE = 4;
 
 export interface DirectoryListing {
   /** The canonical path of the folder listed. */
@@ -20,17 +22,17 @@ export interface DirectoryListing {
 
 /**
  * Lists the folders in the folder at `path`; without a path, in the home folder. Left out are dot entries, files, symbolic
- * links that lead outside the jail or nowhere, folders that cannot be read, and names that are not UTF-8 and so could
- * neither be told in JSON nor asked for again.
+ * links that lead outside the jail or nowhere, folders that cannot be read, names that are not UTF-8 and so could neither
+ * be told in JSON nor asked for again, names with control characters, from which no agent could register, and what is silent.
  *
  * @throws HostError
  */
-export async function listDirectories(jail: Jail, path?: unknown): Promise<DirectoryListing> {
+export async function listDirectories(jail: Jail, path?: unknown, silence = new Silence()): Promise<DirectoryListing> {
   const current = await canonicalPath(jail, path ?? jail.home);
   try {
     const folder = await jail.enter(current);
     try {
-      return { current, directories: await namesOfFolders(jail, folder) };
+      return { current, directories: await namesOfFolders(jail, folder, silence) };
     } finally {
       await folder.close();
     }
@@ -48,14 +50,17 @@ async function canonicalPath(jail: Jail, path: unknown): Promise<string> {
   }
 }
 
-async function namesOfFolders(jail: Jail, folder: Folder): Promise<string[]> {
+async function namesOfFolders(jail: Jail, folder: Folder, silence: Silence): Promise<string[]> {
   const entries = await readdir(folder.handlePath, { withFileTypes: true, encoding: 'buffer' });
   const names: Buffer[] = [];
   // All lanes take from one iterator, so each entry is looked at once.
   const remaining = entries.values();
   const lane = async () => {
     for (const entry of remaining) {
-      if (await isListed(jail, folder, entry)) names.push(entry.name);
+      if (!isNamedLikeFolder(entry)) continue;
+      const path = `${folder.path}/${entry.name}`;
+      if (silence.covers(path)) continue;
+      if (await silence.waitFor(path, isListed(jail, folder, entry))) names.push(entry.name);
     }
   };
   await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, lane));
@@ -63,9 +68,12 @@ async function namesOfFolders(jail: Jail, folder: Folder): Promise<string[]> {
   return names.sort(Buffer.compare).map(String);
 }
 
+function isNamedLikeFolder(entry: Dirent<Buffer>): boolean {
+  if (entry.name[0] === DOT || !isUtf8(entry.name) || hasUnfitCharacter(String(entry.name))) return false;
+  return entry.isDirectory() || entry.isSymbolicLink();
+}
+
 async function isListed(jail: Jail, folder: Folder, entry: Dirent<Buffer>): Promise<boolean> {
-  if (entry.name[0] === DOT || !isUtf8(entry.name)) return false;
-  if (!entry.isDirectory() && !entry.isSymbolicLink()) return false;
   const path = `${folder.handlePath}/${entry.name}`;
   try {
     if (entry.isSymbolicLink() && !jail.contains(await realpath(path))) return false;

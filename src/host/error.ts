@@ -34,7 +34,8 @@ export function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
 
-function reasonOf(error: unknown): string {
+/** A plain reason, without a path or a stack. */
+export function reasonOf(error: unknown): string {
   if (error instanceof UnusablePathError) return error.message;
   if (!(error instanceof Error)) return 'unexpected error';
   const { errno, syscall, path } = error as NodeJS.ErrnoException;

@@ -20,6 +20,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, relative, resolve, sep } from 'node:path';
 import { HostError, hasCode, UnusablePathError } from './error.ts';
+import { hasUnfitCharacter, isFitName, meantPath } from './typed-path.ts';
 
 /** Linux: NAME_MAX and PATH_MAX less the terminating NUL, in bytes. The shortest in the field, so they hold elsewhere. */
 const MAX_NAME_BYTES = 255;
@@ -40,6 +41,8 @@ export interface Folder {
 interface Location {
   /** Canonical as far as it exists, and from there as asked for. Always in the jail. */
   readonly path: string;
+  /** The names at its end that do not exist, or could not be looked at. */
+  readonly missing: readonly string[];
   /** What kept it from being canonical to its end. */
   readonly error?: unknown;
 }
@@ -70,7 +73,7 @@ export class Jail {
   }
 
   /**
-   * The canonical path of what exists at `path`: absolute, relative to home, `~` or `~/x`.
+   * The canonical path of what exists at `path`: absolute, relative to home, or as `meantPath` understands it.
    *
    * @throws HostError where it leads outside, told before whether it exists; else a system error or UnusablePathError.
    */
@@ -90,27 +93,37 @@ export class Jail {
   }
 
   /**
-   * Opens the folder `newFolder` (relative, may be nested) in `path`, making both with their parents where missing.
+   * Opens the folder `newFolder` (relative, may be nested) in `path`, making both with their parents if they are missing.
    *
-   * @throws as enter does; HostError also where `newFolder` is absolute or climbs out of `path`. Nothing was made then.
+   * @throws as checkNew and enter do
    */
   async create(path: string, newFolder: string): Promise<Folder> {
+    return this.#walk(await this.checkNew(path, newFolder), makeFolder);
+  }
+
+  /**
+   * The path of what create would open. Nothing is made.
+   *
+   * @throws as canonicalise does; HostError also if `newFolder` is absolute or climbs out of `path`, and UnusablePathError if
+   *   a folder would have to be made with an unfit name
+   */
+  async checkNew(path: string, newFolder: string): Promise<string> {
     const name = normalize(newFolder);
     if (newFolder.includes('\0') || isAbsolute(name) || name === '..' || name.startsWith(`..${sep}`)) throw outside();
     const parent = await this.#locate(path);
-    const { path: target } = await this.#locate(join(parent.path, name));
-    return this.#walk(target, makeFolder);
+    const { path: target, missing } = await this.#locate(join(parent.path, name));
+    const unfit = missing.find((name) => !isFitName(name));
+    if (unfit !== undefined) throw new UnusablePathError(`no folder is made with the name ${unfit}`);
+    return target;
   }
 
   /** The check. Whether something outside exists is not told: outside is outside. */
   async #locate(path: string): Promise<Location> {
-    const requested = resolve(
-      this.home,
-      path.replace(/^~(?=$|\/)/, () => this.home),
-    );
+    const requested = resolve(this.home, meantPath(path, this.home));
     checkUsable(requested);
     const location = await canonicalAsFarAsItExists(requested);
     if (!this.contains(location.path)) throw outside();
+    checkRegistrable(location.path);
     return location;
   }
 
@@ -145,13 +158,14 @@ export class Jail {
 
 async function canonicalAsFarAsItExists(path: string): Promise<Location> {
   try {
-    return { path: await realpath(path) };
+    return { path: await realpath(path), missing: [] };
   } catch (error) {
     const parent = dirname(path);
     // Even a root may be missing: on Windows, a drive.
-    if (parent === path) return { path, error };
+    if (parent === path) return { path, missing: [], error };
     const location = await canonicalAsFarAsItExists(parent);
-    return { path: join(location.path, basename(path)), error };
+    const name = basename(path);
+    return { path: join(location.path, name), missing: [...location.missing, name], error };
   }
 }
 
@@ -164,6 +178,11 @@ function checkUsable(path: string): void {
   if (path.includes('\0')) throw new UnusablePathError('NUL byte in path');
   const tooLong = path.split(sep).some((name) => Buffer.byteLength(name) > MAX_NAME_BYTES);
   if (tooLong || Buffer.byteLength(path) > MAX_PATH_BYTES) throw new UnusablePathError('name too long');
+}
+
+/** An agent tells its folder when it registers, and the registry takes no control character. */
+function checkRegistrable(path: string): void {
+  if (hasUnfitCharacter(path)) throw new UnusablePathError('control character in path');
 }
 
 function descriptorPath(handle: FileHandle): string {

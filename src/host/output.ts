@@ -3,110 +3,79 @@
  * fill, a file does neither. It would grow without bound, though, so it has to be cut from time to time.
  */
 
-import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, open, readdir, rename, rm, truncate } from 'node:fs/promises';
+import { lstat, open, readdir, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hasCode } from './error.ts';
+import { stripVTControlCharacters } from 'node:util';
+import { hasCode, reasonOf } from './error.ts';
 
 /**
- * An output file names its process (agent-4711-<uuid>.log) once that is known. Other files in the folder are left alone. The
- * uuid, because a process id comes again, and because containers may share a folder but not their process ids.
+ * An output file names its process. Other files in the folder are left alone. The uuid, because a process id comes again,
+ * and because containers may share a folder but not their process ids.
  */
-const OUTPUT_FILE = /^agent-(\d+|new)-[\da-f-]{36}\.log$/;
+const OUTPUT_FILE = /^agent-(\d+)-[\da-f-]{36}\.log$/;
 
-/** An output file held open, before its process is known. */
-export interface Output {
-  readonly fd: number;
-  /** Names the file after the process that writes it. Where that fails, the file keeps its first name: its agent runs. */
-  keep(processId: number): Promise<void>;
-  /** Closes the file, and removes it where it was not kept. */
-  close(): Promise<void>;
+/** What is there only while an agent starts, and stays if that is cut short. */
+const START_FILE = /^(?:stdin-[\da-f-]{36}|prompt-[\da-f-]{36}\.jsonl)$/;
+
+const START_FILE_MAX_AGE_MS = 3600 * 1000;
+
+export function outputFileName(processId: number, spawnId: string): string {
+  return `agent-${processId}-${spawnId}.log`;
 }
 
-/** Opens a new output file in `outputDirectory`, which is made where missing. Both are private to this user. Close it. */
-export async function openOutput(outputDirectory: string): Promise<Output> {
-  await mkdir(outputDirectory, { recursive: true, mode: 0o700 });
-  const id = randomUUID();
-  const path = join(outputDirectory, `agent-new-${id}.log`);
-  // For appending: after a truncation the next write begins the file again, instead of leaving a hole before itself.
-  const handle = await open(path, 'ax', 0o600);
-  let isKept = false;
-  return {
-    fd: handle.fd,
-    keep: async (processId) => {
-      isKept = true;
-      await rename(path, join(outputDirectory, `agent-${processId}-${id}.log`)).catch(() => {});
-    },
-    close: async () => {
-      await handle.close();
-      if (!isKept) await rm(path, { force: true });
-    },
-  };
+export interface HouseReport {
+  /** How many output files have an agent that lives. */
+  readonly living: number;
+  /** Files that could not be looked after, and why. */
+  readonly failures: readonly { readonly name: string; readonly reason: string }[];
 }
-
-/** Told of a file that could not be looked at, emptied or removed: the others are tended all the same. */
-export type OnUntouchable = (path: string, error: NodeJS.ErrnoException) => void;
 
 /**
- * Empties, in place, each output file over `maxBytes`: the agent that writes it holds it open and goes on.
+ * Looks after the files in `outputDirectory`. Output files over `maxBytes` are emptied, in place: the agent that writes one
+ * holds it open and goes on. Those that were not written for `minAgeMs` before `now` (Unix milliseconds), and whose agent has
+ * ended, are removed. That of a living agent stays however old: without its name it could not be emptied any more.
  *
- * @returns how many were emptied.
- * @throws a system error if `outputDirectory` exists and cannot be read.
+ * @throws a system error if `outputDirectory` exists and cannot be read
  */
-export async function truncateOversized(
+export async function keepHouse(
   outputDirectory: string,
   maxBytes: number,
-  onUntouchable: OnUntouchable,
-): Promise<number> {
-  return countFiles(outputDirectory, onUntouchable, async (path) => {
-    const file = await lstat(path);
-    if (!file.isFile() || file.size <= maxBytes) return false;
-    await truncate(path);
-    return true;
-  });
-}
-
-/**
- * Removes each output file that was not written for `minAgeMs` before `now` (Unix milliseconds) and whose agent has ended.
- * That of a living agent stays however old: without its name it could not be emptied any more.
- *
- * @returns how many were removed.
- * @throws a system error if `outputDirectory` exists and cannot be read.
- */
-export async function removeAbandoned(
-  outputDirectory: string,
   minAgeMs: number,
   now: number,
-  onUntouchable: OnUntouchable,
-): Promise<number> {
-  return countFiles(outputDirectory, onUntouchable, async (path, processId) => {
-    const file = await lstat(path);
-    if (!file.isFile() || file.mtimeMs > now - minAgeMs || isAlive(processId)) return false;
-    await rm(path);
-    return true;
-  });
-}
-
-async function countFiles(
-  outputDirectory: string,
-  onUntouchable: OnUntouchable,
-  isDone: (path: string, processId: number) => Promise<boolean>,
-): Promise<number> {
-  let count = 0;
+): Promise<HouseReport> {
+  let living = 0;
+  const failures: { name: string; reason: string }[] = [];
   for (const name of await unlessMissing(readdir(outputDirectory), [])) {
-    const processId = OUTPUT_FILE.exec(name)?.[1];
-    if (processId === undefined) continue;
     const path = join(outputDirectory, name);
+    const processId = OUTPUT_FILE.exec(name)?.[1];
     try {
-      if (await unlessMissing(isDone(path, Number(processId)), false)) count += 1;
+      if (processId !== undefined) {
+        const lives = isAlive(Number(processId));
+        if (lives) living += 1;
+        await unlessMissing(lookAfter(path, lives, maxBytes, now - minAgeMs), undefined);
+      } else if (START_FILE.test(name)) {
+        await unlessMissing(removeOlder(path, now - START_FILE_MAX_AGE_MS), undefined);
+      }
     } catch (error) {
-      onUntouchable(path, error as NodeJS.ErrnoException);
+      failures.push({ name, reason: reasonOf(error) });
     }
   }
-  return count;
+  return { living, failures };
 }
 
-/** The folder is missing where nothing was spawned yet; a file, where another daemon removed it just now. */
+async function lookAfter(path: string, lives: boolean, maxBytes: number, abandonedBefore: number): Promise<void> {
+  const status = await lstat(path);
+  // What a link stands for is somebody else's.
+  if (!status.isFile()) return;
+  if (!lives && status.mtimeMs <= abandonedBefore) await rm(path);
+  else if (status.size > maxBytes) await truncate(path);
+}
+
+async function removeOlder(path: string, before: number): Promise<void> {
+  if ((await lstat(path)).mtimeMs <= before) await rm(path);
+}
+
+/** The folder is missing if nothing was spawned yet; a file, if another daemon has just removed it. */
 async function unlessMissing<T>(wanted: Promise<T>, otherwise: T): Promise<T> {
   try {
     return await wanted;
@@ -117,12 +86,43 @@ async function unlessMissing<T>(wanted: Promise<T>, otherwise: T): Promise<T> {
 }
 
 function isAlive(processId: number): boolean {
-  // The daemon died before it had named the file. Better a file too many than one that nobody can empty.
-  if (Number.isNaN(processId)) return true;
   try {
     return process.kill(processId, 0);
   } catch (error) {
     // Somebody else's process: alive.
     return hasCode(error, 'EPERM');
   }
+}
+
+/** How much of the end of an output file is read, in bytes, and told, in characters. */
+const END_BYTES = 8 * 1024;
+const END_LENGTH = 2000;
+
+/** C0 but tab and line feed, DEL and C1. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about
+const UNPRINTABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
+/**
+ * The end of what an agent printed, as plain text: whole lines if possible, without colours.
+ *
+ * @throws a system error if the file cannot be read
+ */
+export async function readEnd(file: string): Promise<string> {
+  const handle = await open(file, 'r');
+  try {
+    const { size } = await handle.stat();
+    const start = Math.max(0, size - END_BYTES);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(END_BYTES), 0, END_BYTES, start);
+    return endOf(buffer.subarray(0, bytesRead).toString(), start > 0);
+  } finally {
+    await handle.close();
+  }
+}
+
+function endOf(text: string, isCut: boolean): string {
+  const plain = stripVTControlCharacters(text).replace(/\r\n?/g, '\n').replace(UNPRINTABLE, '').trim();
+  if (!isCut && plain.length <= END_LENGTH) return plain;
+  const end = plain.slice(-END_LENGTH);
+  const firstLineEnd = end.indexOf('\n');
+  return `…${end.slice(firstLineEnd === -1 ? 0 : firstLineEnd)}`;
 }

@@ -46,7 +46,8 @@ export interface EndpointLimits extends WebSocketLimits {
 /** The requests that this machine serves. They reject with RpcError, whose sentence the caller is told. */
 export interface Host {
   listDirectories(params: Record<string, unknown>): Promise<unknown>;
-  spawnAgent(params: Record<string, unknown>): Promise<unknown>;
+  /** @param remoteAddress of the caller */
+  spawnAgent(params: Record<string, unknown>, remoteAddress: string): Promise<unknown>;
 }
 
 /** Shared by all endpoints. */
@@ -239,7 +240,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
 
   #spawnAgent({ id, params }: Request): void {
     if (params === undefined) throw new RpcError('Missing params');
-    this.#ask(id, () => this.#context.host.spawnAgent(params));
+    this.#ask(id, () => this.#context.host.spawnAgent(params, this.#webSocket.connection.remoteAddress));
   }
 
   /** A request that has to wait holds up none that came after it. */

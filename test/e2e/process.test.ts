@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -397,110 +397,5 @@ describe('the log', PATIENCE, () => {
     await eventually(() => assert.equal(daemon.stderr, text));
     assert.doesNotMatch(text, /secret|dmVyeS1/);
     assert.doesNotMatch(text, /\u2028/);
-  });
-});
-
-describe('starting agents', PATIENCE, () => {
-  /** An agent that lives as long as its stdin, serves, registers where it is told, and comes back when that is gone; but no longer than a minute. */
-  const AGENT = `
-    import { WebSocket, WebSocketServer } from ${JSON.stringify(import.meta.resolve('ws'))};
-    const cwd = process.cwd();
-    process.stdin.on('end', () => process.exit()).resume();
-    setTimeout(() => process.exit(), 60_000);
-    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
-    server.on('connection', (socket) => socket.send(JSON.stringify({ argv: process.argv.slice(1), env: process.env })));
-    function connect() {
-      const { HYPIVISOR_WS, HYPI_TOKEN } = process.env;
-      const socket = new WebSocket(HYPIVISOR_WS + '?token=' + encodeURIComponent(HYPI_TOKEN));
-      const { port } = server.address();
-      const params = { id: 'spawned', machine: 'localhost', cwd, port, status: 'active', pid: process.pid };
-      socket.on('open', () => socket.send(JSON.stringify({ method: 'register', params })));
-      socket.on('error', () => {});
-      socket.on('close', () => setTimeout(connect, 50));
-    }
-    server.on('listening', connect);`;
-  const command = JSON.stringify([process.execPath, '--input-type=module', '-e', AGENT, '--', 'argument with spaces']);
-  const TOKEN = 'a token+%';
-
-  /** The process is there and no zombie. */
-  async function isRunning(pid: number): Promise<boolean> {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return false;
-    }
-    if (process.platform !== 'linux') return true;
-    const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => ') X');
-    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
-  }
-
-  test('an agent started through the daemon registers with it, and outlives its SIGKILL', async (t) => {
-    const env = { HYPI_TOKEN: TOKEN };
-    const spawner = await Daemon.start({ args: ['--spawn-command', command], env });
-    t.after(() => spawner.stop('SIGKILL'));
-    const query = `?token=${encodeURIComponent(TOKEN)}`;
-    const dashboard = await Client.open(spawner.registryUrl + query);
-    const folder = join(await realpath(spawner.home), 'work', 'deeper');
-    await mkdir(join(spawner.home, 'work'));
-    dashboard.send({
-      id: 1,
-      method: 'spawn_agent',
-      params: { path: join(spawner.home, 'work'), new_folder: ' deeper ' },
-    });
-    const { node } = await dashboard.until(({ event }) => event === 'node_joined');
-    t.after(() => {
-      try {
-        process.kill(node.pid, 'SIGKILL');
-      } catch {
-        // It has ended already.
-      }
-    });
-    assert.equal(node.cwd, folder);
-    const relay = await Client.open(spawner.relayUrl('spawned') + query);
-    const { argv, env: environment } = await relay.nextJson();
-    assert.deepEqual(argv, ['argument with spaces']);
-    assert.equal(environment.HYPIVISOR_WS, `ws://localhost:${spawner.port}/ws`);
-    assert.equal(environment.HYPI_TOKEN, TOKEN);
-    assert.equal(environment.PWD, folder);
-    relay.terminate();
-
-    await spawner.stop('SIGKILL');
-    assert.ok(await isRunning(node.pid));
-    const daemon = await Daemon.start({ args: ['--port', String(spawner.port)], env });
-    t.after(() => daemon.stop());
-    const later = await Client.open(daemon.registryUrl + query);
-    const isBack = ({ event, nodes, node }: Json) => (event === 'node_joined' ? node : nodes?.length > 0);
-    await later.until(isBack);
-    assert.ok(await isRunning(node.pid));
-    later.terminate();
-  });
-
-  test('the answer names the folder; an agent that ends leaves no zombie', async (t) => {
-    const script = JSON.stringify([process.execPath, '-e', 'console.log(process.pid)']);
-    const daemon = await Daemon.start({ args: ['--spawn-command', script] });
-    t.after(() => daemon.stop());
-    const client = await Client.open(daemon.registryUrl);
-    const canonical = await realpath(daemon.home);
-    const { result } = await client.call('spawn_agent', { path: `${daemon.home}/.`, new_folder: 'a/b' });
-    assert.deepEqual(result, { status: 'spawning', path: join(canonical, 'a', 'b') });
-    if (process.platform === 'linux') {
-      await eventually(async () => {
-        const children = await readFile(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'latin1');
-        assert.equal(children.trim(), '');
-      });
-    }
-    client.terminate();
-  });
-
-  test('a command that cannot be started is told, and nothing else stops', async (t) => {
-    const daemon = await Daemon.start({ args: ['--spawn-command', 'no-such-program'] });
-    t.after(() => daemon.stop());
-    const client = await Client.open(daemon.registryUrl);
-    for (let i = 0; i < 3; i++) {
-      const { error } = await client.call('spawn_agent', { path: daemon.home });
-      assert.equal(error, 'Failed to spawn: no-such-program: command not found');
-    }
-    assert.equal((await client.call('ping')).result.status, 'healthy');
-    client.terminate();
   });
 });

@@ -2,11 +2,22 @@
  * Stands in for a daemon: starts one agent, prints its process id, and then either stays ("stay") or has nothing to do.
  */
 
-import { readdir } from 'node:fs/promises';
-import { Jail } from '../../src/host/jail.ts';
-import { spawnAgent } from '../../src/host/spawn.ts';
+import { Agents } from '../../src/host/agents.ts';
+import { Helper } from '../../src/host/helper-process.ts';
 
 const [home = '', outputDirectory = '', stay, ...command] = process.argv.slice(2);
-await spawnAgent(await Jail.open(home), { command, env: process.env, outputDirectory }, { path: '~' });
+const onFault = console.error;
+const program = new URL('../../src/host/helper.ts', import.meta.url);
+const helper = new Helper({ program, timeoutMs: 10_000, onFault });
+const agents = new Agents(helper, {
+  home,
+  command,
+  outputDirectory,
+  settleMs: 100,
+  timeoutMs: 10_000,
+  onStarted: () => {},
+  onEnded: () => {},
+});
+const { processId } = await agents.start({ path: '~' }, process.env, { remoteAddress: '::1' });
 if (stay === 'stay') setInterval(() => {}, 1000);
-console.log((await readdir(outputDirectory))[0]?.split('-')[1]);
+console.log(processId);

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { listDirectories } from '../../src/host/directories.ts';
 import { Jail } from '../../src/host/jail.ts';
+import { Silence } from '../../src/host/silence.ts';
 import { descriptorsIn, makeHome } from './home.ts';
 
 function told(message: string): { name: string; message: string } {
@@ -66,7 +67,7 @@ test('any set of names comes back in code-point order', async (t) => {
       for (const name of usable) await mkdir(`${folder}/${name}`, { recursive: true });
       await mkdir(folder, { recursive: true });
       const { directories } = await listDirectories(jail, folder);
-      assert.deepEqual(directories, usable.toSorted(byCodePoint));
+      assert.deepEqual(directories, usable.filter((name) => !/\p{Cc}/u.test(name)).toSorted(byCodePoint));
     }),
     { numRuns: 50 },
   );
@@ -79,6 +80,22 @@ test('names that are not UTF-8 are left out, U+FFFD itself is not', async (t) =>
     await mkdir(Buffer.concat([Buffer.from(`${home}/`), name]));
   }
   assert.deepEqual((await listDirectories(await Jail.open(home))).directories, ['\ufffd']);
+});
+
+test('a folder from which no agent could register is left out', async (t) => {
+  const { home } = await makeHome(t);
+  for (const name of ['a\nb', 'a\tb', '\u001b[31m', '\u0085', 'visible']) await mkdir(join(home, name));
+  const jail = await Jail.open(home);
+  assert.deepEqual((await listDirectories(jail)).directories, ['visible']);
+  await assert.rejects(listDirectories(jail, 'a\nb'), told('Invalid path: control character in path'));
+});
+
+test('a folder that is known to be silent is left out, and not looked at', async (t) => {
+  const { home } = await makeHome(t);
+  for (const name of ['a', 'b', 'bb', 'c']) await mkdir(join(home, name));
+  const silence = new Silence([join(home, 'b')]);
+  assert.deepEqual((await listDirectories(await Jail.open(home), '~', silence)).directories, ['a', 'bb', 'c']);
+  assert.deepEqual(silence.met, []);
 });
 
 test('what cannot be listed is refused with a sentence', async (t) => {

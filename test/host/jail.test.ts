@@ -38,6 +38,8 @@ const INSIDE = (home: string): [path: string, name: string][] => [
   ['project', 'project'],
   ['project/', 'project'],
   ['~/project', 'project'],
+  ['$HOME/project', 'project'],
+  [`file://${home}/project`, 'project'],
   [`${home}//project/./src/..`, 'project'],
   [`${home}/../home/project`, 'project'],
   ['to-src', 'project/src'],
@@ -141,8 +143,11 @@ for (const throughDescriptors of [true, false]) {
       ['project', '.', 'project'],
       ['~', '..x', '..x'],
       ['~', '...', '...'],
-      ['~', '~', '~'],
       ['~', '新しい🎉', '新しい🎉'],
+      // It is there.
+      ['./~', 'in', '~/in'],
+      ['$HOME', 'new', 'new'],
+      [`file://${encodeURI(place.home)}/project`, 'new', 'project/new'],
     ];
     for (const [path, newFolder, name] of vectors) {
       const folder = await jail.create(path, newFolder);
@@ -158,6 +163,41 @@ for (const throughDescriptors of [true, false]) {
     for (const newFolder of ['..', '../x', 'a/../..', 'a/../../b', '/x', `${home}/x`, 'a\0b', '\0']) {
       await assert.rejects(jail.create('a/b', newFolder), OUTSIDE, newFolder);
     }
+    assert.deepEqual(await readdir(home), []);
+  });
+
+  test(`no folder gets a name that was meant for something else, ${mode}`, async (t) => {
+    const { home } = await makeHome(t);
+    const jail = await Jail.open(home, throughDescriptors);
+    for (const [path, newFolder, name] of [
+      ['.', '~', '~'],
+      ['.', 'a/~', '~'],
+      ['.', 'a/~/b', '~'],
+      ['./~', 'a', '~'],
+      ['~bob', 'a', '~bob'],
+      ['a/$HOME', 'b', '$HOME'],
+      ['.', '$x', '$x'],
+      ['.', 'file:/x', 'file:'],
+    ] as const) {
+      const error = new UnusablePathError(`no folder is made with the name ${name}`);
+      await assert.rejects(jail.create(path, newFolder), error, `${path} ${newFolder}`);
+      await assert.rejects(jail.checkNew(path, newFolder), error, `${path} ${newFolder}`);
+    }
+    const control = new UnusablePathError('control character in path');
+    await mkdir(join(home, 'a\nb'));
+    for (const path of ['a\nb', 'x\u001b', 'a\u0085']) {
+      await assert.rejects(jail.create('.', path), control);
+      await assert.rejects(jail.create(path, 'x'), control);
+      await assert.rejects(jail.enter(path), control);
+    }
+    assert.deepEqual(await readdir(home), ['a\nb']);
+  });
+
+  test(`what would be made is told, and not made, ${mode}`, async (t) => {
+    const { home } = await makeHome(t);
+    const jail = await Jail.open(home, throughDescriptors);
+    assert.equal(await jail.checkNew('a', 'b/c'), join(home, 'a/b/c'));
+    assert.equal(await jail.checkNew('~', '.'), home);
     assert.deepEqual(await readdir(home), []);
   });
 

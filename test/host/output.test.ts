@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { openOutput, removeAbandoned, truncateOversized } from '../../src/host/output.ts';
+import { keepHouse, outputFileName, readEnd } from '../../src/host/output.ts';
 import { eventually } from '../support/measure.ts';
 import { makeHome } from './home.ts';
 
 const ID = '01234567-89ab-cdef-0123-456789abcdef';
+const OTHER_ID = ID.replaceAll('0', 'f');
+const FOR_EVER = Number.MAX_SAFE_INTEGER;
 
 async function makeOutputDirectory(t: TestContext): Promise<string> {
   const { base } = await makeHome(t);
@@ -24,55 +26,24 @@ async function endedProcess(): Promise<number> {
   return ended.pid ?? Number.NaN;
 }
 
-test('an output file and its folder are private, and it bears the id of its process once that is known', async (t) => {
-  const { base } = await makeHome(t);
-  const outputDirectory = join(base, 'parent/output');
-  const output = await openOutput(outputDirectory);
-  assert.equal((await stat(outputDirectory)).mode & 0o777, 0o700);
-  await output.keep(4711);
-  await output.close();
-  const [name = ''] = await readdir(outputDirectory);
-  assert.match(name, /^agent-4711-[\da-f-]{36}\.log$/);
-  assert.equal((await stat(join(outputDirectory, name))).mode & 0o777, 0o600);
-});
+/** Writes a file and makes it that old. */
+async function writeOld(path: string, ageMs: number): Promise<void> {
+  await writeFile(path, 'x');
+  await age(path, ageMs);
+}
 
-test('the same process id twice makes two files', async (t) => {
-  const outputDirectory = await makeOutputDirectory(t);
-  for (let count = 0; count < 2; count += 1) {
-    const output = await openOutput(outputDirectory);
-    await output.keep(4711);
-    await output.close();
-  }
-  assert.equal((await readdir(outputDirectory)).length, 2);
-});
-
-test('an output file that nobody kept is gone when closed', async (t) => {
-  const outputDirectory = await makeOutputDirectory(t);
-  await (await openOutput(outputDirectory)).close();
-  assert.deepEqual(await readdir(outputDirectory), []);
-});
-
-test('a file that cannot be renamed keeps its first name', async (t) => {
-  const outputDirectory = await makeOutputDirectory(t);
-  const output = await openOutput(outputDirectory);
-  const [name = ''] = await readdir(outputDirectory);
-  await mkdir(join(outputDirectory, name.replace('new', '4711'), 'in the way'), { recursive: true });
-  await output.keep(4711);
-  await output.close();
-  assert.equal((await readdir(outputDirectory)).includes(name), true);
-});
-
-function nothingUntouchable(path: string): void {
-  assert.fail(path);
+async function age(path: string, ageMs: number): Promise<void> {
+  const time = (Date.now() - ageMs) / 1000;
+  await utimes(path, time, time);
 }
 
 test('files over the limit are emptied, those at the limit and those of others are not', async (t) => {
   const outputDirectory = await makeOutputDirectory(t);
   const sizes = {
-    [`agent-1-${ID}.log`]: [99, 99],
-    [`agent-2-${ID}.log`]: [100, 100],
-    [`agent-3-${ID}.log`]: [101, 0],
-    [`agent-new-${ID}.log`]: [101, 0],
+    [`agent-${process.pid}-${ID}.log`]: [99, 99],
+    [`agent-${process.pid}-${OTHER_ID}.log`]: [100, 100],
+    [outputFileName(process.ppid, ID)]: [101, 0],
+    [`agent-new-${ID}.log`]: [101, 101],
     [`agent-4-${ID}.log.bak`]: [101, 101],
     [`agent-x-${ID}.log`]: [101, 101],
     'hyper-pi.jsonl': [101, 101],
@@ -80,23 +51,25 @@ test('files over the limit are emptied, those at the limit and those of others a
   for (const [name, [before]] of Object.entries(sizes)) {
     await writeFile(join(outputDirectory, name), 'x'.repeat(before));
   }
-  assert.equal(await truncateOversized(outputDirectory, 100, nothingUntouchable), 2);
-  for (const [name, [, after]] of Object.entries(sizes)) {
-    assert.equal((await stat(join(outputDirectory, name))).size, after, name);
+  for (let round = 0; round < 2; round++) {
+    assert.deepEqual(await keepHouse(outputDirectory, 100, FOR_EVER, Date.now()), { living: 3, failures: [] });
+    for (const [name, [, after]] of Object.entries(sizes)) {
+      assert.equal((await stat(join(outputDirectory, name))).size, after, name);
+    }
   }
-  assert.equal(await truncateOversized(outputDirectory, 100, nothingUntouchable), 0);
 });
 
 test('a file that is emptied begins again, without a hole', async (t) => {
   const outputDirectory = await makeOutputDirectory(t);
-  const output = await openOutput(outputDirectory);
-  const writer = spawn('sh', ['-c', 'echo before; read line; echo after'], { stdio: ['pipe', output.fd, output.fd] });
+  const path = join(outputDirectory, outputFileName(process.pid, ID));
+  const output = await open(path, 'a');
+  const stdio = ['pipe', output.fd, output.fd] as const;
+  const writer = spawn('sh', ['-c', 'echo before; read line; echo after'], { stdio: [...stdio] });
   t.after(() => writer.kill('SIGKILL'));
-  await output.keep(writer.pid ?? Number.NaN);
   await output.close();
-  const path = join(outputDirectory, (await readdir(outputDirectory))[0] ?? '');
   await eventually(async () => assert.notEqual((await stat(path)).size, 0));
-  assert.equal(await truncateOversized(outputDirectory, 0, nothingUntouchable), 1);
+  await keepHouse(outputDirectory, 0, FOR_EVER, Date.now());
+  assert.equal((await stat(path)).size, 0);
   writer.stdin?.end('go on\n');
   await once(writer, 'exit');
   assert.equal(await readFile(path, 'utf8'), 'after\n');
@@ -105,53 +78,92 @@ test('a file that is emptied begins again, without a hole', async (t) => {
 test('old files of agents that have ended are removed', async (t) => {
   const outputDirectory = await makeOutputDirectory(t);
   const ended = await endedProcess();
-  const now = Date.now();
   const minAgeMs = 60_000;
   const files: [name: string, ageMs: number][] = [
-    [`agent-${ended}-${ID}.log`, minAgeMs],
-    [`agent-${ended}-${ID.replaceAll('0', 'f')}.log`, minAgeMs - 1000],
-    [`agent-${process.pid}-${ID}.log`, minAgeMs * 2],
+    [outputFileName(ended, ID), minAgeMs + 1000],
+    [outputFileName(ended, OTHER_ID), minAgeMs - 1000],
+    [outputFileName(process.pid, ID), minAgeMs * 2],
     [`agent-new-${ID}.log`, minAgeMs * 2],
     ['hyper-pi.jsonl', minAgeMs * 2],
   ];
-  for (const [name, ageMs] of files) {
-    const path = join(outputDirectory, name);
-    await writeFile(path, 'x');
-    await utimes(path, (now - ageMs) / 1000, (now - ageMs) / 1000);
-  }
-  assert.equal(await removeAbandoned(outputDirectory, minAgeMs, now, nothingUntouchable), 1);
+  for (const [name, ageMs] of files) await writeOld(join(outputDirectory, name), ageMs);
+  assert.deepEqual(await keepHouse(outputDirectory, 100, minAgeMs, Date.now()), { living: 1, failures: [] });
   const left = files.slice(1).map(([name]) => name);
   assert.deepEqual((await readdir(outputDirectory)).sort(), left.sort());
 });
 
-test('where nothing was spawned yet there is nothing to do', async (t) => {
-  const missing = join(await makeOutputDirectory(t), 'missing');
-  assert.equal(await truncateOversized(missing, 0, nothingUntouchable), 0);
-  assert.equal(await removeAbandoned(missing, 0, Date.now(), nothingUntouchable), 0);
+test('what a start that was cut short has left is removed after an hour', async (t) => {
+  const outputDirectory = await makeOutputDirectory(t);
+  const hour = 3600 * 1000;
+  await writeOld(join(outputDirectory, `prompt-${ID}.jsonl`), hour + 1000);
+  await writeOld(join(outputDirectory, `stdin-${ID}`), hour + 1000);
+  const kept = [`prompt-${OTHER_ID}.jsonl`, `stdin-${OTHER_ID}`];
+  for (const name of kept) await writeOld(join(outputDirectory, name), hour - 60_000);
+  assert.deepEqual(await keepHouse(outputDirectory, 100, FOR_EVER, Date.now()), { living: 0, failures: [] });
+  assert.deepEqual((await readdir(outputDirectory)).sort(), kept.sort());
 });
 
-test('a file that vanishes meanwhile is passed over', async (t) => {
-  const outputDirectory = await makeOutputDirectory(t);
-  await symlink('vanished', join(outputDirectory, `agent-1-${ID}.log`));
-  await writeFile(join(outputDirectory, `agent-2-${ID}.log`), 'x');
-  assert.equal(await truncateOversized(outputDirectory, 0, nothingUntouchable), 1);
+test('if nothing was spawned yet there is nothing to do', async (t) => {
+  const missing = join(await makeOutputDirectory(t), 'missing');
+  assert.deepEqual(await keepHouse(missing, 0, 0, Date.now()), { living: 0, failures: [] });
 });
 
 test('only plain files are touched', async (t) => {
   const outputDirectory = await makeOutputDirectory(t);
+  const ended = await endedProcess();
   const precious = join(outputDirectory, 'precious');
   await writeFile(precious, 'x');
-  await symlink('precious', join(outputDirectory, `agent-1-${ID}.log`));
-  await mkdir(join(outputDirectory, `agent-2-${ID}.log`));
+  await symlink('precious', join(outputDirectory, outputFileName(ended, ID)));
+  await symlink('missing', join(outputDirectory, outputFileName(process.pid, ID)));
+  await mkdir(join(outputDirectory, outputFileName(ended, OTHER_ID)));
   const names = await readdir(outputDirectory);
-  assert.equal(await truncateOversized(outputDirectory, 0, nothingUntouchable), 0);
-  assert.equal(await removeAbandoned(outputDirectory, -60_000, Date.now(), nothingUntouchable), 0);
+  assert.deepEqual((await keepHouse(outputDirectory, 0, 0, Date.now() + 60_000)).failures, []);
   assert.equal(await readFile(precious, 'utf8'), 'x');
   assert.deepEqual(await readdir(outputDirectory), names);
 });
 
+test('a file that may not be touched is told of, and the others are looked after', async (t) => {
+  const outputDirectory = await makeOutputDirectory(t);
+  const names = [
+    outputFileName(process.pid, ID),
+    outputFileName(process.ppid, ID),
+    outputFileName(process.pid, OTHER_ID),
+  ];
+  for (const name of names) await writeFile(join(outputDirectory, name), 'x'.repeat(101));
+  const untouchable = names.sort()[1] as string;
+  // A file that is a running program is busy, for root too.
+  await writeFile(join(outputDirectory, untouchable), await readFile('/bin/sleep'));
+  await chmod(join(outputDirectory, untouchable), 0o700);
+  const running = spawn(join(outputDirectory, untouchable), ['60']);
+  t.after(() => running.kill('SIGKILL'));
+  await once(running, 'spawn');
+  const { failures } = await keepHouse(outputDirectory, 100, FOR_EVER, Date.now());
+  assert.deepEqual(failures, [{ name: untouchable, reason: 'text file is busy' }]);
+  for (const name of names) {
+    if (name !== untouchable) assert.equal((await stat(join(outputDirectory, name))).size, 0, name);
+  }
+});
+
 test('a folder that is none is told to the caller', async (t) => {
   const file = join(await makeOutputDirectory(t), 'file');
-  await (await open(file, 'w')).close();
-  await assert.rejects(truncateOversized(file, 0, nothingUntouchable), { code: 'ENOTDIR' });
+  await writeFile(file, '');
+  await assert.rejects(keepHouse(file, 0, 0, Date.now()), { code: 'ENOTDIR' });
+});
+
+test('the end of an output is plain text', async (t) => {
+  const path = join(await makeOutputDirectory(t), 'file');
+  for (const [output, end] of [
+    ['', ''],
+    ['one line\n', 'one line'],
+    ['\n\n  a\nb\n\n', 'a\nb'],
+    ['\u001b[31mError:\u001b[0m it\u0007 failed\r\nhere\n', 'Error: it failed\nhere'],
+    ['x'.repeat(2000), 'x'.repeat(2000)],
+    [`cut\n${'x'.repeat(1999)}`, `…\n${'x'.repeat(1999)}`],
+    ['x'.repeat(2001), `…${'x'.repeat(2000)}`],
+    [`${'é\n'.repeat(9000)}last`, `…${'\né'.repeat(997)}\nlast`],
+  ] as const) {
+    await writeFile(path, output);
+    assert.equal(await readEnd(path), end);
+  }
+  await assert.rejects(readEnd(`${path}-missing`), { code: 'ENOENT' });
 });

@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { listDirectories } from '../../src/host/directories.ts';
 import { Jail } from '../../src/host/jail.ts';
-import { removeAbandoned, truncateOversized } from '../../src/host/output.ts';
-import { spawnAgent } from '../../src/host/spawn.ts';
+import { keepHouse } from '../../src/host/output.ts';
+import { prepareAgent, type SpawnParams } from '../../src/host/prepare.ts';
+import { Silence } from '../../src/host/silence.ts';
 import { descriptorsIn, makeHome } from './home.ts';
 
 const NOBODY = 65534;
@@ -39,12 +40,11 @@ test('folders closed to us are left out of a listing, and refused', async (t) =>
   assert.equal(await descriptorsIn(base), 0);
 });
 
-test('nothing is spawned or made in folders closed to us', async (t) => {
+test('nothing is prepared or made in folders closed to us', async (t) => {
   const { base, home } = await makeHome(t);
   await mkdir(join(home, 'unreadable'), { mode: 0o300 });
   await mkdir(join(home, 'unsearchable'), { mode: 0o600 });
   await mkdir(join(home, 'read-only'), { mode: 0o500 });
-  const options = { command: ['true'], env: process.env, outputDirectory: join(base, 'output') };
   for (const throughDescriptors of [true, false]) {
     const jail = await Jail.open(home, throughDescriptors);
     for (const params of [
@@ -54,43 +54,48 @@ test('nothing is spawned or made in folders closed to us', async (t) => {
       { path: 'read-only/x', new_folder: 'y' },
     ]) {
       const message = 'Failed to spawn: permission denied';
-      await assert.rejects(spawnAgent(jail, options, params), { name: 'HostError', message });
+      await assert.rejects(prepare(jail, join(base, 'output'), params), { name: 'HostError', message });
     }
   }
   assert.deepEqual(await readdir(join(home, 'read-only')), []);
   assert.equal(await descriptorsIn(base), 0);
 });
 
-test('output files that may not be touched are told, and the others are tended', async (t) => {
+test('output files that may not be touched are told, and the others are looked after', async (t) => {
   const { base } = await makeHome(t);
-  const paths = ['0', '1', '2'].map((digit) => join(base, `agent-2147483647-${digit.repeat(36)}.log`));
-  for (const path of paths) await writeFile(path, 'x');
-  const [first = '', second = ''] = paths;
-  await chmod(second, 0o400);
-  const untouchable: (string | undefined)[] = [];
-  const note = (path: string, { code }: NodeJS.ErrnoException) => untouchable.push(path, code);
-  assert.equal(await truncateOversized(base, 0, note), 2);
-  assert.deepEqual(untouchable.splice(0), [second, 'EACCES']);
-  assert.equal((await stat(first)).size, 0);
+  const names = ['0', '1', '2'].map((digit) => `agent-2147483647-${digit.repeat(36)}.log`);
+  for (const name of names) await writeFile(join(base, name), 'x');
+  const [first = '', second = ''] = names;
+  await chmod(join(base, second), 0o400);
+  const reason = 'permission denied';
+  const never = Number.MAX_SAFE_INTEGER;
+  assert.deepEqual(await keepHouse(base, 0, never, Date.now()), { living: 0, failures: [{ name: second, reason }] });
+  assert.equal((await stat(join(base, first))).size, 0);
 
   await chmod(base, 0o500);
-  assert.equal(await removeAbandoned(base, -60_000, Date.now(), note), 0);
+  const { failures } = await keepHouse(base, 0, 0, Date.now() + 60_000);
   await chmod(base, 0o700);
   assert.deepEqual(
-    untouchable,
-    paths.flatMap((path) => [path, 'EACCES']),
+    failures,
+    names.map((name) => ({ name, reason })),
   );
 });
 
-test('nothing is spawned where its output cannot be kept', async (t) => {
+test('nothing is prepared, and no folder made, if output cannot be kept', async (t) => {
   const { base, home } = await makeHome(t);
   await mkdir(join(base, 'closed'), { mode: 0o500 });
   for (const outputDirectory of [join(base, 'closed'), join(base, 'closed/output')]) {
-    const options = { command: ['true'], env: process.env, outputDirectory };
-    await assert.rejects(spawnAgent(await Jail.open(home), options, { path: home }), {
+    const params = { path: '~', new_folder: 'new' };
+    await assert.rejects(prepare(await Jail.open(home), outputDirectory, params), {
       name: 'HostError',
       message: 'Failed to spawn: permission denied',
     });
   }
+  assert.deepEqual(await readdir(home), []);
   assert.equal(await descriptorsIn(base), 0);
 });
+
+function prepare(jail: Jail, outputDirectory: string, params: SpawnParams): Promise<unknown> {
+  const options = { program: 'true', environment: process.env, outputDirectory };
+  return prepareAgent(jail, options, params, new Silence());
+}

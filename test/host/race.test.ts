@@ -7,13 +7,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, symlink } from 'node:fs/promises';
+import { mkdir, readdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { Agents } from '../../src/host/agents.ts';
 import { listDirectories } from '../../src/host/directories.ts';
 import { HostError } from '../../src/host/error.ts';
+import { Helper } from '../../src/host/helper-process.ts';
 import { Jail } from '../../src/host/jail.ts';
-import { spawnAgent } from '../../src/host/spawn.ts';
 import { descriptorsIn, makeHome, type TestHome } from './home.ts';
 
 const SWAPPER = `
@@ -114,17 +115,27 @@ test('nothing is made behind a folder swapped for a link', (t) =>
   }));
 
 test('no agent starts behind a folder swapped for a link', (t) =>
-  whileSwapping(t, async ({ base }, jail) => {
+  whileSwapping(t, async ({ base, home }, jail) => {
     const outputDirectory = join(base, 'output');
+    const program = new URL('../../src/host/helper.ts', import.meta.url);
+    const helper = new Helper({ program, timeoutMs: 20_000, onFault: (error) => assert.fail(String(error)) });
+    t.after(() => helper.close());
+    const folders: string[] = [];
+    const agents = new Agents(helper, {
+      home,
+      command: ['pwd', '-P'],
+      outputDirectory,
+      settleMs: 5000,
+      timeoutMs: 20_000,
+      onStarted: () => {},
+      onEnded: ({ outputEnd }) => folders.push(outputEnd),
+    });
     await race(80, async (index) => {
       const params = index % 2 === 0 ? { path: 'swapped' } : { path: 'swapped', new_folder: `x/${index}` };
-      await spawnAgent(jail, { command: ['pwd', '-P'], env: process.env, outputDirectory }, params);
+      await agents.start(params, process.env, { remoteAddress: '::1' });
     });
-    for (const name of await readdir(outputDirectory)) {
-      const folder = (await readFile(join(outputDirectory, name), 'utf8')).trim();
-      // Empty where it was killed with its folder, or has not said it yet.
-      assert.equal(folder === '' || jail.contains(folder), true, folder);
-    }
+    assert.notEqual(folders.length, 0);
+    for (const folder of folders) assert.equal(jail.contains(folder), true, folder);
   }));
 
 test('by name a swapped folder may be entered, but no descriptor stays open', (t) =>

@@ -1,0 +1,200 @@
+/**
+ * The agents that this daemon has started: the answer to spawn_agent, and what becomes of each.
+ *
+ *   prepared ─▶ STARTING ─┬▶ REGISTERED ─┬▶ ENDED
+ *                         └──────────────┘
+ *
+ * Nothing of an agent stays with the daemon but the process id that Node waits for. An agent outlives the daemon; the next
+ * daemon knows nothing of it until it registers.
+ */
+
+import type { ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { basename, join } from 'node:path';
+import { HostError, hostError } from './error.ts';
+import type { Helper } from './helper-process.ts';
+import { launch } from './launch.ts';
+import { outputFileName } from './output.ts';
+import type { SpawnParams } from './prepare.ts';
+import { within } from './silence.ts';
+
+export interface AgentsOptions {
+  readonly home: string;
+  /** The program and its arguments. */
+  readonly command: readonly string[];
+  readonly outputDirectory: string;
+  /** How long an agent that does not register has to live before its caller is answered, in milliseconds. */
+  readonly settleMs: number;
+  /** How long the start of its process may take, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly onStarted: (agent: StartedAgent) => void;
+  readonly onEnded: (agent: EndedAgent) => void;
+}
+
+/** An agent whose process runs, or did. */
+export interface StartedAgent {
+  readonly spawnId: string;
+  /** The IP address of whoever asked for it. */
+  readonly remoteAddress: string;
+  readonly command: readonly string[];
+  /** The canonical path of its folder. */
+  readonly folder: string;
+  readonly processId: number;
+  /** Its output file. */
+  readonly output: string;
+}
+
+export interface EndedAgent extends StartedAgent {
+  /** Null if a signal ended it. */
+  readonly exitCode: number | null;
+  /** Null if it exited. */
+  readonly signal: NodeJS.Signals | null;
+  readonly durationMs: number;
+  /** The end of what it printed. */
+  readonly outputEnd: string;
+}
+
+export interface Caller {
+  /** Its IP address. */
+  readonly remoteAddress: string;
+  /** An agent of this caller has ended, after the caller was told that it starts. */
+  readonly onEnded?: (agent: EndedAgent) => void;
+}
+
+/** What an agent says of itself in the registry, as far as it shows which start it was. */
+export interface Registration {
+  readonly id: string;
+  readonly cwd: string;
+  readonly pid?: number;
+  readonly spawn_id?: string;
+}
+
+/** What is known of a start. */
+export interface Spawn {
+  readonly agent: StartedAgent;
+  /** The id under which it registered. */
+  nodeId: string | null;
+  end: EndedAgent | null;
+  /** Called once it is clear whether the start has worked. */
+  settle: () => void;
+}
+
+/** Starts remembered, beside those whose agents live. Whoever follows one asks within seconds. */
+const MAX_REMEMBERED = 1000;
+
+export class Agents {
+  readonly #helper: Helper;
+  readonly #options: AgentsOptions;
+  /** By spawn id, oldest first. */
+  readonly #spawns = new Map<string, Spawn>();
+  /** Those that have neither registered nor ended. */
+  readonly #starting = new Set<Spawn>();
+
+  constructor(helper: Helper, options: AgentsOptions) {
+    this.#helper = helper;
+    this.#options = options;
+  }
+
+  /** What is known of a start; undefined if it was not this daemon's, or is long over. */
+  get(spawnId: string): Spawn | undefined {
+    return this.#spawns.get(spawnId);
+  }
+
+  /** An agent has registered, perhaps one that was started here. Agents that know no spawn id are known by their process. */
+  noteRegistration({ id, cwd, pid, spawn_id }: Registration): void {
+    for (const spawn of this.#starting) {
+      const { spawnId, processId, folder } = spawn.agent;
+      if (spawn_id === undefined ? pid !== processId || cwd !== folder : spawn_id !== spawnId) continue;
+      spawn.nodeId = id;
+      this.#starting.delete(spawn);
+      spawn.settle();
+    }
+  }
+
+  /**
+   * Starts an agent in the folder `path`, or in `new_folder` in it. It is resolved once the agent has registered, or has lived
+   * for a while.
+   *
+   * @param environment the agent's, whole but for PWD and the spawn id
+   * @throws HostError also if it ends at once, with the end of what it printed
+   */
+  async start(params: SpawnParams, environment: NodeJS.ProcessEnv, caller: Caller): Promise<StartedAgent> {
+    try {
+      const { agent, end } = await this.#start(params, environment, caller);
+      if (end !== null) throw new HostError(`Failed to spawn: ${describeEnd(end)}`);
+      return agent;
+    } catch (error) {
+      throw hostError('Failed to spawn', error);
+    }
+  }
+
+  async #start(params: SpawnParams, environment: NodeJS.ProcessEnv, caller: Caller): Promise<Spawn> {
+    const { home, outputDirectory, timeoutMs } = this.#options;
+    const [program, ...args] = this.#options.command;
+    if (program === undefined) throw new HostError('Failed to spawn: no command');
+    const prepared = await this.#helper.ask('prepareAgent', { home, program, environment, outputDirectory, params });
+    const spawnId = randomUUID();
+    const { folder, stdinFile } = prepared;
+    const command = [prepared.program, ...args, ...prepared.args] as const;
+    const env = { ...environment, HYPI_SPAWN_ID: spawnId };
+    const startedAt = performance.now();
+    const child = await launch({ spawnId, command, environment: env, folder, outputDirectory, stdinFile }, timeoutMs);
+    const processId = child.pid as number;
+    const agent: StartedAgent = {
+      spawnId,
+      remoteAddress: caller.remoteAddress,
+      command: [program, ...args, ...prepared.args],
+      folder,
+      processId,
+      output: join(outputDirectory, outputFileName(processId, spawnId)),
+    };
+    return this.#follow(agent, child, startedAt, caller);
+  }
+
+  async #follow(agent: StartedAgent, child: ChildProcess, startedAt: number, caller: Caller): Promise<Spawn> {
+    const spawn: Spawn = { agent, nodeId: null, end: null, settle: () => {} };
+    const settled = new Promise<void>((resolve) => {
+      spawn.settle = resolve;
+    });
+    this.#remember(spawn);
+    this.#options.onStarted(agent);
+    let isAnswered = false;
+    void this.#untilEnd(spawn, child, startedAt).then((end) => {
+      if (isAnswered) caller.onEnded?.(end);
+    });
+    await within(this.#options.settleMs, settled);
+    isAnswered = spawn.end === null;
+    return spawn;
+  }
+
+  async #untilEnd(spawn: Spawn, child: ChildProcess, startedAt: number): Promise<EndedAgent> {
+    const { agent } = spawn;
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    const durationMs = Math.round(performance.now() - startedAt);
+    // Where even that cannot be read, its end is told without.
+    const outputEnd = await this.#helper.ask('readEnd', { file: agent.output }).catch(() => '');
+    spawn.end = { ...agent, exitCode: child.exitCode, signal: child.signalCode, durationMs, outputEnd };
+    this.#starting.delete(spawn);
+    spawn.settle();
+    this.#options.onEnded(spawn.end);
+    return spawn.end;
+  }
+
+  #remember(spawn: Spawn): void {
+    this.#starting.add(spawn);
+    this.#spawns.set(spawn.agent.spawnId, spawn);
+    if (this.#spawns.size <= MAX_REMEMBERED) return;
+    for (const [spawnId, { end }] of this.#spawns) {
+      if (end === null) continue;
+      this.#spawns.delete(spawnId);
+      return;
+    }
+  }
+}
+
+/** `pi ended at once with exit code 1: …` */
+function describeEnd({ command: [program = ''], exitCode, signal, outputEnd }: EndedAgent): string {
+  const how = signal === null ? `with exit code ${exitCode}` : `by ${signal}`;
+  return `${basename(program)} ended at once ${how}${outputEnd === '' ? '' : `: ${outputEnd}`}`;
+}

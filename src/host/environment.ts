@@ -1,0 +1,84 @@
+/**
+ * The environment of agents: that of the person who started the daemon, without what the daemon and its starters added.
+ */
+
+import { delimiter } from 'node:path';
+
+/** Set for the daemon's own Node. Agents are Node programs too, and would obey. */
+const FOR_NODE = [
+  'NODE_ENV',
+  'NODE_OPTIONS',
+  'NODE_CHANNEL_FD',
+  'NODE_CHANNEL_SERIALIZATION_MODE',
+  'NODE_UNIQUE_ID',
+  'NODE_V8_COVERAGE',
+];
+
+/** Set by systemd for the unit's own process (systemd.exec(5), sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)). */
+const BY_SYSTEMD = [
+  'INVOCATION_ID',
+  'JOURNAL_STREAM',
+  'LISTEN_FDNAMES',
+  'LISTEN_FDS',
+  'LISTEN_PID',
+  'MAINPID',
+  'MANAGERPID',
+  'MEMORY_PRESSURE_WATCH',
+  'MEMORY_PRESSURE_WRITE',
+  'NOTIFY_SOCKET',
+  'SYSTEMD_EXEC_PID',
+  'WATCHDOG_PID',
+  'WATCHDOG_USEC',
+];
+
+/** Set by pi for what it starts: a daemon, say. They tell of that pi, and of its session. */
+const BY_PI = [
+  'AI_AGENT',
+  'PI_CODING_AGENT',
+  'PI_MODEL',
+  'PI_PROVIDER',
+  'PI_REASONING_LEVEL',
+  'PI_SESSION_FILE',
+  'PI_SESSION_ID',
+];
+
+/** Set by npm for the scripts it runs, beside `npm_…`. */
+const BY_NPM = ['COLOR', 'INIT_CWD', 'NODE'];
+
+/** The editor npm names if the person chose none (npm's setting `editor`). */
+const EDITOR_OF_NPM = process.platform === 'win32' ? /notepad\.exe$/i : /^vi$/;
+
+/** What npm puts before the person's own PATH: `.bin` of the package and of each folder above it, and node-gyp. */
+const PATH_ENTRY_OF_NPM = /[/\\](node_modules[/\\]\.bin|node-gyp-bin)[/\\]?$/;
+
+/**
+ * The environment of the person who started the daemon, from the daemon's own. Left out is what is set for the daemon
+ * alone: its settings (`HYPI_…`), Node's, and what npm, systemd and pi tell the programs they start.
+ */
+export function personalEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const personal = { ...environment };
+  for (const name of [...FOR_NODE, ...BY_SYSTEMD, ...BY_PI]) delete personal[name];
+  const byNpm = environment.npm_lifecycle_event !== undefined || environment.npm_execpath !== undefined;
+  if (byNpm) undoNpm(personal);
+  for (const name of Object.keys(personal)) {
+    if (name.startsWith('HYPI_')) delete personal[name];
+  }
+  return personal;
+}
+
+function undoNpm(environment: NodeJS.ProcessEnv): void {
+  for (const name of Object.keys(environment)) {
+    if (name.startsWith('npm_') || BY_NPM.includes(name)) delete environment[name];
+    // On Windows it is often called Path.
+    else if (name.toUpperCase() === 'PATH') environment[name] = withoutNpm(environment[name] ?? '');
+  }
+  const { EDITOR, VISUAL } = environment;
+  // npm takes VISUAL for EDITOR too, and programs ask for VISUAL first: nothing is lost.
+  if (EDITOR !== undefined && (EDITOR_OF_NPM.test(EDITOR) || EDITOR === VISUAL)) delete environment.EDITOR;
+}
+
+function withoutNpm(path: string): string {
+  const entries = path.split(delimiter);
+  const first = entries.findIndex((entry) => !PATH_ENTRY_OF_NPM.test(entry));
+  return entries.slice(first === -1 ? entries.length : first).join(delimiter);
+}

@@ -1,0 +1,245 @@
+/**
+ * The daemon's side of the helper process. No thread of the daemon ever waits for a disk:
+ *
+ *   ask() ─▶ queue ─▶ the current process ──────────▶ answer
+ *                        │ a path did not answer, or the process did not
+ *                        ▼
+ *                     retired: gets no more tasks, is killed once it has answered those it has
+ *                        │ gone, since its threads were let go
+ *                        ▼
+ *                     its silent paths may be asked about again
+ *
+ * A thread in an uninterruptible wait keeps even a killed process from going (a FUSE server that has read the request and
+ * does not answer it). So a process that is not gone is the sign that its paths are silent still.
+ */
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { HostError, hostError } from './error.ts';
+import type { Question, Reply } from './helper.ts';
+import { LATE, within } from './silence.ts';
+import { FAILURE, noAnswer, type Results, type Task, type TaskKind, type Tasks } from './tasks.ts';
+
+/** How many tasks are performed at once. */
+const MAX_TASKS = 8;
+
+/** What each may have going in parallel (directories.ts, sessions.ts), and one for the search for whom to blame. */
+const THREADS = MAX_TASKS * 5;
+
+/** Of its time, how much a task gets; the rest is for the search for whom to blame. */
+const TASK_SHARE = 0.7;
+
+/** How much of it the process gets to reply: less than the caller waits, so that the process is found silent first. */
+const REPLY_SHARE = 0.95;
+
+/** Without tasks for so long the process ends. People look through folders for some seconds, and then not for hours. */
+const IDLE_MS = 30_000;
+
+/** Processes that are killed and not gone. Each holds some memory, and none is expected. */
+const MAX_RETIRED = 4;
+
+export interface HelperOptions {
+  /** The file of helper.ts, as it is run. */
+  readonly program: URL;
+  /** How long a caller waits at the most, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Without tasks for so long the process ends, in milliseconds. */
+  readonly idleMs?: number;
+  readonly onFault: (error: unknown) => void;
+}
+
+export class Helper {
+  readonly #options: HelperOptions;
+  #current: HelperProcess | null = null;
+  readonly #retired = new Set<HelperProcess>();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+  #isClosed = false;
+
+  constructor(options: HelperOptions) {
+    this.#options = options;
+  }
+
+  /** @throws HostError */
+  async ask<K extends TaskKind>(kind: K, params: Tasks[K]): Promise<Results[K]> {
+    let isLate = false;
+    const answer = this.#inTurn(async () => {
+      if (isLate) throw tooBusy(kind);
+      return this.#perform({ kind, params } as Task);
+    });
+    const result = await within(this.#options.timeoutMs, answer);
+    isLate = true;
+    // A task that has begun has a limit of its own, a little earlier.
+    if (result === LATE) throw tooBusy(kind);
+    return result as Results[K];
+  }
+
+  /** Ends its processes. What is asked for at the moment is refused. It may be asked again. */
+  close(): void {
+    this.#isClosed = true;
+    if (this.#current !== null) this.#retire(this.#current);
+    for (const retired of this.#retired) retired.kill();
+  }
+
+  async #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    if (this.#running === MAX_TASKS) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#running++;
+    try {
+      return await act();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running--;
+      else next();
+    }
+  }
+
+  async #perform(task: Task): Promise<unknown> {
+    const { onFault, timeoutMs } = this.#options;
+    const process = this.#process(task.kind);
+    const silent = [...this.#retired].flatMap((retired) => retired.silent);
+    let reply: Reply | typeof LATE;
+    try {
+      reply = await process.ask({ task, silent, timeoutMs: timeoutMs * TASK_SHARE }, timeoutMs * REPLY_SHARE);
+    } catch (error) {
+      // What the system refuses, descriptors say, is no fault of ours.
+      if (!this.#isClosed && !('errno' in (error as Error))) onFault(error);
+      throw hostError(FAILURE[task.kind], error);
+    }
+    if (reply === LATE) {
+      this.#retire(process);
+      throw noAnswer(task.kind);
+    }
+    process.silent.push(...reply.silent);
+    if (reply.gaveUp) this.#retire(process);
+    if ('result' in reply) return reply.result;
+    if ('error' in reply) throw new HostError(reply.error);
+    onFault(new Error(reply.fault));
+    throw hostError(FAILURE[task.kind], null);
+  }
+
+  #process(kind: TaskKind): HelperProcess {
+    if (this.#current !== null) return this.#current;
+    if (this.#retired.size > MAX_RETIRED) throw noAnswer(kind);
+    const { program, idleMs = IDLE_MS } = this.#options;
+    const process: HelperProcess = new HelperProcess(program, idleMs, {
+      onIdle: () => this.#retire(process),
+      onGone: () => {
+        if (this.#current === process) this.#current = null;
+        this.#retired.delete(process);
+      },
+    });
+    this.#current = process;
+    this.#isClosed = false;
+    return process;
+  }
+
+  #retire(process: HelperProcess): void {
+    if (this.#current !== process) return;
+    this.#current = null;
+    this.#retired.add(process);
+    process.killOnceIdle();
+  }
+}
+
+function tooBusy(kind: TaskKind): HostError {
+  return new HostError(`${FAILURE[kind]}: too many requests are waiting for the file system`);
+}
+
+interface HelperProcessEvents {
+  /** It had nothing to do for a while. */
+  readonly onIdle: () => void;
+  /** It does not exist any more, or could not be started. */
+  readonly onGone: () => void;
+}
+
+interface Pending {
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: Error) => void;
+}
+
+class HelperProcess {
+  /** Absolute paths that have not answered. */
+  readonly silent: string[] = [];
+  readonly #child: ChildProcess;
+  readonly #idleMs: number;
+  readonly #events: HelperProcessEvents;
+  readonly #pending = new Map<number, Pending>();
+  #lastId = 0;
+  #isRetired = false;
+  #idleTimer: NodeJS.Timeout | undefined;
+
+  constructor(program: URL, idleMs: number, events: HelperProcessEvents) {
+    this.#idleMs = idleMs;
+    this.#events = events;
+    this.#child = fork(program, [], {
+      env: { ...process.env, UV_THREADPOOL_SIZE: String(THREADS), NODE_OPTIONS: '' },
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    const end = (error: Error) => {
+      this.#rejectAll(error);
+      events.onGone();
+    };
+    // Its program is none of the caller's business.
+    this.#child.once('error', (error) => end(Object.assign(error, { path: undefined })));
+    this.#child.once('exit', () => end(new Error('the helper process has ended')));
+    this.#child.on('message', (reply: Reply) => this.#pending.get(reply.id)?.resolve(reply));
+    this.#rest();
+  }
+
+  /** @returns LATE if there is no reply within `timeoutMs` */
+  async ask(question: Omit<Question, 'id'>, timeoutMs: number): Promise<Reply | typeof LATE> {
+    const id = ++this.#lastId;
+    const reply = new Promise<Reply>((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+      this.#work();
+      // If not, its error or its end is about to be told.
+      if (!this.#child.connected) return;
+      this.#child.send({ ...question, id } satisfies Question, (error) => {
+        if (error !== null) reject(error);
+      });
+    });
+    try {
+      return await within(timeoutMs, reply);
+    } finally {
+      this.#forget(id);
+    }
+  }
+
+  killOnceIdle(): void {
+    this.#isRetired = true;
+    if (this.#pending.size === 0) this.kill();
+  }
+
+  /** It may be in a wait that nothing interrupts, so its tasks are given up here and now. */
+  kill(): void {
+    clearTimeout(this.#idleTimer);
+    this.#child.kill('SIGKILL');
+    this.#rejectAll(new Error('the helper process was ended'));
+  }
+
+  #rejectAll(error: Error): void {
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+  }
+
+  #forget(id: number): void {
+    this.#pending.delete(id);
+    if (this.#pending.size > 0) return;
+    this.#rest();
+    if (this.#isRetired) this.kill();
+  }
+
+  /** While somebody waits for it, it keeps this process alive. */
+  #work(): void {
+    clearTimeout(this.#idleTimer);
+    this.#child.ref();
+    this.#child.channel?.ref();
+  }
+
+  #rest(): void {
+    clearTimeout(this.#idleTimer);
+    this.#child.unref();
+    this.#child.channel?.unref();
+    this.#idleTimer = setTimeout(this.#events.onIdle, this.#idleMs);
+    this.#idleTimer.unref();
+  }
+}

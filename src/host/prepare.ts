@@ -1,0 +1,134 @@
+/**
+ * What has to be on the disk before an agent is started: its folder, its program, the folder for its output, the file of the
+ * session it goes on with, and its first prompt.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HostError, hasCode, hostError } from './error.ts';
+import type { Folder, Jail } from './jail.ts';
+import { findProgram } from './program.ts';
+import { findSession } from './sessions.ts';
+import type { Silence } from './silence.ts';
+import { isNameForFolder } from './typed-path.ts';
+
+/** As they came from the caller. */
+export interface SpawnParams {
+  readonly path?: unknown;
+  readonly new_folder?: unknown;
+  readonly model?: unknown;
+  readonly prompt?: unknown;
+  readonly session?: unknown;
+}
+
+export interface PrepareOptions {
+  /** The program: absolute, or a name to be found in the PATH of `environment`. */
+  readonly program: string;
+  /** The agent's. */
+  readonly environment: NodeJS.ProcessEnv;
+  readonly outputDirectory: string;
+}
+
+export interface Preparation {
+  /** The canonical path of the agent's folder. */
+  readonly folder: string;
+  /** Absolute. */
+  readonly program: string;
+  /** Arguments for the program behind those of its command: the model, and the file of the session to go on with. */
+  readonly args: readonly string[];
+  /** A file with what the agent is to read from its stdin first. Whoever has passed it on removes it. */
+  readonly stdinFile: string | null;
+}
+
+const MAX_MODEL_BYTES = 128;
+
+/**
+ * Makes sure that an agent can be started in the folder `path`, or in `new_folder` in it, which is then made with its
+ * parents if it is missing. Nothing is made if anything else is wrong.
+ *
+ * @throws HostError
+ */
+export async function prepareAgent(
+  jail: Jail,
+  options: PrepareOptions,
+  params: SpawnParams,
+  silence: Silence,
+): Promise<Preparation> {
+  try {
+    const { environment, outputDirectory } = options;
+    const path = pathOf(params);
+    const newFolder = newFolderOf(params);
+    const model = textOf(params, 'model');
+    const session = textOf(params, 'session');
+    const prompt = textOf(params, 'prompt');
+    if (model !== null && !isModel(model)) throw new HostError('Failed to spawn: model is not the name of a model');
+    if (session !== null && newFolder !== null) {
+      throw new HostError('Failed to spawn: a session goes on in its own folder, not in new_folder');
+    }
+    const existing = newFolder === null ? await enter(jail, path) : await jail.checkNew(path, newFolder);
+    const program = await findProgram(options.program, environment.PATH, silence);
+    const args = model === null ? [] : ['--model', model];
+    if (session !== null) args.push('--session', await findSession(existing, environment, jail.home, session));
+    await mkdir(outputDirectory, { recursive: true, mode: 0o700 });
+    await access(outputDirectory, constants.W_OK | constants.X_OK);
+    const folder = newFolder === null ? existing : await pathOfOpened(jail.create(path, newFolder));
+    const stdinFile = prompt === null ? null : await writePrompt(outputDirectory, prompt);
+    return { folder, program, args, stdinFile };
+  } catch (error) {
+    throw hostError('Failed to spawn', error);
+  }
+}
+
+function pathOf({ path }: SpawnParams): string {
+  if (typeof path !== 'string' || path === '') throw pathDoesNotExist();
+  return path;
+}
+
+function newFolderOf(params: SpawnParams): string | null {
+  const newFolder = textOf(params, 'new_folder')?.trim() ?? null;
+  if (newFolder !== null && !isNameForFolder(newFolder)) {
+    throw new HostError(
+      `Failed to spawn: new_folder is the name of a folder in path, not ${JSON.stringify(newFolder)}`,
+    );
+  }
+  return newFolder;
+}
+
+/** @returns null if it is missing or blank */
+function textOf(params: SpawnParams, name: 'new_folder' | 'model' | 'prompt' | 'session'): string | null {
+  const text = params[name] ?? '';
+  if (typeof text !== 'string') throw new HostError(`Failed to spawn: ${name} is not a string`);
+  return text.trim() === '' ? null : text;
+}
+
+/** What begins with a dash the agent would take for one of its options. */
+function isModel(model: string): boolean {
+  return !model.startsWith('-') && Buffer.byteLength(model) <= MAX_MODEL_BYTES && !/[\p{Cc}\p{Cs}]/u.test(model);
+}
+
+async function enter(jail: Jail, path: string): Promise<string> {
+  try {
+    return await pathOfOpened(jail.enter(path));
+  } catch (error) {
+    throw hasCode(error, 'ENOENT') ? pathDoesNotExist() : error;
+  }
+}
+
+async function pathOfOpened(opened: Promise<Folder>): Promise<string> {
+  const folder = await opened;
+  await folder.close();
+  return folder.path;
+}
+
+function pathDoesNotExist(): HostError {
+  return new HostError('Path does not exist');
+}
+
+/** A pi in rpc mode reads commands from its stdin, one JSON object a line (pi's docs/rpc.md). */
+async function writePrompt(outputDirectory: string, prompt: string): Promise<string> {
+  const path = join(outputDirectory, `prompt-${randomUUID()}.jsonl`);
+  await writeFile(path, `${JSON.stringify({ type: 'prompt', message: prompt })}\n`, { mode: 0o600, flag: 'wx' });
+  return path;
+}
