@@ -4,14 +4,14 @@
  */
 import path from 'node:path';
 import type { Tell } from './events.ts';
-import { Agents, type Registration } from './host/agents.ts';
+import { Agents, type EndedAgent, type Registration } from './host/agents.ts';
 import { personalEnvironment } from './host/environment.ts';
 import { HostError } from './host/error.ts';
 import { Helper } from './host/helper-process.ts';
 import type { Settings } from './options.ts';
 import { Environment } from './protocol/environment.ts';
 import type { Result } from './protocol/registry.ts';
-import type { Host } from './registry/endpoint.ts';
+import type { Caller, Machine } from './registry/methods.ts';
 import { RpcError } from './registry/rpc.ts';
 import { Deadline, type Deadlines, type Expiring } from './transport/deadlines.ts';
 
@@ -28,7 +28,7 @@ export interface LocalMachineContext {
   readonly tell: Tell;
 }
 
-export class LocalMachine implements Host, Expiring {
+export class LocalMachine implements Machine, Expiring {
   readonly #context: LocalMachineContext;
   readonly #helper: Helper;
   readonly #agents: Agents;
@@ -69,13 +69,16 @@ export class LocalMachine implements Host, Expiring {
     return asCaller(this.#helper.ask('listSessions', { home, environment: this.#environment, path: params.path }));
   }
 
-  async spawnAgent(params: Record<string, unknown>, remoteAddress: string): Promise<Result<'spawn_agent'>> {
+  async spawnAgent(params: Record<string, unknown>, caller: Caller): Promise<Result<'spawn_agent'>> {
     const { settings, ownUrl } = this.#context;
     const { token } = settings;
     // The agent is to register with this very daemon.
     const env: NodeJS.ProcessEnv = { ...this.#environment, [Environment.HYPIVISOR_WS]: ownUrl() };
     if (token !== null) env[Environment.HYPI_TOKEN] = token;
-    const { folder, spawnId } = await asCaller(this.#agents.start(params, env, { remoteAddress }));
+    const onEnded = ({ spawnId, exitCode, signal, outputEnd }: EndedAgent) =>
+      caller.onSpawnEnded({ event: 'spawn_ended', spawn_id: spawnId, exit_code: exitCode, signal, output: outputEnd });
+    const { remoteAddress } = caller;
+    const { folder, spawnId } = await asCaller(this.#agents.start(params, env, { remoteAddress, onEnded }));
     return { status: 'spawning', path: folder, spawn_id: spawnId };
   }
 

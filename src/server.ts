@@ -99,7 +99,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
         hostName: os.hostname(),
         explain: adviseOnOrigin,
       }),
-      endpoints: { roster, host: machine, limits, version, onFault, onLaggard },
+      endpoints: { roster, machine, limits, version, onFault, onLaggard },
       relays: { connections, resolver: new Resolver(), limits, locality: () => this.#locality() },
       limits,
       version,

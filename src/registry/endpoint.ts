@@ -1,20 +1,19 @@
 /**
  * One connection to the registry: an agent, a dashboard, or both.
  *
- *   WebSocket ─ messages ─▶ requests ─▶ Roster, Host ─ answers ─▶ WebSocket
- *                                       Roster ─ pushes ────────▶ its connection
+ *   WebSocket ─ messages ─▶ methods ─▶ Roster, Machine ─ answers ─▶ WebSocket
+ *                                      Roster ─ pushes ───────────▶ its connection
  *
  * Its first message is the roster. A large one is sent at once to browsers only, and to others on their first message or
  * after a while: an agent that comes back among ten thousand registers first, and needs no roster.
  */
 import type { DataOpcode } from '../frame/message.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
-import { Feature } from '../protocol/registry.ts';
+import { Feature, type SpawnEnded } from '../protocol/registry.ts';
 import type { Connection } from '../transport/connection.ts';
 import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from '../websocket/websocket.ts';
 import type { Subscriber, Subscription } from './broadcast.ts';
-import { readDetails } from './node-details.ts';
-import { readNodeInfo } from './node-info.ts';
+import { type Caller, METHODS, type MethodContext, SLOW_METHODS } from './methods.ts';
 import type { Roster } from './roster.ts';
 import { encodeError, encodeResult, parseRequest, type Request, type RequestId, RpcError } from './rpc.ts';
 
@@ -43,26 +42,17 @@ export interface EndpointLimits extends WebSocketLimits {
   maxUnreadBytes: number;
 }
 
-/** The requests that this machine serves. They reject with RpcError, whose sentence the caller is told. */
-export interface Host {
-  listDirectories(params: Record<string, unknown>): Promise<unknown>;
-  /** @param remoteAddress of the caller */
-  spawnAgent(params: Record<string, unknown>, remoteAddress: string): Promise<unknown>;
-}
-
 /** Shared by all endpoints. */
-export interface EndpointContext {
+export interface EndpointContext extends MethodContext {
   roster: Roster;
-  host: Host;
   limits: EndpointLimits;
-  version: string;
   /** A fault of our own; the caller is told `Internal error`. */
   onFault: (error: unknown) => void;
   /** A subscriber that did not read was closed. */
   onLaggard: () => void;
 }
 
-export class RegistryEndpoint implements WebSocketHandler, Subscriber {
+export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
   readonly #webSocket: WebSocketConnection;
   readonly #context: EndpointContext;
   #firstInit: FirstInit = FirstInit.WAITING;
@@ -75,6 +65,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
   #awaitsTurn = false;
   /** Requests that wait for this machine. */
   #inFlight = 0;
+  #hearsOfSpawns = false;
 
   /**
    * Takes the connection over once its 101 is written.
@@ -158,108 +149,24 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
   }
 
   /** @throws RpcError whose sentence the caller is told */
-  #perform(request: Request): void {
-    const { roster, host } = this.#context;
-    switch (request.method) {
-      case 'register':
-        this.#register(request);
-        break;
-      case 'deregister':
-        this.#deregister(request);
-        break;
-      case 'update':
-        this.#update(request);
-        break;
-      case 'subscribe':
-        this.#subscribe(request);
-        break;
-      case 'list_nodes':
-        this.#answer(request.id, roster.nodesJson);
-        break;
-      case 'ping':
-        this.#answer(request.id, this.#health());
-        break;
-      case 'list_directories':
-        this.#ask(request.id, () => host.listDirectories(request.params ?? {}));
-        break;
-      case 'spawn_agent':
-        this.#spawnAgent(request);
-        break;
-      default:
-        throw new RpcError(`Method not found: ${request.method}`);
-    }
-  }
-
-  #register({ id, params }: Request): void {
-    this.#context.roster.register(this, readNodeInfo(params), this.#webSocket.connection.remoteAddress);
-    // An agent needs no roster, from now on and for good.
-    this.#unsubscribe();
-    if (this.#maySendInit) {
-      this.#noteInitSent();
-      this.#webSocket.sendFrames(this.#context.roster.emptyInit);
-    }
-    this.#answer(id, '{"status":"registered"}');
-  }
-
-  #deregister({ id, params }: Request): void {
-    const nodeId = params?.id;
-    if (typeof nodeId !== 'string') throw new RpcError('Missing params.id');
-    this.#answer(id, JSON.stringify({ status: this.#context.roster.deregister(this, nodeId) }));
-  }
-
-  #update({ id, params }: Request): void {
-    if (params === undefined) throw new RpcError('Missing params');
-    this.#context.roster.update(this, readDetails(params));
-    this.#answer(id, '{"status":"updated"}');
-  }
-
-  #subscribe({ id, params }: Request): void {
-    const wanted = params?.features;
-    if (!Array.isArray(wanted)) throw new RpcError('Missing params.features');
-    const features = Object.values(Feature).filter((feature) => wanted.includes(feature) && this.#grant(feature));
-    this.#answer(id, JSON.stringify({ features }));
-  }
-
-  /** @returns false if there is no such thing for this connection */
-  #grant(feature: Feature): boolean {
-    switch (feature) {
-      case Feature.UPDATES:
-        // An agent is told of no other node.
-        if (this.#subscription === null) return false;
-        this.#context.roster.sendUpdates(this.#subscription);
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  #health(): string {
-    const { roster, version } = this.#context;
-    return JSON.stringify({ status: 'healthy', nodes: roster.size, version });
-  }
-
-  #spawnAgent({ id, params }: Request): void {
-    if (params === undefined) throw new RpcError('Missing params');
-    this.#ask(id, () => this.#context.host.spawnAgent(params, this.#webSocket.connection.remoteAddress));
+  #perform({ id, method, params }: Request): void {
+    const serve = METHODS.get(method);
+    const serveLater = SLOW_METHODS.get(method);
+    if (serve !== undefined) this.#answer(id, serve(this.#context, this, params));
+    else if (serveLater !== undefined) this.#answerLater(id, () => serveLater(this.#context.machine, this, params));
+    else throw new RpcError(`Method not found: ${method}`);
   }
 
   /** A request that has to wait holds up none that came after it. */
-  #ask(id: RequestId | undefined, ask: () => Promise<unknown>): void {
-    if (this.#inFlight === this.#context.limits.maxConcurrentRequests) {
-      throw new RpcError(`Too many requests at once: ${this.#inFlight}`);
-    }
-    void this.#answerLater(id, ask);
-  }
-
-  async #answerLater(id: RequestId | undefined, ask: () => Promise<unknown>): Promise<void> {
+  #answerLater(id: RequestId | undefined, serve: () => Promise<unknown>): void {
+    const { maxConcurrentRequests } = this.#context.limits;
+    if (this.#inFlight === maxConcurrentRequests) throw new RpcError(`Too many requests at once: ${this.#inFlight}`);
+    const serving = serve();
     this.#inFlight++;
-    try {
-      this.#answer(id, JSON.stringify(await ask()));
-    } catch (error) {
-      this.#refuse(id, error);
-    } finally {
-      this.#inFlight--;
-    }
+    serving
+      .then((result) => this.#answer(id, JSON.stringify(result)))
+      .catch((error: unknown) => this.#refuse(id, error))
+      .finally(() => this.#inFlight--);
   }
 
   #answer(id: RequestId | undefined, result: string): void {
@@ -278,6 +185,37 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber {
   #send(text: string): void {
     this.#turnLength += text.length;
     this.#webSocket.sendText(text);
+  }
+
+  // Caller
+
+  get remoteAddress(): string {
+    return this.#webSocket.connection.remoteAddress;
+  }
+
+  onRegistered(): void {
+    // An agent needs no roster, from now on and for good.
+    this.#unsubscribe();
+    if (!this.#maySendInit) return;
+    this.#noteInitSent();
+    this.#webSocket.sendFrames(this.#context.roster.emptyInit);
+  }
+
+  onSubscribe(feature: Feature): boolean {
+    switch (feature) {
+      case Feature.UPDATES:
+        // An agent is told of no other node.
+        if (this.#subscription === null) return false;
+        this.#context.roster.sendUpdates(this.#subscription);
+        return true;
+      case Feature.SPAWNS:
+        this.#hearsOfSpawns = true;
+        return true;
+    }
+  }
+
+  onSpawnEnded(ended: SpawnEnded): void {
+    if (this.#hearsOfSpawns) this.#webSocket.sendText(JSON.stringify(ended));
   }
 
   // Turns

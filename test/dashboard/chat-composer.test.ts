@@ -69,6 +69,7 @@ describe('choices', () => {
       { path: 'src/app.ts', isDirectory: false },
       { path: 'app', isDirectory: true },
       { path: 'docs/', isDirectory: true },
+      { path: 7 as never, isDirectory: false },
     ],
   } as const;
   it('of files go on into folders', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
+import type { Caller, Machine } from '../../src/registry/methods.ts';
 import { RpcError } from '../../src/registry/rpc.ts';
 import { MASKING_KEY, type RawFrame, rawFrame, readFrames } from '../support/raw-frame.ts';
 import { BINARY, CLOSE, clientFrame, closePayload, PING, PONG, TEXT } from '../support/raw-peer.ts';
@@ -281,7 +282,7 @@ describe('requests', () => {
         new Promise((answer, fail) => {
           asked.push({ params, answer, fail });
         });
-      await House.with({ host: { listDirectories: ask, spawnAgent: ask } }, async (slow) => {
+      await House.with({ machine: { listDirectories: ask, spawnAgent: ask } }, async (slow) => {
         const visitor = await slow.open();
         await visitor.message();
         visitor.send(
@@ -313,13 +314,82 @@ describe('requests', () => {
       assert.deepEqual(house.faults, []);
     });
 
+    room('are each asked for what they are', {}, async () => {
+      const asked: unknown[] = [];
+      const machine: Partial<Machine> = {
+        listSessions: async (params) => {
+          asked.push(params);
+          return { path: '/x', sessions: [] };
+        },
+        spawnAgent: async (params, { remoteAddress }) => {
+          asked.push(params, remoteAddress);
+          return { status: 'spawning', path: '/x', spawn_id: 's' };
+        },
+        spawnStatus: ({ spawn_id }) => {
+          if (spawn_id !== 's') throw new RpcError('No such spawn');
+          return { status: 'registered', node: 'a' };
+        },
+      };
+      await House.with({ machine }, async (house) => {
+        const visitor = await house.open();
+        await visitor.message();
+        const params = { path: '/x', model: 'm', prompt: 'p', session: 'q' };
+        assert.deepEqual(await visitor.call(call(1, 'list_sessions', { path: '/x' })), {
+          id: 1,
+          result: { path: '/x', sessions: [] },
+        });
+        assert.deepEqual(await visitor.call(call(2, 'spawn_agent', params)), {
+          id: 2,
+          result: { status: 'spawning', path: '/x', spawn_id: 's' },
+        });
+        assert.deepEqual(await visitor.call(call(3, 'spawn_status', { spawn_id: 's' })), {
+          id: 3,
+          result: { status: 'registered', node: 'a' },
+        });
+        assert.deepEqual(await visitor.call(call(4, 'spawn_status', { spawn_id: 't' })), {
+          id: 4,
+          error: 'No such spawn',
+        });
+        assert.deepEqual(await visitor.call(call(5, 'spawn_status')), { id: 5, error: 'Missing params' });
+        await visitor.call(call(6, 'list_sessions'));
+        assert.deepEqual(asked, [{ path: '/x' }, params, '127.0.0.1', {}]);
+      });
+    });
+
+    room('tell the end of an agent to the connection that started it, if it subscribed', {}, async () => {
+      const callers: Caller[] = [];
+      const spawnAgent: Machine['spawnAgent'] = async (_, caller) => {
+        callers.push(caller);
+        return { status: 'spawning' };
+      };
+      await House.with({ machine: { spawnAgent } }, async (house) => {
+        const [subscriber, other] = [await house.open(), await house.open()];
+        for (const visitor of [subscriber, other]) {
+          await visitor.message();
+          await visitor.call(call(1, 'spawn_agent', { path: '/x' }));
+        }
+        assert.deepEqual(await subscriber.call(call(2, 'subscribe', { features: ['spawns'] })), {
+          id: 2,
+          result: { features: ['spawns'] },
+        });
+        const ended = { event: 'spawn_ended', spawn_id: 's', exit_code: 1, signal: null, output: 'oh' } as const;
+        for (const caller of callers) caller.onSpawnEnded(ended);
+        assert.deepEqual(await subscriber.message(), ended);
+        assert.deepEqual(await other.call(call(3, 'ping')), health(3, 0), 'nothing is pushed to who did not ask');
+        subscriber.peer.socket.destroy();
+        await until(() => subscriber.connection.gone, 'the connection is gone');
+        callers[0]?.onSpawnEnded(ended);
+        assert.deepEqual(house.faults, []);
+      });
+    });
+
     room('bother nobody once the connection is gone', {}, async () => {
       let answer = (_result: unknown) => {};
       const listDirectories = () =>
         new Promise((resolve) => {
           answer = resolve;
         });
-      await House.with({ host: { listDirectories } }, async (house) => {
+      await House.with({ machine: { listDirectories } }, async (house) => {
         const visitor = await house.open();
         visitor.send(call(1, 'list_directories'), call(2, 'ping'));
         await visitor.messages(2);
@@ -333,7 +403,7 @@ describe('requests', () => {
   });
 
   describe('that meet a fault of our own', () => {
-    const hosts: [what: string, listDirectories: () => Promise<unknown>][] = [
+    const machines: [what: string, listDirectories: () => Promise<unknown>][] = [
       ['rejects', () => Promise.reject(new TypeError('secret detail'))],
       [
         'throws',
@@ -343,10 +413,10 @@ describe('requests', () => {
       ],
       ['gives what is no JSON', async () => ({ size: 1n })],
     ];
-    for (const [what, listDirectories] of hosts) {
+    for (const [what, listDirectories] of machines) {
       room(
-        `are told no more than that, and no room is lost: the host ${what}`,
-        { host: { listDirectories } },
+        `are told no more than that, and no room is lost: the machine ${what}`,
+        { machine: { listDirectories } },
         async (house) => {
           const visitor = await house.open();
           await visitor.message();

@@ -1,7 +1,8 @@
 /** Registry endpoints over real sockets, with a roster, and a host that does as the test says. */
 import { once } from 'node:events';
 import net from 'node:net';
-import { type EndpointContext, type EndpointLimits, type Host, RegistryEndpoint } from '../../src/registry/endpoint.ts';
+import { type EndpointContext, type EndpointLimits, RegistryEndpoint } from '../../src/registry/endpoint.ts';
+import type { Machine } from '../../src/registry/methods.ts';
 import type { NodeInfo } from '../../src/registry/node-info.ts';
 import { Roster } from '../../src/registry/roster.ts';
 import { Connection, SOCKET_OPTIONS } from '../../src/transport/connection.ts';
@@ -26,7 +27,7 @@ const LIMITS: EndpointLimits = {
 
 export interface HouseOptions {
   limits?: Partial<EndpointLimits>;
-  host?: Partial<Host>;
+  machine?: Partial<Machine>;
   nodeTtlMs?: number;
   backlogBudgetBytes?: number;
 }
@@ -48,7 +49,7 @@ export class House {
   readonly #server = net.createServer(SOCKET_OPTIONS);
   readonly #peers: RawPeer[] = [];
 
-  constructor({ limits, host, nodeTtlMs = 60_000, backlogBudgetBytes = 16 * 1024 }: HouseOptions) {
+  constructor({ limits, machine, nodeTtlMs = 60_000, backlogBudgetBytes = 16 * 1024 }: HouseOptions) {
     const { deadlines } = this;
     this.roster = new Roster({
       nodeTtlMs,
@@ -61,7 +62,13 @@ export class House {
     const nothing = async () => ({});
     this.#context = {
       roster: this.roster,
-      host: { listDirectories: nothing, spawnAgent: nothing, ...host },
+      machine: {
+        listDirectories: nothing,
+        listSessions: nothing,
+        spawnAgent: nothing,
+        spawnStatus: () => ({ status: 'starting' }),
+        ...machine,
+      },
       limits: { ...LIMITS, ...limits },
       version: '1.2.3',
       onFault: (error) => this.faults.push(error),

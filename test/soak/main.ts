@@ -8,8 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MEBIBYTE } from '../../bench/units.ts';
-import { Daemon } from '../support/daemon.ts';
-import { type Footprint, footprintOf } from './footprint.ts';
+import { DaemonProcess, type Footprint } from './daemon.ts';
 import type { Outcome, Report, Second } from './report.ts';
 import { failures, type Sample, type Soak, toJson, toSvg, toText } from './summary.ts';
 
@@ -72,11 +71,11 @@ function positive(name: string, text: string): number {
 /** Samples, one for each second that the load tells of. */
 class Sampler {
   readonly samples: Sample[] = [];
-  readonly #daemon: Daemon;
+  readonly #daemon: DaemonProcess;
   #begin = performance.now();
   #last: { at: number; cpuSeconds: number; caused: number } | null = null;
 
-  constructor(daemon: Daemon) {
+  constructor(daemon: DaemonProcess) {
     this.#daemon = daemon;
   }
 
@@ -89,7 +88,7 @@ class Sampler {
   }
 
   async take(told: Second): Promise<void> {
-    const { residentBytes, descriptors, cpuSeconds } = await footprintOf(this.#daemon);
+    const { residentBytes, descriptors, cpuSeconds } = await this.#daemon.footprint();
     const now = { at: this.seconds, cpuSeconds, caused: told.caused };
     const last = this.#last;
     this.#last = now;
@@ -126,16 +125,9 @@ class Sampler {
   }
 }
 
-/** Its log goes to a file and to a pipe, as for those who run it for long; a Ctrl-C meant for the soak does not reach it. */
-async function start(): Promise<Daemon> {
-  const daemon = await Daemon.start({ args: ['--node-ttl', String(NODE_TTL_SECONDS)], launcher: ['setsid'] });
-  daemon.forgetOutput();
-  return daemon;
-}
-
 /** Has the load come, waits for the time or for Ctrl-C, and has the load finish. */
 async function underLoad(
-  daemon: Daemon,
+  daemon: DaemonProcess,
   flags: Flags,
   interruption: Promise<void>,
 ): Promise<Pick<Soak, 'seconds' | 'samples' | 'outcome'>> {
@@ -164,8 +156,7 @@ async function underLoad(
     });
   });
   const exited = once(load, 'exit');
-  const ended = daemon.isRunning ? once(daemon.process, 'exit') : null;
-  await Promise.race([exited, ended, interruption, over].filter((end) => end !== null));
+  await Promise.race([exited, daemon.ended, interruption, over]);
   timesUp.abort();
   const seconds = rounded(sampler.seconds);
   if (process.stderr.isTTY) process.stderr.write('\n');
@@ -194,10 +185,10 @@ async function interrupted(): Promise<void> {
 }
 
 /** What it holds once it holds no more than before, or after some patience. */
-async function atRest(daemon: Daemon, before: Footprint): Promise<Footprint> {
+async function atRest(daemon: DaemonProcess, before: Footprint): Promise<Footprint> {
   const endsAt = performance.now() + PATIENCE_MS;
   for (;;) {
-    const now = await footprintOf(daemon);
+    const now = await daemon.footprint();
     if (now.descriptors <= before.descriptors || performance.now() > endsAt) return now;
     await delay(100);
   }
@@ -212,9 +203,9 @@ const out = flags.out === undefined ? await mkdtemp(join(tmpdir(), 'hypivisor-so
 await mkdir(out, { recursive: true });
 // From here on, for the daemon does not hear a Ctrl-C.
 const interruption = interrupted();
-const daemon = await start();
+const daemon = await DaemonProcess.start(NODE_TTL_SECONDS);
 await delay(SETTLE_MS);
-const before = await footprintOf(daemon);
+const before = await daemon.footprint();
 const run = await underLoad(daemon, flags, interruption);
 const after = daemon.isRunning ? await atRest(daemon, before) : before;
 const soak: Soak = { ...run, before, after, daemonExitCode: await daemon.stop() };
