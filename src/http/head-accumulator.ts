@@ -1,5 +1,5 @@
 import { HttpError } from './error.ts';
-import { COMPLETE, nextState, REQUEST, RESPONSE, type State } from './head-states.ts';
+import { COMPLETE, ILLEGAL, NEXT, REQUEST, RESPONSE, refusal, type State } from './head-states.ts';
 
 /** The first size of the buffer, enough for a small head. It doubles as the head grows. */
 const INITIAL_BYTES = 512;
@@ -54,10 +54,17 @@ export class HeadAccumulator {
   /** The index behind the head's last byte, or -1 if the head does not end in this chunk. Stops at `maxBytes`. */
   #scan(chunk: Buffer): number {
     const limit = Math.min(chunk.length, this.#maxBytes - this.#length);
+    const table = NEXT;
     let state = this.#state;
-    for (let i = 0; i < limit; i++) {
-      state = nextState(state, chunk[i] as number);
-      if (state === COMPLETE) return i + 1;
+    let i = 0;
+    while (i < limit) {
+      let next: State;
+      // Nearly every byte leaves the state as it is. So the processor need not wait for one look-up to begin the next.
+      do next = table[state + (chunk[i++] as number)] as State;
+      while (next === state && i < limit);
+      if (next === ILLEGAL) throw refusal(state, chunk[i - 1] as number);
+      if (next === COMPLETE) return i;
+      state = next;
     }
     this.#state = state;
     return -1;

@@ -69,7 +69,6 @@ describe('choices', () => {
       { path: 'src/app.ts', isDirectory: false },
       { path: 'app', isDirectory: true },
       { path: 'docs/', isDirectory: true },
-      { path: 7 as never, isDirectory: false },
     ],
   } as const;
   it('of files go on into folders', () => {

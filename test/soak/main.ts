@@ -8,7 +8,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MEBIBYTE } from '../../bench/units.ts';
-import { DaemonProcess, type Footprint } from './daemon.ts';
+import { Daemon } from '../support/daemon.ts';
+import { type Footprint, footprintOf } from './footprint.ts';
 import type { Outcome, Report, Second } from './report.ts';
 import { failures, type Sample, type Soak, toJson, toSvg, toText } from './summary.ts';
 
@@ -71,11 +72,11 @@ function positive(name: string, text: string): number {
 /** Samples, one for each second that the load tells of. */
 class Sampler {
   readonly samples: Sample[] = [];
-  readonly #daemon: DaemonProcess;
+  readonly #daemon: Daemon;
   #begin = performance.now();
   #last: { at: number; cpuSeconds: number; caused: number } | null = null;
 
-  constructor(daemon: DaemonProcess) {
+  constructor(daemon: Daemon) {
     this.#daemon = daemon;
   }
 
@@ -88,7 +89,7 @@ class Sampler {
   }
 
   async take(told: Second): Promise<void> {
-    const { residentBytes, descriptors, cpuSeconds } = await this.#daemon.footprint();
+    const { residentBytes, descriptors, cpuSeconds } = await footprintOf(this.#daemon);
     const now = { at: this.seconds, cpuSeconds, caused: told.caused };
     const last = this.#last;
     this.#last = now;
@@ -125,9 +126,16 @@ class Sampler {
   }
 }
 
+/** Its log goes to a file and to a pipe, as for those who run it for long; a Ctrl-C meant for the soak does not reach it. */
+async function start(): Promise<Daemon> {
+  const daemon = await Daemon.start({ args: ['--node-ttl', String(NODE_TTL_SECONDS)], launcher: ['setsid'] });
+  daemon.forgetOutput();
+  return daemon;
+}
+
 /** Has the load come, waits for the time or for Ctrl-C, and has the load finish. */
 async function underLoad(
-  daemon: DaemonProcess,
+  daemon: Daemon,
   flags: Flags,
   interruption: Promise<void>,
 ): Promise<Pick<Soak, 'seconds' | 'samples' | 'outcome'>> {
@@ -156,7 +164,8 @@ async function underLoad(
     });
   });
   const exited = once(load, 'exit');
-  await Promise.race([exited, daemon.ended, interruption, over]);
+  const ended = daemon.isRunning ? once(daemon.process, 'exit') : null;
+  await Promise.race([exited, ended, interruption, over].filter((end) => end !== null));
   timesUp.abort();
   const seconds = rounded(sampler.seconds);
   if (process.stderr.isTTY) process.stderr.write('\n');
@@ -185,10 +194,10 @@ async function interrupted(): Promise<void> {
 }
 
 /** What it holds once it holds no more than before, or after some patience. */
-async function atRest(daemon: DaemonProcess, before: Footprint): Promise<Footprint> {
+async function atRest(daemon: Daemon, before: Footprint): Promise<Footprint> {
   const endsAt = performance.now() + PATIENCE_MS;
   for (;;) {
-    const now = await daemon.footprint();
+    const now = await footprintOf(daemon);
     if (now.descriptors <= before.descriptors || performance.now() > endsAt) return now;
     await delay(100);
   }
@@ -203,9 +212,9 @@ const out = flags.out === undefined ? await mkdtemp(join(tmpdir(), 'hypivisor-so
 await mkdir(out, { recursive: true });
 // From here on, for the daemon does not hear a Ctrl-C.
 const interruption = interrupted();
-const daemon = await DaemonProcess.start(NODE_TTL_SECONDS);
+const daemon = await start();
 await delay(SETTLE_MS);
-const before = await daemon.footprint();
+const before = await footprintOf(daemon);
 const run = await underLoad(daemon, flags, interruption);
 const after = daemon.isRunning ? await atRest(daemon, before) : before;
 const soak: Soak = { ...run, before, after, daemonExitCode: await daemon.stop() };

@@ -129,7 +129,7 @@ describe('the summary of a soak', () => {
   it('finds fault with whatever is lost, left over or wrong', () => {
     assert.deepEqual(failures(good), []);
     const bad: [Partial<Soak>, RegExp][] = [
-      [{ daemonExitCode: null }, /ended with null/],
+      [{ daemonExitCode: 'SIGKILL' }, /ended with SIGKILL/],
       [{ after: { ...footprint, descriptors: 21 } }, /1 descriptors more/],
       [{ outcome: null }, /did not finish/],
       [{ outcome: { ...outcome, watcherResyncs: 1 } }, /missed events/],

@@ -1,6 +1,6 @@
 /** What a soak came to: figures, words, and a picture. */
 import { MEBIBYTE } from '../../bench/units.ts';
-import type { Footprint } from './daemon.ts';
+import type { Footprint } from './footprint.ts';
 import { type Panel, plot } from './plot.ts';
 import type { Latency, Outcome } from './report.ts';
 import { linearRegression, mean, type Point } from './statistics.ts';
@@ -31,7 +31,8 @@ export interface Soak {
   after: Footprint;
   /** Null where the load's process ended too soon. */
   outcome: Outcome | null;
-  daemonExitCode: number | null;
+  /** Or the signal that killed it. */
+  daemonExitCode: number | NodeJS.Signals;
 }
 
 /** RSS over the second half, when it is warm: in MiB, and MiB a second. */

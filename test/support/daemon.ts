@@ -75,6 +75,10 @@ export class Daemon {
     return this.process.pid as number;
   }
 
+  get isRunning(): boolean {
+    return this.process.exitCode === null && this.process.signalCode === null;
+  }
+
   /** `http://host:port` */
   get origin(): string {
     return `http://${this.host}:${this.port}`;
@@ -88,9 +92,14 @@ export class Daemon {
     return `${this.registryUrl}/agent/${encodeURIComponent(nodeId)}`;
   }
 
+  /** Keeps nothing of what it says from now on: for one that runs for long. */
+  forgetOutput(): void {
+    for (const stream of [this.process.stdout, this.process.stderr]) stream?.removeAllListeners('data').resume();
+  }
+
   /** Ends it, and removes its home folder. @returns its exit code, or the signal that killed it */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals> {
-    if (this.process.exitCode === null && this.process.signalCode === null) {
+    if (this.isRunning) {
       const exited = once(this.process, 'exit');
       this.process.kill(signal);
       const late = setTimeout(() => this.process.kill('SIGKILL'), STOPPING_MS);
@@ -113,8 +122,7 @@ export class Daemon {
         once(this.process, 'exit'),
       ]);
       await heard;
-      if (this.process.exitCode !== null || this.process.signalCode !== null)
-        throw new Error(`the daemon did not start: ${this.stderr}`);
+      if (!this.isRunning) throw new Error(`the daemon did not start: ${this.stderr}`);
     }
   }
 }

@@ -13,6 +13,7 @@ import { Queue } from './queue-view.tsx';
 import type { Scroller } from './scroller.ts';
 import { sessionOf } from './session.ts';
 import { Transcript } from './transcript.tsx';
+import { trackKeyboard } from './viewport.ts';
 
 export default function Chat({ node, link, seen }: ChatProps) {
   const session = useMemo(() => sessionOf(link.nodeId), [link]);
@@ -23,6 +24,7 @@ export default function Chat({ node, link, seen }: ChatProps) {
   const canAnswer = link.status.value.phase === 'live';
 
   useEffect(() => session.attach(link), [session, link]);
+  useEffect(trackKeyboard, []);
   useEffect(() => {
     const commands = {
       compose: () =>

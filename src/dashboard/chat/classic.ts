@@ -20,7 +20,7 @@ import {
   setActivity,
   setRun,
 } from './conversation.ts';
-import { readMessages, resultText, UNREADABLE } from './message.ts';
+import { readList, readMessages, readText, resultText, UNREADABLE } from './message.ts';
 import { onUserMessage } from './outbox.ts';
 
 /** Pushes and answers of a classic agent, as far as they are understood. */
@@ -87,9 +87,9 @@ export function receiveClassic(state: Conversation, message: ClassicMessage, now
     case 'history_page':
       return prependHistory(state, readMessages(message.messages), message.oldestIndex, message.hasMore);
     case 'commands_list':
-      return { ...state, commands: message.commands };
+      return { ...state, commands: readList(message.commands, 'name') };
     case 'files_list':
-      return { ...state, files: message };
+      return { ...state, files: { ...message, files: readList(message.files, 'path') } };
     default:
       return state;
   }
@@ -121,7 +121,7 @@ function onInitState(
 function activityFrom(last: Message | undefined, now: number): Activity {
   const since = last?.timestamp ?? null;
   if (last?.role === 'assistant' && last.stopReason === 'error') {
-    return { state: 'failed', since, error: last.errorMessage ?? null };
+    return { state: 'failed', since, error: readText(last.errorMessage) };
   }
   const open = last?.role === 'user' || last?.role === 'toolResult' || last?.stopReason === 'toolUse';
   return { state: open && since !== null && now - since < OPEN_TURN_MS ? 'working' : 'idle', since, error: null };
@@ -153,7 +153,7 @@ function onEnd(before: Conversation, message: Message, now: number): Conversatio
     case 'toolUse':
       return working(state, now);
     case 'error':
-      return setActivity(state, { state: 'failed', since: now, error: message.errorMessage ?? null });
+      return setActivity(state, { state: 'failed', since: now, error: readText(message.errorMessage) });
     default:
       return setActivity(state, { state: 'idle', since: now, error: null });
   }

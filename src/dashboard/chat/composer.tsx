@@ -106,11 +106,12 @@ export function Composer({ session, link, onSent, onInput }: ComposerProps) {
   const query = trigger?.query;
   useEffect(() => {
     setChosen(0);
+    if (phase !== 'live') return;
     if (kind === 'command' && commands === null) session.listCommands();
     if (kind !== 'file') return;
     const timer = setTimeout(() => session.listFiles(query ?? ''), FILES_DELAY_MS);
     return () => clearTimeout(timer);
-  }, [kind, query]);
+  }, [kind, query, phase]);
   const look = () => {
     const element = input.current;
     setTrigger(element === null ? null : triggerAt(element.value, element.selectionStart));

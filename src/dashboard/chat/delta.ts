@@ -5,7 +5,15 @@
  * next shows that some are missing: from then on nothing is taken until a snapshot comes, which the owner of the
  * connection asks for by connecting without a position.
  */
-import type { FromAgent, InitState, Message, MessageDelta, Question, StreamEvent } from '../../protocol/agent.ts';
+import type {
+  FromAgent,
+  InitState,
+  Message,
+  MessageDelta,
+  Question,
+  RunningTool,
+  StreamEvent,
+} from '../../protocol/agent.ts';
 import {
   addEntry,
   applyOutcomes,
@@ -14,6 +22,7 @@ import {
   finishMessage,
   type MessageEntry,
   NEW_RUN,
+  nextIndex,
   prependHistory,
   replaceHistory,
   replaceMessage,
@@ -22,7 +31,7 @@ import {
   settleQuestion,
   type ToolRun,
 } from './conversation.ts';
-import { contentOf, readMessage, readMessages, readQuestion, resultText } from './message.ts';
+import { contentOf, readList, readMessage, readMessages, readQuestion, readText, resultText } from './message.ts';
 import { dropPrompt, onOutcome, updatePrompt } from './outbox.ts';
 
 /** @param now by this page's clock, in milliseconds */
@@ -35,9 +44,9 @@ export function receiveDelta(state: Conversation, message: FromAgent, now: numbe
     case 'history_page':
       return prependHistory(state, readMessages(message.messages), message.oldestIndex, message.hasMore);
     case 'commands_list':
-      return { ...state, commands: message.commands };
+      return { ...state, commands: readList(message.commands, 'name') };
     case 'files_list':
-      return { ...state, files: message };
+      return { ...state, files: { ...message, files: readList(message.files, 'path') } };
     case 'message':
       return replaceMessage(state, message.index, readMessage(message.message));
     case 'attach_file_ack':
@@ -69,15 +78,19 @@ function onInitState(before: Conversation, init: InitState, now: number): Conver
     clockAhead,
     session: init.session ?? {},
     cwd: init.cwd ?? null,
-    tools: init.tools ?? [],
-    features: init.features ?? [],
-    queue: init.queue ?? [],
-    questions: (init.questions ?? []).map(readQuestion),
-    activity: { state: init.state, since: init.stateSince - clockAhead, error: init.error ?? null },
+    tools: readList(init.tools, 'name'),
+    features: Array.isArray(init.features) ? init.features : [],
+    queue: readList(init.queue, 'id', 'text'),
+    questions: readList<Question>(init.questions, 'id').map(readQuestion),
+    activity: { state: init.state, since: init.stateSince - clockAhead, error: readText(init.error) },
   };
   state = { ...state, answers: onlyOf(state.answers, state.questions) };
   if (init.live !== undefined) state = resumeLive(before, state, init.live);
-  for (const { toolCallId, toolName, args, startedAt, output, parentToolCallId } of init.runningTools ?? []) {
+  for (const { toolCallId, toolName, args, startedAt, output, parentToolCallId } of readList<RunningTool>(
+    init.runningTools,
+    'toolCallId',
+    'toolName',
+  )) {
     state = setRun(state, {
       ...NEW_RUN,
       id: toolCallId,
@@ -88,7 +101,7 @@ function onInitState(before: Conversation, init: InitState, now: number): Conver
       parent: parentToolCallId ?? null,
     });
   }
-  state = applyOutcomes(state, init.prompts ?? []);
+  state = applyOutcomes(state, readList(init.prompts, 'id', 'status'));
   for (const { id } of state.queue) state = updatePrompt(state, id, { status: 'queued', error: null });
   return state;
 }
@@ -112,7 +125,8 @@ function onEvent(state: Conversation, event: StreamEvent): Conversation {
     case 'message_delta':
       return onDelta(state, event);
     case 'message_end': {
-      const finished = finishMessage(state, readMessage(event.message), event.index);
+      const index = Number.isInteger(event.index) ? event.index : nextIndex(state);
+      const finished = finishMessage(state, readMessage(event.message), index);
       return event.prompt === undefined ? finished : dropPrompt(finished, event.prompt);
     }
     case 'tool_start':
@@ -145,7 +159,7 @@ function onEvent(state: Conversation, event: StreamEvent): Conversation {
       return setActivity(state, {
         state: event.state,
         since: event.since - state.clockAhead,
-        error: event.error ?? null,
+        error: readText(event.error),
       });
     case 'session': {
       const { type: _, seq: __, ...changes } = event;
@@ -157,7 +171,7 @@ function onEvent(state: Conversation, event: StreamEvent): Conversation {
       return { ...state, session };
     }
     case 'queue':
-      return { ...state, queue: event.entries };
+      return { ...state, queue: readList(event.entries, 'id', 'text') };
     case 'prompt_status':
       return onOutcome(state, event);
     case 'question': {

@@ -51,7 +51,6 @@ export function fileChoices(list: FilesList | null, query: string): Choice[] {
   if (list === null) return [];
   const wanted = query.toLowerCase();
   const ranked = list.files
-    .filter(({ path }) => typeof path === 'string')
     .map((file) => ({
       file,
       rank: Math.min(rankOf(file.path.toLowerCase(), wanted), rankOf(baseName(file.path).toLowerCase(), wanted)),

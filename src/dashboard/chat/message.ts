@@ -14,13 +14,26 @@ export function readMessages(values: readonly unknown[]): Message[] {
   return values.map(readMessage);
 }
 
+/** The items of a list that are objects with texts under these names; none if it is no list. */
+export function readList<Item extends object>(value: unknown, ...names: (keyof Item & string)[]): Item[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter((item): item is Item => {
+    return typeof item === 'object' && item !== null && names.every((name) => typeof item[name] === 'string');
+  });
+}
+
+export function readText(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
 /** The question with texts where texts must be. */
 export function readQuestion(value: Question): Question {
-  const { id, title, options } = value;
+  const { id, title, message, options } = value;
   return {
     ...value,
     id: String(id),
     title: String(title),
+    ...(message !== undefined && { message: String(message) }),
     ...(options !== undefined && { options: Array.isArray(options) ? options.map(String) : [] }),
   };
 }

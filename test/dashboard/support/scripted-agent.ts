@@ -277,6 +277,12 @@ export class ScriptedAgent {
     } as InitState;
   }
 
+  /** Remembers no event: clients that come back get a snapshot. */
+  forget(): void {
+    this.#log = [];
+    this.#epoch = Math.random().toString(36).slice(2, 10);
+  }
+
   /** Its clients' connections end, without a word. */
   dropClients(): void {
     for (const socket of this.server.clients) socket.terminate();
