@@ -14,6 +14,7 @@ import { LANES } from './registry.ts';
 import { registryCommands } from './registry-commands.ts';
 import { clockUs, stamped } from './stamp.ts';
 import { fail, failed, tally } from './state.ts';
+import { countTurns } from './turns.ts';
 import { type Counted, type Counting, countWindow } from './window.ts';
 
 interface Patterns {
@@ -34,6 +35,15 @@ export interface ServeOptions extends Patterns {
   agents: number;
   /** An agent that answers writes once as many messages as its write holds have come. */
   answers: boolean;
+  /** Clients come and go, so the end of a connection is no fault. */
+  clientsLeave?: boolean;
+}
+
+/** Clients that come, say one thing, are answered, and leave. */
+export interface Visits extends Patterns {
+  port: number;
+  path: string;
+  atATime: number;
 }
 
 /** How long what is still under way after a window may take to come back. */
@@ -45,6 +55,7 @@ const servers: net.Server[] = [];
 let cycle: Cycle;
 let expected: Cycle;
 let writes: readonly Buffer[] = [];
+let clientsLeave = false;
 
 /** An end that writes the pattern's writes in turn. */
 class Actor {
@@ -72,7 +83,13 @@ class Actor {
 
   onFault(error: Error): void {
     endpoints.delete(this);
-    fail(error);
+    if (!clientsLeave) fail(error);
+  }
+
+  /** Ends the connection without a word. */
+  leave(): void {
+    endpoints.delete(this);
+    this.#endpoint.leave();
   }
 
   /** Has the kernel taken all that was written? */
@@ -130,6 +147,7 @@ export const commands = {
   /** Serves agents, each on a port of its own. @returns their ports */
   async serve(options: ServeOptions): Promise<number[]> {
     prepare('server', options);
+    clientsLeave = options.clientsLeave ?? false;
     for (let i = 0; i < options.agents; i++) {
       const onAll = (actor: Actor) => {
         if (options.answers) actor.write();
@@ -137,6 +155,24 @@ export const commands = {
       servers.push(await Endpoint.serve((endpoint) => new Actor(endpoint, onAll)));
     }
     return servers.map((server) => (server.address() as net.AddressInfo).port);
+  },
+
+  /**
+   * TCP connect, upgrade, one write there, its answer back, TCP close without a closing handshake, again and again, each on a
+   * connection of its own. Counts the answers; the latency is that from the connect to the answer.
+   */
+  async visitAgent(options: Visits & Counting): Promise<Counted> {
+    prepare('client', options);
+    const { port, path, atATime, ...counting } = options;
+    return countTurns(counting, atATime, async () => {
+      let actor: Actor | undefined;
+      await Endpoint.open(port, path, (endpoint) => {
+        actor = new Actor(endpoint, () => {});
+        return actor;
+      });
+      await new Promise<void>((resolve) => actor?.ask(resolve));
+      actor?.leave();
+    });
   },
 
   /** Waits until so many have come to the agents: a relay may take a client before it has an agent. */

@@ -13,6 +13,7 @@ import { relayCount } from './relay-count.ts';
 import { relayFlood } from './relay-flood.ts';
 import { relayLatency } from './relay-latency.ts';
 import { relayMemory } from './relay-memory.ts';
+import { relayOpen } from './relay-open.ts';
 import { relayPingPong } from './relay-ping-pong.ts';
 import { relayStream } from './relay-stream.ts';
 import { startCpu, startFirstByte } from './start.ts';
@@ -28,6 +29,7 @@ export const SCENARIOS: readonly Scenario[] = [
   relayBulk,
   relayCount,
   relayMemory,
+  relayOpen,
   registryBroadcast,
   registryStorm,
   registryRestart,
