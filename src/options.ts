@@ -56,6 +56,10 @@ export const DEFAULT_LIMITS = {
   closingTimeoutMs: 5_000,
   /** Time to find an agent, to connect to it and to shake hands. A person waits for it. */
   dialTimeoutMs: 5_000,
+  /** Dials in progress. Each holds a descriptor, and a dial to an agent that vanished holds it for all of its time. */
+  maxDials: 1024,
+  /** Dials in progress for clients at one address, which may be that of a proxy. More wait while others have their turn. */
+  maxDialsPerAddress: 128,
   /** What a client may send before its relay is open; past that it is not read. A chunk that was read is kept whole. */
   maxEarlyBytes: 4 * 1024,
   /** Connections, accepted and dialled. At most the descriptor limit, less what is open at the start and 32. */

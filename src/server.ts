@@ -17,9 +17,9 @@ import { complete, type HypivisorOptions, type Settings } from './options.ts';
 import { adviseOnOrigin } from './origin-advice.ts';
 import { type Node, REGISTRY_PATH } from './protocol/registry.ts';
 import { TOKEN_SUBPROTOCOL_PREFIX } from './protocol/subprotocol.ts';
-import { ownAddresses } from './proxy/address.ts';
-import type { Locality } from './proxy/destination.ts';
+import { Locality } from './proxy/locality.ts';
 import { Resolver } from './proxy/resolver.ts';
+import { Turns } from './proxy/turns.ts';
 import { Roster } from './registry/roster.ts';
 import { Connections } from './transport/connections.ts';
 import { Deadlines } from './transport/deadlines.ts';
@@ -69,12 +69,18 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     const onFault = (error: unknown) => tell('fault', error);
     const deadlines = this.#deadlines;
     const connections = new Connections(deadlines, onFault);
+    const locality = new Locality({
+      now: () => deadlines.now(),
+      ownPort: () => this.#listener.port,
+      onlyWhereRegistered: token === null,
+    });
     const roster = new Roster({
       nodeTtlMs,
       maxNodes: limits.maxNodes,
       maxRosterBytes: limits.maxRosterBytes,
       backlogBudgetBytes: limits.backlogBudgetBytes,
       deadlines,
+      judge: (agentMachine, peerAddress) => locality.judge(agentMachine, peerAddress),
       onEvent: (event) => {
         if (event.event === 'node_joined') this.#machine.noteRegistration(event.node);
         tell('roster', event);
@@ -100,7 +106,13 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
         explain: adviseOnOrigin,
       }),
       endpoints: { roster, machine, limits, version, onFault, onLaggard },
-      relays: { connections, resolver: new Resolver(), limits, locality: () => this.#locality() },
+      relays: {
+        connections,
+        resolver: new Resolver(deadlines),
+        turns: new Turns(limits),
+        limits,
+        surroundings: locality,
+      },
       limits,
       version,
       tell,
@@ -196,15 +208,6 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       // One that throws at faults too has nobody left to tell.
       if (event !== 'fault') this.#tell('fault', error);
     }
-  }
-
-  #locality(): Locality {
-    return {
-      hostName: os.hostname(),
-      ownAddresses: ownAddresses(),
-      ownPorts: new Set(this.#listener.addresses.map(({ port }) => port)),
-      onlyWhereRegistered: this.#settings.token === null,
-    };
   }
 
   #ownUrl(): string {

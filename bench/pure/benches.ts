@@ -136,9 +136,10 @@ function boundaryWalk({ boundary: { BoundaryWalker } }: PureModules): PureBench[
 function initSnapshot({ registry: { Registry }, encode: { encodeText } }: PureModules, nodes: number): PureBench[] {
   const registry = new Registry({ nodeTtlMs: 60_000, maxNodes: nodes, maxRosterBytes: Number.POSITIVE_INFINITY });
   const owners = Array.from({ length: nodes }, () => ({}));
+  const registrant = { address: '127.0.0.1', isHere: true, namesHere: false };
   const register = (i: number) => {
     const info = { id: `agent-${i}`, machine: 'laptop.local', cwd: `/home/user/project-${i}`, port: 1024 + i, pid: i };
-    registry.register(owners[i] as object, info, '127.0.0.1', { unixMs: i, steadyMs: i });
+    registry.register(owners[i] as object, info, registrant, { unixMs: i, steadyMs: i });
   };
   for (let i = 0; i < nodes; i++) register(i);
   return [

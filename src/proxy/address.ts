@@ -6,11 +6,11 @@ import os from 'node:os';
 
 /**
  * The address in one spelling: IPv4-mapped IPv6 as the IPv4 it is, IPv6 compressed and in lower case, no brackets, a zone
- * only where it means something, on a link-local address; any other text as it stands.
+ * only on a link-local address, the only kind that needs one; any other text as it stands.
  */
 export function canonicalAddress(text: string): string {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
-  if (!isIPv6(bare)) return bare;
+  if (!isIp6(bare)) return bare;
   const [address = '', zone] = bare.split('%');
   const compressed = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(compressed);
@@ -22,16 +22,20 @@ export function canonicalAddress(text: string): string {
   return zone !== undefined && isLinkLocal(compressed) ? `${compressed}%${zone}` : compressed;
 }
 
-/** Of a canonical address. Connecting to the unspecified address reaches this machine, so it counts as loopback. */
-export function isLoopback(address: string): boolean {
-  if (address === '::1' || address === '::' || address === '0.0.0.0') return true;
-  return isIPv4(address) && address.startsWith('127.');
+export function isIp(text: string): boolean {
+  return isIPv4(text) || isIp6(text);
 }
 
-/** The canonical addresses of this machine's interfaces, at this moment. */
+/** Of a canonical address. Connecting to the unspecified address reaches this machine, so it counts as loopback. */
+export function isLoopback(address: string): boolean {
+  if (address === '127.0.0.1' || address === '::1' || address === '::' || address === '0.0.0.0') return true;
+  return address.startsWith('127.') && isIPv4(address);
+}
+
+/** The canonical addresses of this machine's interfaces, at this moment; none if the system does not tell. */
 export function ownAddresses(): Set<string> {
   const addresses = new Set<string>();
-  for (const [name, infos = []] of Object.entries(os.networkInterfaces())) {
+  for (const [name, infos = []] of Object.entries(networkInterfaces())) {
     for (const info of infos) {
       const address = canonicalAddress(info.address);
       addresses.add(address);
@@ -41,6 +45,20 @@ export function ownAddresses(): Set<string> {
     }
   }
   return addresses;
+}
+
+/** It is asked over netlink, which sandboxes may deny (RestrictAddressFamilies of systemd, Android): Node throws then. */
+function networkInterfaces(): ReturnType<typeof os.networkInterfaces> {
+  try {
+    return os.networkInterfaces();
+  } catch {
+    return {};
+  }
+}
+
+/** Most texts that are asked about have no colon, and the pattern for IPv6 is a long one. */
+function isIp6(text: string): boolean {
+  return text.includes(':') && isIPv6(text);
 }
 
 /** Of a canonical address: fe80::/10 (RFC 4291, section 2.5.6). */

@@ -3,77 +3,123 @@
  *
  *   machine                                 it registered from this machine      … from elsewhere
  *   ─────────────────────────────────────── ──────────────────────────────────── ─────────────────────────
- *   localhost, this machine's own name      loopback, then where it came from     where it came from
- *   a loopback or own address               that address                          where it came from
+ *   localhost, this machine's own name      loopback, then where it came from     where it came from (a guess)
+ *   a loopback or own address               that address                          where it came from (a guess)
  *   another name or address                 what it resolves to                   what it resolves to
- *   a name that does not resolve            where it came from, but not loopback  where it came from
+ *   a name that does not resolve            where it came from, but not loopback  where it came from (a guess)
  *
  * A loopback address means another machine on every machine, and two laptops may both be called ubuntu. An agent that
  * came through a tunnel or a proxy on this machine came from loopback, where somebody else listens.
+ *
+ * Whether it came from here, and whether its name is a name of this machine, was judged when it registered: a laptop is
+ * called otherwise in another network, and its agents stay where they are.
+ *
+ * Behind one address there may be several machines (NAT). Where an address is only a guess, and another agent came from
+ * the same one with the same port, the guess may lead to the other: then it is not dialled, unless the other is sure to
+ * refuse.
  */
-import { isIP } from 'node:net';
-import { canonicalAddress, isLoopback } from './address.ts';
+import { canonicalAddress, isIp, isLoopback } from './address.ts';
 import { DialError } from './error.ts';
+import type { Registrant } from './locality.ts';
 
 export interface Target {
-  machine: string;
-  port: number;
-  /** The peer address the agent registered from. */
-  registeredFrom: string;
+  readonly machine: string;
+  readonly port: number;
+  readonly registrant: Registrant;
+  /** Another agent, which would not refuse us, registered from the same address with the same port. */
+  readonly hasDouble: boolean;
 }
 
-/** What the daemon knows of the machine it runs on. */
-export interface Locality {
-  hostName: string;
-  ownAddresses: ReadonlySet<string>;
-  /** The ports the daemon itself listens on. */
-  ownPorts: ReadonlySet<number>;
-  /** Without a token anyone may register anything: only addresses where the agent is known to be are dialled. */
-  onlyWhereRegistered: boolean;
+/** What is to be known of this machine. */
+export interface Surroundings {
+  isHere(address: string): boolean;
+  isOwn(address: string, port: number): boolean;
+  readonly onlyWhereRegistered: boolean;
+}
+
+const LOOPBACK = ['127.0.0.1', '::1'];
+
+/**
+ * @returns canonical addresses, at least one; or null if the agent's `machine` is a name that must be looked up first, for
+ *   `addressesOfName`
+ * @throws DialError if there is none to dial
+ */
+export function addressesOf(target: Target, surroundings: Surroundings): readonly string[] | null {
+  const { address: from, isHere, namesHere } = target.registrant;
+  if (namesHere) {
+    if (!isHere) return permitted(target, surroundings, [from], true);
+    return permitted(target, surroundings, isLoopback(from) ? loopbackAnd(from) : [...LOOPBACK, from], false);
+  }
+  const machine = canonicalAddress(target.machine);
+  if (machine === '') return guess(target, surroundings, UNKNOWN_NAME);
+  return isIp(machine) ? meant(target, surroundings, [machine]) : null;
 }
 
 /**
- * @param lookUp resolves a name to addresses, in the order to try them; [] where it does not resolve
+ * @param found what the name was resolved to, in the order to try them; [] if it does not resolve, null if there was no
+ *   answer in time
  * @returns canonical addresses, at least one
- * @throws DialError where there is none to dial
+ * @throws DialError if there is none to dial
  */
-export async function findDestination(
+export function addressesOfName(
   target: Target,
-  locality: Locality,
-  lookUp: (name: string) => Promise<readonly string[]>,
-): Promise<string[]> {
-  const from = canonicalAddress(target.registeredFrom);
-  const isHere = (address: string) => isLoopback(address) || locality.ownAddresses.has(address);
-  const fromHere = isHere(from);
-  const machine = canonicalAddress(target.machine);
+  surroundings: Surroundings,
+  found: readonly string[] | null,
+): readonly string[] {
+  if (found === null) return guess(target, surroundings, 'Cannot resolve agent: timed out');
+  if (found.length === 0) return guess(target, surroundings, UNKNOWN_NAME);
+  return meant(target, surroundings, found.map(canonicalAddress));
+}
 
-  let addresses: readonly string[];
-  if (isNameOfThisMachine(machine, locality.hostName)) {
-    addresses = fromHere ? ['127.0.0.1', '::1', from] : [from];
-  } else if (isIP(machine) !== 0) {
-    addresses = [machine];
-  } else {
-    addresses = machine === '' ? [] : (await lookUp(machine)).map(canonicalAddress);
-    if (addresses.length === 0) {
-      if (isLoopback(from)) throw new DialError('Cannot resolve agent: its machine name is unknown here');
-      addresses = [from];
+const UNKNOWN_NAME = 'Cannot resolve agent: its machine name is unknown here';
+
+/** Nothing is known but where it came from. */
+function guess(target: Target, surroundings: Surroundings, sentence: string): readonly string[] {
+  const { address: from } = target.registrant;
+  if (isLoopback(from)) throw new DialError(sentence);
+  return permitted(target, surroundings, [from], true);
+}
+
+/** An address of this machine, said by an agent elsewhere, means that agent's own machine. */
+function meant(target: Target, surroundings: Surroundings, addresses: readonly string[]): readonly string[] {
+  const { registrant, hasDouble } = target;
+  const others = addresses.filter((address) => !surroundings.isHere(address));
+  if (registrant.isHere || others.length === addresses.length) {
+    return permitted(target, surroundings, unique(addresses), false);
+  }
+  if (hasDouble && others.length > 0) return permitted(target, surroundings, unique(others), false);
+  const guessed = addresses.map((address) => (surroundings.isHere(address) ? registrant.address : address));
+  return permitted(target, surroundings, unique(guessed), true);
+}
+
+function permitted(
+  { port, registrant, hasDouble }: Target,
+  surroundings: Surroundings,
+  addresses: readonly string[],
+  isGuess: boolean,
+): readonly string[] {
+  const { address: from, isHere } = registrant;
+  if (isGuess && hasDouble) {
+    throw new DialError(
+      'Cannot reach agent: another came from the same address and port, and they cannot be told apart',
+    );
+  }
+  let known = addresses;
+  if (surroundings.onlyWhereRegistered) {
+    known = addresses.filter((address) => address === from || (isHere && surroundings.isHere(address)));
+    if (known.length === 0) {
+      throw new DialError('Cannot reach agent: without a token, only where it registered from');
     }
   }
-  // Also a name, or a number, that turns out to be this machine.
-  const meant = new Set(addresses.map((address) => (isHere(address) && !fromHere ? from : address)));
-
-  const known = [...meant].filter(
-    (address) => !locality.onlyWhereRegistered || address === from || (fromHere && isHere(address)),
-  );
-  if (known.length === 0) {
-    throw new DialError('Cannot reach agent: without a token, only where it registered from');
-  }
-  const others = known.filter((address) => !(isHere(address) && locality.ownPorts.has(target.port)));
+  const others = known.filter((address) => !surroundings.isOwn(address, port));
   if (others.length === 0) throw new DialError('Cannot reach agent: its address is the hypivisor itself');
   return others;
 }
 
-function isNameOfThisMachine(machine: string, hostName: string): boolean {
-  const name = machine.toLowerCase().replace(/\.$/, '');
-  return name === 'localhost' || name.endsWith('.localhost') || name === hostName.toLowerCase();
+function loopbackAnd(from: string): readonly string[] {
+  return LOOPBACK.includes(from) ? LOOPBACK : [...LOOPBACK, from];
+}
+
+function unique(addresses: readonly string[]): readonly string[] {
+  return addresses.length === 1 ? addresses : [...new Set(addresses)];
 }

@@ -1,173 +1,133 @@
 /**
- * Reaching an agent: one address after another, a TCP connection and an opening handshake to each, until one answers as
- * an agent must. All within one time limit.
+ * Reaching an agent at one address after another, until one answers as an agent must. All within one time limit, of which
+ * each address has its share.
  *
- *   address ─▶ connecting ─(accepted)─▶ handshaking ─(101, checked whole)─▶ AgentLeg
- *                  │                        │
- *                  └───── next address ◀────┘  … none left: the error of the one that got farthest
+ *   ┌─▶ TRYING an address ──(opened)──▶ the sink has the leg
+ *   └──────────┤ failed
+ *              └──(none left, or no time)──▶ the sink is told why: the failure of the attempt that got farthest
  *
- * The agent is not trusted: its answer is bounded, parsed strictly and checked before one byte of it goes on.
+ * How a connection is made and checked is told in opening/connect.
  */
-
 import { parseAuthority } from '../http/authority.ts';
-import { HttpError } from '../http/error.ts';
-import { createKey, encodeUpgradeRequest, HandshakeError, readUpgradeResponse } from '../http/handshake.ts';
-import { HeadAccumulator } from '../http/head-accumulator.ts';
-import { parseResponseHead } from '../http/message.ts';
-import type { Connection, ConnectionHandler } from '../transport/connection.ts';
+import {
+  type Attempt,
+  type ConnectFailure,
+  type ConnectLimits,
+  type ConnectSink,
+  ConnectState,
+  connect,
+  type HandshakeRequest,
+  type Opened,
+} from '../opening/connect.ts';
 import type { Connections } from '../transport/connections.ts';
-import { openConnection } from '../transport/open.ts';
-import { DialError } from './error.ts';
 
-export interface Offer {
-  /** The agent's machine as it named it: what it expects for a Host, where that is a host name. */
-  machine: string;
-  subprotocols: readonly string[];
-  extensions: string | null;
+/** What is asked of the agent. */
+export interface AgentRequest {
+  /** The agent's machine as it named it: what it expects for a Host, if that is a host name. */
+  readonly machine: string;
+  readonly port: number;
   /** Proves to the agent that the daemon is the one it registered with; null if it gave none. */
-  dialKey: string | null;
+  readonly dialKey: string | null;
+  readonly subprotocols: readonly string[];
+  readonly extensions: string | null;
 }
 
-export interface DialLimits {
-  maxHeadBytes: number;
-  maxHeadFields: number;
+/** One of both is called, once, unless the dial is cancelled. */
+export interface DialSink {
+  /** The agent's side of the relay: the connection is paused, and waits for its handler. */
+  onReached(leg: Opened): void;
+  /** @param sentence for the client: `Cannot reach agent…` or `Agent handshake failed…` */
+  onUnreachable(sentence: string): void;
 }
 
-/** Whom to dial, for whom: the same at each of the agent's addresses. */
-export interface Dialling {
-  port: number;
-  offer: Offer;
-  limits: DialLimits;
-  connections: Connections;
-  /** Aborted once the client has left. */
-  signal: AbortSignal;
+/** From the machine's name, or the address, to the head of the opening handshake. */
+export function handshakeRequest(request: AgentRequest, address: string): HandshakeRequest {
+  const { machine, port, dialKey, subprotocols, extensions } = request;
+  const host = parseAuthority(machine)?.port === null ? machine : address;
+  return { host, port, path: '/', bearer: dialKey, subprotocols, extensions };
 }
 
-/** A connection on which the opening handshake is done. Its handler still is the dial's: set another at once. */
-export interface AgentLeg {
-  connection: Connection;
-  subprotocol: string | null;
-  extensions: string | null;
-  /** What the agent sent behind its 101. */
-  rest: Buffer;
-}
+export class Dial implements ConnectSink {
+  readonly #addresses: readonly string[];
+  readonly #request: AgentRequest;
+  readonly #connections: Connections;
+  readonly #limits: ConnectLimits;
+  readonly #sink: DialSink;
+  readonly #endsAt: number;
+  #next = 0;
+  #attempt: Attempt | null = null;
+  #failure: ConnectFailure | null = null;
 
-/**
- * @param addresses IP addresses, tried in turn, each with its share of what time is left
- * @param timeoutMs for all of them together
- * @throws DialError `Cannot reach agent…` or `Agent handshake failed…`
- */
-export async function dial(addresses: readonly string[], dialling: Dialling, timeoutMs: number): Promise<AgentLeg> {
-  const { connections, signal } = dialling;
-  const { deadlines } = connections;
-  const endsAt = deadlines.now() + timeoutMs;
-  let failure = new DialError('Cannot reach agent: no time left');
-  for (const [index, address] of addresses.entries()) {
-    const share = (endsAt - deadlines.now()) / (addresses.length - index);
-    if (signal.aborted || share <= 0) break;
-    if (!connections.hasRoom()) throw new DialError('Cannot reach agent: too many connections');
-    const attempt = new Attempt(address, dialling, share);
-    try {
-      return await attempt.leg;
-    } catch (error) {
-      if (!(error instanceof DialError)) throw error;
-      // Who answered, wrongly, tells more than who did not.
-      if (error instanceof HandshakeFailure || !(failure instanceof HandshakeFailure)) failure = error;
-    }
-  }
-  throw failure;
-}
-
-class HandshakeFailure extends DialError {
-  constructor(reason: string) {
-    super(`Agent handshake failed: ${reason}`);
-  }
-}
-
-/** One address. */
-class Attempt implements ConnectionHandler {
-  readonly leg: Promise<AgentLeg>;
-  readonly #connection: Connection;
-  readonly #accumulator: HeadAccumulator;
-  readonly #limits: DialLimits;
-  readonly #offer: Offer & { key: string };
-  readonly #signal: AbortSignal;
-  readonly #onAbort = () => this.#fail(new DialError('Cannot reach agent: the client left'));
-  #opened = false;
-  #resolve!: (leg: AgentLeg) => void;
-  #reject!: (error: DialError) => void;
-
-  constructor(address: string, { port, offer, limits, connections, signal }: Dialling, timeoutMs: number) {
-    this.#offer = { ...offer, key: createKey() };
+  /**
+   * @param addresses IP addresses, at least one, tried in turn
+   * @param timeoutMs for all of them together
+   * @throws TypeError if the request cannot be written
+   */
+  constructor(
+    addresses: readonly string[],
+    request: AgentRequest,
+    connections: Connections,
+    limits: ConnectLimits,
+    timeoutMs: number,
+    sink: DialSink,
+  ) {
+    this.#addresses = addresses;
+    this.#request = request;
+    this.#connections = connections;
     this.#limits = limits;
-    this.#accumulator = new HeadAccumulator(limits.maxHeadBytes, 'response');
-    this.#signal = signal;
-    this.leg = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    const host = parseAuthority(offer.machine)?.port === null ? offer.machine : address;
-    const request = encodeUpgradeRequest(host, port, this.#offer, offer.dialKey);
-    this.#connection = openConnection(address, port, connections, this, () => {
-      this.#opened = true;
-      this.#connection.write(request);
-    });
-    this.#connection.setDeadline(timeoutMs);
-    signal.addEventListener('abort', this.#onAbort, { once: true });
+    this.#sink = sink;
+    this.#endsAt = connections.deadlines.now() + timeoutMs;
+    this.#tryNext();
   }
 
-  onData(chunk: Buffer): void {
-    const connection = this.#connection;
-    try {
-      const accumulated = this.#accumulator.push(chunk);
-      if (accumulated === null) return;
-      const head = parseResponseHead(accumulated.head, this.#limits.maxHeadFields);
-      const { subprotocol, extensions } = readUpgradeResponse(head, this.#offer);
-      // The rest is a view of what was read, and is waited for beyond this call.
-      connection.keepChunk();
-      connection.pause();
-      connection.clearDeadline();
-      this.#signal.removeEventListener('abort', this.#onAbort);
-      this.#resolve({ connection, subprotocol, extensions, rest: accumulated.rest });
-    } catch (error) {
-      if (!(error instanceof HandshakeError) && !(error instanceof HttpError)) throw error;
-      this.#fail(new HandshakeFailure(error.message));
+  /** Gives up. Once it has come to its end this does nothing. */
+  cancel(): void {
+    this.#next = this.#addresses.length;
+    this.#attempt?.cancel();
+  }
+
+  // ConnectSink
+
+  onOpened(leg: Opened): void {
+    this.#sink.onReached(leg);
+  }
+
+  onFailed(failure: ConnectFailure): void {
+    if (this.#failure === null || rankOf(failure) > rankOf(this.#failure)) this.#failure = failure;
+    this.#tryNext();
+  }
+
+  #tryNext(): void {
+    const connections = this.#connections;
+    const address = this.#addresses[this.#next];
+    const remainingMs = this.#endsAt - connections.deadlines.now();
+    if (address === undefined || remainingMs <= 0) {
+      this.#sink.onUnreachable(sentenceFor(this.#failure, this.#request));
+      return;
     }
-  }
-
-  onEof(): void {
-    this.#fail(new HandshakeFailure('the connection ended'));
-  }
-
-  onDrain(): void {}
-
-  onDeadline(): void {
-    this.#fail(this.#opened ? new HandshakeFailure('timed out') : new DialError('Cannot reach agent: timed out'));
-  }
-
-  onGone(): void {
-    const reason = REASONS[this.#connection.errorCode ?? ''] ?? 'connection failed';
-    this.#fail(
-      this.#opened ? new HandshakeFailure('the connection ended') : new DialError(`Cannot reach agent: ${reason}`),
-    );
-  }
-
-  onShutdown(): void {
-    this.#fail(new DialError('Cannot reach agent: hypivisor is shutting down'));
-  }
-
-  #fail(error: DialError): void {
-    this.#signal.removeEventListener('abort', this.#onAbort);
-    this.#connection.destroy();
-    this.#reject(error);
+    if (!connections.hasRoom()) {
+      this.#sink.onUnreachable('Cannot reach agent: too many connections');
+      return;
+    }
+    const shareMs = remainingMs / (this.#addresses.length - this.#next);
+    this.#next++;
+    const request = handshakeRequest(this.#request, address);
+    const target = { host: address, port: this.#request.port, tls: null, proxy: null, request };
+    this.#attempt = connect(target, connections, shareMs, this, this.#limits);
   }
 }
 
-/** What the client may know of a failed connect. */
-const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'connection reset',
-  EHOSTUNREACH: 'no route',
-  ENETUNREACH: 'no route',
-  ETIMEDOUT: 'timed out',
-};
+/** How much a failure tells: who answered, wrongly, more than who was silent, and that more than who refused. */
+function rankOf({ state, reason }: ConnectFailure): number {
+  if (state === ConnectState.HANDSHAKING) return 2;
+  return reason === 'timed out' ? 1 : 0;
+}
+
+function sentenceFor(failure: ConnectFailure | null, { dialKey }: AgentRequest): string {
+  if (failure === null) return 'Cannot reach agent: no time left';
+  const { state, reason, status } = failure;
+  if (state !== ConnectState.HANDSHAKING) return `Cannot reach agent: ${reason}`;
+  // It gave the key itself, so whoever refuses it is another.
+  const isAnother = dialKey !== null && (status === 401 || status === 403);
+  return `Agent handshake failed: ${reason}${isAnother ? ', so another agent is there' : ''}`;
+}

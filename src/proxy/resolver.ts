@@ -2,42 +2,48 @@
  * Names to addresses, with the system's own resolver (so that hosts files and search domains count).
  *
  * A look-up occupies a thread of Node's pool for as long as DNS takes. Look-ups of the same name are shared and their
- * number is bounded, so that dialling an unreachable name server cannot starve the pool.
+ * number is bounded, so that an unreachable name server cannot starve the pool.
  */
 import { lookup } from 'node:dns/promises';
-import { setTimeout as delay } from 'node:timers/promises';
-import { DialError } from './error.ts';
+import { Deadline, type Deadlines } from '../transport/deadlines.ts';
 
 /** Libuv gives look-ups half of its four threads; more than this many would only queue there. */
 const MAX_LOOKUPS = 32;
 
+export interface LookUp {
+  /** Nobody waits for it any more. */
+  cancel(): void;
+}
+
+type OnFound = (addresses: readonly string[] | null) => void;
+
 export class Resolver {
+  readonly #deadlines: Deadlines;
   readonly #underWay = new Map<string, Promise<readonly string[]>>();
 
-  /**
-   * @returns the addresses in the system's order; [] where the name does not resolve
-   * @throws DialError where it takes longer, or where too many other names are being looked up
-   */
-  async lookUp(name: string, timeoutMs: number): Promise<readonly string[]> {
-    if (!this.#underWay.has(name) && this.#underWay.size >= MAX_LOOKUPS) {
-      throw new DialError('Cannot resolve agent: too many look-ups at once');
-    }
-    const timer = new AbortController();
-    try {
-      return await Promise.race([
-        this.#share(name),
-        delay(timeoutMs, null, { ref: false, signal: timer.signal }).then(() => {
-          throw new DialError('Cannot resolve agent: timed out');
-        }),
-      ]);
-    } finally {
-      timer.abort();
-    }
+  constructor(deadlines: Deadlines) {
+    this.#deadlines = deadlines;
   }
 
-  #share(name: string): Promise<readonly string[]> {
-    const shared = this.#underWay.get(name);
-    if (shared !== undefined) return shared;
+  /**
+   * @param onFound called once, later, unless it is cancelled: with the addresses in the system's order, [] if the name does
+   *   not resolve, null if there was no answer in time, or too many other names are being looked up
+   */
+  lookUp(name: string, timeoutMs: number, onFound: OnFound): LookUp {
+    const waiting = new Waiting(this.#deadlines, onFound);
+    const underWay = this.#underWay.get(name) ?? this.#begin(name);
+    if (underWay === null) {
+      waiting.expireIn(0);
+    } else {
+      waiting.expireIn(timeoutMs);
+      // It never rejects.
+      void underWay.then((addresses) => waiting.end(addresses));
+    }
+    return waiting;
+  }
+
+  #begin(name: string): Promise<readonly string[]> | null {
+    if (this.#underWay.size >= MAX_LOOKUPS) return null;
     const looking = lookup(name, { all: true })
       .then(
         (found) => found.map(({ address }) => address),
@@ -46,5 +52,31 @@ export class Resolver {
       .finally(() => this.#underWay.delete(name));
     this.#underWay.set(name, looking);
     return looking;
+  }
+}
+
+class Waiting implements LookUp {
+  readonly #deadlines: Deadlines;
+  readonly #deadline = new Deadline({ onDeadline: () => this.end(null) });
+  #onFound: OnFound | null;
+
+  constructor(deadlines: Deadlines, onFound: OnFound) {
+    this.#deadlines = deadlines;
+    this.#onFound = onFound;
+  }
+
+  expireIn(timeoutMs: number): void {
+    this.#deadlines.set(this.#deadline, timeoutMs);
+  }
+
+  end(addresses: readonly string[] | null): void {
+    const onFound = this.#onFound;
+    this.cancel();
+    onFound?.(addresses);
+  }
+
+  cancel(): void {
+    this.#onFound = null;
+    this.#deadlines.clear(this.#deadline);
   }
 }

@@ -12,6 +12,7 @@
  * taken over owns nothing, so its late close changes nothing.
  */
 import { type Node, NodeStatus, type NodeUpdated, PROTOCOL_VERSION, type RosterEvent } from '../protocol/registry.ts';
+import { Doubles } from './doubles.ts';
 import { applyDetails, type DetailsChange } from './node-details.ts';
 import type { NodeInfo } from './node-info.ts';
 import { RpcError } from './rpc.ts';
@@ -27,13 +28,26 @@ export interface Moment {
   readonly steadyMs: number;
 }
 
+/** Where a registration came from, judged when it came: names and addresses of this machine change. */
+export interface Registrant {
+  /** The peer address, in one spelling. */
+  readonly address: string;
+  /** It came from this machine. */
+  readonly isHere: boolean;
+  /** The agent's `machine` is a name of this machine. */
+  readonly namesHere: boolean;
+}
+
 /** How to reach an agent. */
 export interface AgentAddress {
-  machine: string;
-  port: number;
-  /** The peer address its registration came from. */
-  registeredFrom: string;
-  dialKey: string | null;
+  readonly machine: string;
+  readonly port: number;
+  readonly registrant: Registrant;
+  readonly dialKey: string | null;
+  /**
+   * Another active agent registered from the same address with the same port, and would take whoever comes: see Doubles.
+   */
+  readonly hasDouble: boolean;
 }
 
 export type Deregistration = 'deregistered' | 'not_found';
@@ -58,7 +72,9 @@ interface Entry extends Encoded {
   /** Null while offline. */
   owner: Owner | null;
   place: string;
-  registeredFrom: string;
+  /** Where a connection arrives that is made to the address it registered from. */
+  spot: string;
+  registrant: Registrant;
   dialKey: string | null;
 }
 
@@ -67,6 +83,7 @@ export class Registry {
   readonly #entries = new Map<string, Entry>();
   /** A port belongs to one process, so a place holds one node. */
   readonly #idByPlace = new Map<string, string>();
+  readonly #doubles = new Doubles();
   /** When each offline node expires, on the steady clock. All wait equally long: the first in is the first to go. */
   readonly #expiry = new Map<string, number>();
   /** The id a connection registered last, also once it owns it no more. */
@@ -91,11 +108,10 @@ export class Registry {
   }
 
   /**
-   * @param registeredFrom the peer address of the connection
    * @throws RpcError if the roster is full; nothing has changed then
    */
-  register(owner: Owner, info: NodeInfo, registeredFrom: string, now: Moment): RosterEvent[] {
-    const place = placeOf(info, registeredFrom);
+  register(owner: Owner, info: NodeInfo, registrant: Registrant, now: Moment): RosterEvent[] {
+    const place = placeOf(info, registrant);
     // What it replaces: the connection's former node under another id, and whoever stood in its place.
     const replaced = new Set<string>();
     const former = this.#ownedId(owner);
@@ -118,7 +134,9 @@ export class Registry {
     for (const id of replaced) events.push(this.#remove(id));
     if (before !== undefined) this.#leave(before);
     const dialKey = info.dialKey ?? null;
-    this.#entries.set(info.id, { node, json, jsonBytes, owner, place, registeredFrom, dialKey });
+    const entry: Entry = { node, json, jsonBytes, owner, place, registrant, dialKey, spot: spotOf(info, registrant) };
+    this.#entries.set(info.id, entry);
+    if (dialKey === null) this.#doubles.enter(entry.spot, info.id);
     this.#jsonBytes += jsonBytes;
     this.#nodesJson = null;
     this.#idByPlace.set(place, info.id);
@@ -166,6 +184,7 @@ export class Registry {
     const id = this.#ownedId(owner);
     if (id === null) return [];
     const entry = this.#entries.get(id) as Entry;
+    this.#doubles.leave(entry.spot, id);
     const seconds = toSeconds(now);
     entry.owner = null;
     const node = { ...entry.node, status: NodeStatus.OFFLINE, offline_since: seconds, last_seen: seconds };
@@ -192,7 +211,8 @@ export class Registry {
     const entry = this.#entries.get(id);
     if (entry === undefined) return null;
     const { machine, port } = entry.node;
-    return { machine, port, registeredFrom: entry.registeredFrom, dialKey: entry.dialKey };
+    const { registrant, dialKey, spot } = entry;
+    return { machine, port, registrant, dialKey, hasDouble: this.#doubles.has(spot, id) };
   }
 
   /** The roster as a JSON array, in the order the nodes first came. */
@@ -249,6 +269,7 @@ export class Registry {
     this.#nodesJson = null;
     this.#jsonBytes -= entry.jsonBytes;
     this.#idByPlace.delete(entry.place);
+    this.#doubles.leave(entry.spot, entry.node.id);
   }
 }
 
@@ -274,8 +295,12 @@ function encode(node: Node): Encoded {
 }
 
 /** The same machine and port from the same peer address: two laptops may both be called ubuntu. */
-function placeOf(info: NodeInfo, registeredFrom: string): string {
-  return `${info.port} ${registeredFrom} ${info.machine}`;
+function placeOf(info: NodeInfo, { address }: Registrant): string {
+  return `${info.port} ${address} ${info.machine}`;
+}
+
+function spotOf({ port }: NodeInfo, { address }: Registrant): string {
+  return `${port} ${address}`;
 }
 
 function toSeconds(now: Moment): number {

@@ -8,7 +8,15 @@ import { Deadline, type Deadlines, type Expiring } from '../transport/deadlines.
 import { Broadcast, type Receiver, type Subscriber, type Subscription } from './broadcast.ts';
 import type { DetailsChange } from './node-details.ts';
 import type { NodeInfo } from './node-info.ts';
-import { type AgentAddress, type Deregistration, encodeInit, type Moment, type Owner, Registry } from './registry.ts';
+import {
+  type AgentAddress,
+  type Deregistration,
+  encodeInit,
+  type Moment,
+  type Owner,
+  type Registrant,
+  Registry,
+} from './registry.ts';
 
 export interface RosterOptions {
   nodeTtlMs: number;
@@ -16,6 +24,8 @@ export interface RosterOptions {
   maxRosterBytes: number;
   backlogBudgetBytes: number;
   deadlines: Deadlines;
+  /** What is to be remembered of where a registration came from. */
+  judge: (machine: string, peerAddress: string) => Registrant;
   /** Hears of every change, in order. */
   onEvent: (event: RosterEvent) => void;
 }
@@ -71,9 +81,13 @@ export class Roster implements Expiring {
     return this.#registry.addressOf(id);
   }
 
-  /** @throws RpcError see `Registry.register` */
-  register(owner: Owner, info: NodeInfo, registeredFrom: string): void {
-    this.#changed(this.#registry.register(owner, info, registeredFrom, this.#now()));
+  /**
+   * @param peerAddress of the connection that registers
+   * @throws RpcError see `Registry.register`
+   */
+  register(owner: Owner, info: NodeInfo, peerAddress: string): void {
+    const registrant = this.#options.judge(info.machine, peerAddress);
+    this.#changed(this.#registry.register(owner, info, registrant, this.#now()));
   }
 
   /** @throws RpcError see `Registry.update` */

@@ -17,6 +17,7 @@ export class Listener {
   readonly #onSocket: (socket: net.Socket) => void;
   readonly #onError: (error: Error) => void;
   #servers: net.Server[] = [];
+  #port: number | null = null;
 
   /**
    * @param onError what goes wrong after listening has begun. That no descriptor is free is not told: who waits then is
@@ -25,6 +26,11 @@ export class Listener {
   constructor(onSocket: (socket: net.Socket) => void, onError: (error: Error) => void) {
     this.#onSocket = onSocket;
     this.#onError = onError;
+  }
+
+  /** The one port it listens on; null before `listen` and after `close`. Asked for by every relay, so no system call. */
+  get port(): number | null {
+    return this.#port;
   }
 
   /** Where it listens; empty before `listen` and after `close`. */
@@ -41,7 +47,7 @@ export class Listener {
   async listen(hosts: readonly (string | undefined)[], port: number): Promise<void> {
     for (let tries = FREE_PORT_TRIES; ; tries--) {
       try {
-        await this.#listenOnAll(hosts, port);
+        this.#port = await this.#listenOnAll(hosts, port);
         return;
       } catch (error) {
         this.close();
@@ -50,7 +56,7 @@ export class Listener {
     }
   }
 
-  async #listenOnAll(hosts: readonly (string | undefined)[], wantedPort: number): Promise<void> {
+  async #listenOnAll(hosts: readonly (string | undefined)[], wantedPort: number): Promise<number> {
     let port = wantedPort;
     for (const host of hosts) {
       const server = net.createServer(SOCKET_OPTIONS, this.#onSocket);
@@ -68,12 +74,14 @@ export class Listener {
       this.#servers.push(server);
       port = (server.address() as net.AddressInfo).port;
     }
+    return port;
   }
 
   /** Stops accepting. Connections that are open stay open. */
   close(): void {
     const servers = this.#servers;
     this.#servers = [];
+    this.#port = null;
     // `server.close` calls back only once all its connections are gone; the port is free at once.
     for (const server of servers) server.close();
   }

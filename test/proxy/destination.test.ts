@@ -1,20 +1,24 @@
 import assert from 'node:assert/strict';
 import { lookup } from 'node:dns/promises';
-import { describe, test } from 'node:test';
-import { findDestination, type Locality } from '../../src/proxy/destination.ts';
+import os from 'node:os';
+import { describe, type TestContext, test } from 'node:test';
+import { isLoopback } from '../../src/proxy/address.ts';
+import { addressesOf, addressesOfName, type Surroundings, type Target } from '../../src/proxy/destination.ts';
 import { DialError } from '../../src/proxy/error.ts';
+import { Locality } from '../../src/proxy/locality.ts';
 
 const PORT = 8080;
 const OWN_PORT = 31_415;
 
 /** The daemon's machine, called ubuntu, at 10.0.0.1. */
-const WITH_TOKEN: Locality = {
-  hostName: 'ubuntu',
-  ownAddresses: new Set(['127.0.0.1', '::1', '10.0.0.1', '2001:db8::1', 'fe80::1', 'fe80::1%eth0']),
-  ownPorts: new Set([OWN_PORT]),
+const OWN_ADDRESSES = new Set(['127.0.0.1', '::1', '10.0.0.1', '2001:db8::1', 'fe80::1', 'fe80::1%eth0']);
+const isHere = (address: string) => isLoopback(address) || OWN_ADDRESSES.has(address);
+const WITH_TOKEN: Surroundings = {
+  isHere,
+  isOwn: (address, port) => port === OWN_PORT && isHere(address),
   onlyWhereRegistered: false,
 };
-const TOKENLESS: Locality = { ...WITH_TOKEN, onlyWhereRegistered: true };
+const TOKENLESS: Surroundings = { ...WITH_TOKEN, onlyWhereRegistered: true };
 
 /** What the daemon's resolver says. */
 const NAMES: Record<string, string[]> = {
@@ -32,7 +36,16 @@ const NAMES: Record<string, string[]> = {
   '127.1': ['127.0.0.1'],
 };
 
-const TOKEN_FAR = '10.0.0.5';
+const INTERFACES = {
+  lo: [{ address: '127.0.0.1', family: 'IPv4' }],
+  eth0: [
+    { address: '10.0.0.1', family: 'IPv4' },
+    { address: '2001:db8::1', family: 'IPv6', scopeid: 0 },
+    { address: 'fe80::1', family: 'IPv6', scopeid: 2 },
+  ],
+} as unknown as ReturnType<typeof os.networkInterfaces>;
+
+const FAR = '10.0.0.5';
 const CANNOT_RESOLVE = 'Cannot resolve agent: its machine name is unknown here';
 const ONLY_WHERE_REGISTERED = 'Cannot reach agent: without a token, only where it registered from';
 const THE_HYPIVISOR = 'Cannot reach agent: its address is the hypivisor itself';
@@ -42,14 +55,24 @@ interface Outcome {
   lookUps: string[];
 }
 
-async function find(locality: Locality, machine: string, registeredFrom: string, port = PORT): Promise<Outcome> {
+/** As it was judged when the agent registered. */
+function targetOf(t: TestContext, machine: string, registeredFrom: string, port = PORT, hasDouble = false): Target {
+  const interfaces = t.mock.method(os, 'networkInterfaces', () => INTERFACES);
+  const name = t.mock.method(os, 'hostname', () => 'ubuntu');
+  const locality = new Locality({ now: () => 0, ownPort: () => OWN_PORT, onlyWhereRegistered: false });
+  const registrant = locality.judge(machine, registeredFrom);
+  interfaces.mock.restore();
+  name.mock.restore();
+  return { machine, port, registrant, hasDouble };
+}
+
+function find(surroundings: Surroundings, target: Target): Outcome {
   const lookUps: string[] = [];
-  const lookUp = async (name: string) => {
-    lookUps.push(name);
-    return NAMES[name] ?? [];
-  };
   try {
-    return { addresses: await findDestination({ machine, port, registeredFrom }, locality, lookUp), lookUps };
+    const addresses = addressesOf(target, surroundings);
+    if (addresses !== null) return { addresses: [...addresses], lookUps };
+    lookUps.push(target.machine);
+    return { addresses: [...addressesOfName(target, surroundings, NAMES[target.machine] ?? [])], lookUps };
   } catch (error) {
     assert.ok(error instanceof DialError);
     return { addresses: error.message, lookUps };
@@ -150,17 +173,18 @@ const vectors: Record<string, Vector[]> = {
   ],
 };
 
-for (const [rule, rows] of Object.entries(vectors)) {
-  test('no name at all: nobody is asked, and it is where the agent came from', async () => {
-    assert.deepEqual(await find(WITH_TOKEN, '', TOKEN_FAR), { addresses: [TOKEN_FAR], lookUps: [] });
-    assert.deepEqual(await find(WITH_TOKEN, '', '127.0.0.1'), { addresses: CANNOT_RESOLVE, lookUps: [] });
-  });
+test('no name at all: nobody is asked, and it is where the agent came from', (t) => {
+  assert.deepEqual(find(WITH_TOKEN, targetOf(t, '', FAR)), { addresses: [FAR], lookUps: [] });
+  assert.deepEqual(find(WITH_TOKEN, targetOf(t, '', '127.0.0.1')), { addresses: CANNOT_RESOLVE, lookUps: [] });
+});
 
+for (const [rule, rows] of Object.entries(vectors)) {
   describe(rule, () => {
     for (const [machine, registeredFrom, withToken, tokenless] of rows) {
-      test(`${machine}, from ${registeredFrom}`, async () => {
-        assert.deepEqual((await find(WITH_TOKEN, machine, registeredFrom)).addresses, withToken, 'with a token');
-        assert.deepEqual((await find(TOKENLESS, machine, registeredFrom)).addresses, tokenless, 'without a token');
+      test(`${machine}, from ${registeredFrom}`, (t) => {
+        const target = targetOf(t, machine, registeredFrom);
+        assert.deepEqual(find(WITH_TOKEN, target).addresses, withToken, 'with a token');
+        assert.deepEqual(find(TOKENLESS, target).addresses, tokenless, 'without a token');
       });
     }
   });
@@ -181,26 +205,72 @@ describe('never to the daemon itself', () => {
     ['nowhere', '10.0.0.1'],
   ];
   for (const [machine, registeredFrom] of own) {
-    test(`${machine}, from ${registeredFrom}`, async () => {
-      for (const locality of [WITH_TOKEN, TOKENLESS]) {
-        assert.equal((await find(locality, machine, registeredFrom, OWN_PORT)).addresses, THE_HYPIVISOR);
+    test(`${machine}, from ${registeredFrom}`, (t) => {
+      for (const surroundings of [WITH_TOKEN, TOKENLESS]) {
+        assert.equal(find(surroundings, targetOf(t, machine, registeredFrom, OWN_PORT)).addresses, THE_HYPIVISOR);
       }
     });
   }
 
-  test('another machine’s same port is somebody else', async () => {
-    assert.deepEqual((await find(TOKENLESS, 'localhost', '10.0.0.5', OWN_PORT)).addresses, ['10.0.0.5']);
-    assert.deepEqual((await find(WITH_TOKEN, 'mixed.example', '127.0.0.1', OWN_PORT)).addresses, ['10.0.0.7']);
+  test('another machine’s same port is somebody else', (t) => {
+    assert.deepEqual(find(TOKENLESS, targetOf(t, 'localhost', FAR, OWN_PORT)).addresses, [FAR]);
+    assert.deepEqual(find(WITH_TOKEN, targetOf(t, 'mixed.example', '127.0.0.1', OWN_PORT)).addresses, ['10.0.0.7']);
+  });
+});
+
+describe('another agent came from the same address with the same port', () => {
+  const CANNOT_TELL = 'Cannot reach agent: another came from the same address and port, and they cannot be told apart';
+  const vectors: [machine: string, registeredFrom: string, addresses: string[] | string][] = [
+    // A guess.
+    ['nowhere', FAR, CANNOT_TELL],
+    ['', FAR, CANNOT_TELL],
+    ['localhost', FAR, CANNOT_TELL],
+    ['ubuntu', FAR, CANNOT_TELL],
+    ['127.0.0.1', FAR, CANNOT_TELL],
+    ['10.0.0.1', FAR, CANNOT_TELL],
+    ['mine.example', FAR, CANNOT_TELL],
+    // One address of two is a guess: the other is what the agent said.
+    ['mixed.example', FAR, ['10.0.0.7']],
+    // None.
+    ['laptop', FAR, [FAR]],
+    ['10.0.0.9', FAR, ['10.0.0.9']],
+    ['ubuntu', '127.0.0.1', ['127.0.0.1', '::1']],
+    ['10.0.0.1', '10.0.0.1', ['10.0.0.1']],
+  ];
+  for (const [machine, registeredFrom, addresses] of vectors) {
+    test(`${machine || 'no name'}, from ${registeredFrom}`, (t) => {
+      assert.deepEqual(find(WITH_TOKEN, targetOf(t, machine, registeredFrom, PORT, true)).addresses, addresses);
+    });
+  }
+});
+
+describe('judged when it registered', () => {
+  const registrant = { address: '127.0.0.1', isHere: true, namesHere: true };
+
+  test('a laptop that is called otherwise now still has its agents', () => {
+    const target = { machine: 'the-name-at-home', port: PORT, registrant, hasDouble: false };
+    assert.deepEqual(find(TOKENLESS, target), { addresses: ['127.0.0.1', '::1'], lookUps: [] });
+  });
+
+  test('also those that registered while it had no name', () => {
+    const target = { machine: '', port: PORT, registrant, hasDouble: false };
+    assert.deepEqual(find(TOKENLESS, target), { addresses: ['127.0.0.1', '::1'], lookUps: [] });
+  });
+
+  test('one from elsewhere does not become one of this machine by its name', () => {
+    const elsewhere = { address: FAR, isHere: false, namesHere: false };
+    const target = { machine: 'ubuntu', port: PORT, registrant: elsewhere, hasDouble: false };
+    assert.deepEqual(find(TOKENLESS, target), { addresses: [FAR], lookUps: ['ubuntu'] });
   });
 });
 
 describe('looking up', () => {
-  test('one look-up for a name, as it was given', async () => {
-    assert.deepEqual((await find(WITH_TOKEN, 'multi.example', '10.0.0.5')).lookUps, ['multi.example']);
-    assert.deepEqual((await find(WITH_TOKEN, 'nowhere', '10.0.0.5')).lookUps, ['nowhere']);
+  test('one look-up for a name, as it was given', (t) => {
+    assert.deepEqual(find(WITH_TOKEN, targetOf(t, 'multi.example', FAR)).lookUps, ['multi.example']);
+    assert.deepEqual(find(WITH_TOKEN, targetOf(t, 'nowhere', FAR)).lookUps, ['nowhere']);
   });
 
-  test('none for what needs none', async () => {
+  test('none for what needs none', (t) => {
     for (const machine of [
       'localhost',
       'ubuntu',
@@ -210,25 +280,27 @@ describe('looking up', () => {
       '::ffff:10.0.0.5',
       'fe80::5%eth0',
     ]) {
-      assert.deepEqual((await find(WITH_TOKEN, machine, TOKEN_FAR)).lookUps, [], machine);
+      assert.deepEqual(find(WITH_TOKEN, targetOf(t, machine, FAR)).lookUps, [], machine);
     }
   });
 
-  test('what goes wrong in it is passed on', async () => {
-    const lookUp = () => Promise.reject(new DialError('Cannot resolve agent: timed out'));
-    const target = { machine: 'laptop', port: PORT, registeredFrom: '10.0.0.5' };
-    await assert.rejects(findDestination(target, WITH_TOKEN, lookUp), /Cannot resolve agent: timed out/);
+  test('no answer in time: as for a name that does not resolve', (t) => {
+    assert.deepEqual(addressesOfName(targetOf(t, 'slow', FAR), WITH_TOKEN, null), [FAR]);
+    assert.throws(() => addressesOfName(targetOf(t, 'slow', '127.0.0.1'), WITH_TOKEN, null), {
+      name: 'DialError',
+      message: 'Cannot resolve agent: timed out',
+    });
   });
 
-  test('with the system’s resolver: numbers that are loopback in disguise reach nobody else’s loopback', async () => {
+  test('with the system’s resolver: numbers that are loopback in disguise reach nobody else’s loopback', async (t) => {
     for (const machine of ['0', '2130706433', '0177.0.0.1', '0x7f000001', '127.1', '::ffff:127.0.0.1']) {
-      const lookUp = (name: string) =>
-        lookup(name, { all: true }).then(
-          (found) => found.map(({ address }) => address),
-          () => [],
-        );
-      const target = { machine, port: PORT, registeredFrom: '10.0.0.5' };
-      assert.deepEqual(await findDestination(target, WITH_TOKEN, lookUp), ['10.0.0.5'], machine);
+      const target = targetOf(t, machine, FAR);
+      const found = await lookup(machine, { all: true }).then(
+        (found) => found.map(({ address }) => address),
+        () => [],
+      );
+      const addresses = addressesOf(target, WITH_TOKEN) ?? addressesOfName(target, WITH_TOKEN, found);
+      assert.deepEqual(addresses, [FAR], machine);
     }
   });
 });

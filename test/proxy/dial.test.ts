@@ -4,14 +4,16 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type AgentLeg, dial, type Offer } from '../../src/proxy/dial.ts';
+import type { Opened } from '../../src/opening/connect.ts';
+import { type AgentRequest, Dial } from '../../src/proxy/dial.ts';
 import { DialError } from '../../src/proxy/error.ts';
+import type { Connections } from '../../src/transport/connections.ts';
 import { HAS_IPV6 } from '../support/ipv6.ts';
 import { fieldOf, upgradeResponse } from '../support/raw-peer.ts';
 import { eventually, Loopback, RecordingHandler } from '../transport/loopback.ts';
 
 const LIMITS = { maxHeadBytes: 2048, maxHeadFields: 20 };
-const OFFER: Offer = { machine: 'laptop', subprotocols: [], extensions: null, dialKey: null };
+const REQUEST = { machine: 'laptop', subprotocols: [], extensions: null, dialKey: null };
 
 /** Answers a request head; what it returns is written, whatever it is. Null says nothing. */
 type Answer = (requestHead: string, socket: net.Socket) => string | Buffer | null;
@@ -46,20 +48,32 @@ const right: Answer = (head) => upgradeResponse(head);
 interface Dialling {
   addresses?: string[];
   port: number;
-  offer?: Partial<Offer>;
+  request?: Partial<AgentRequest>;
   timeoutMs?: number;
   signal?: AbortSignal;
 }
 
-async function dialFor(t: TestContext, dialling: Dialling): Promise<{ leg: AgentLeg; loopback: Loopback }> {
+/** What a relay makes of it: the leg, or the sentence as an error. Where the signal aborts, the dial is cancelled. */
+function dial(connections: Connections, dialling: Dialling): Promise<Opened> {
+  const { addresses = ['127.0.0.1'], port, request = {}, timeoutMs = 5000, signal } = dialling;
+  return new Promise((resolve, reject) => {
+    const sink = {
+      onReached: resolve,
+      onUnreachable: (sentence: string) => reject(new DialError(sentence)),
+    };
+    const dial = new Dial(addresses, { ...REQUEST, port, ...request }, connections, LIMITS, timeoutMs, sink);
+    signal?.addEventListener('abort', () => {
+      dial.cancel();
+      setTimeout(() => reject(new DialError('cancelled')), 50);
+    });
+  });
+}
+
+async function dialFor(t: TestContext, dialling: Dialling): Promise<{ leg: Opened; loopback: Loopback }> {
   const loopback = await Loopback.open(t);
   const { connections } = loopback;
-  const { addresses = ['127.0.0.1'], port, offer = {}, timeoutMs = 5000 } = dialling;
-  const signal = dialling.signal ?? new AbortController().signal;
   try {
-    const dialling = { port, offer: { ...OFFER, ...offer }, limits: LIMITS, connections, signal };
-    const leg = await dial(addresses, dialling, timeoutMs);
-    return { leg, loopback };
+    return { leg: await dial(connections, dialling), loopback };
   } catch (error) {
     await connections.empty();
     assert.equal(loopback.deadlines.size, 0);
@@ -83,13 +97,13 @@ describe('an agent that answers as it must', () => {
       heads.push(head);
       return upgradeResponse(head, ['Sec-WebSocket-Protocol: b', 'Sec-WebSocket-Extensions: permessage-deflate']);
     });
-    const offer = {
+    const request = {
       subprotocols: ['a', 'b'],
       extensions: 'permessage-deflate; client_max_window_bits',
       dialKey: 'c2VjcmV0',
     };
     for (let round = 0; round < 2; round++) {
-      const { leg } = await dialFor(t, { port, offer });
+      const { leg } = await dialFor(t, { port, request });
       assert.equal(leg.subprotocol, 'b');
       assert.equal(leg.extensions, 'permessage-deflate');
       assert.equal(leg.rest.length, 0);
@@ -130,7 +144,7 @@ describe('an agent that answers as it must', () => {
         said = fieldOf(head, 'Host');
         return upgradeResponse(head);
       });
-      await dialFor(t, { port, offer: { machine: machine as string } });
+      await dialFor(t, { port, request: { machine: machine as string } });
       assert.equal(said, `${host}:${port}`);
     });
   }
@@ -238,12 +252,24 @@ describe('an agent that answers wrongly', () => {
   for (const [what, answer, reason] of wrong) {
     test(what, async (t) => {
       const { port } = await agent(t, answer);
-      await assert.rejects(dialFor(t, { port, offer: { subprotocols: ['a'], extensions: 'x-a' } }), (error: Error) => {
-        assert.ok(error instanceof DialError, error.stack);
-        assert.ok(error.message.startsWith('Agent handshake failed: '), error.message);
-        if (reason !== '') assert.equal(error.message, `Agent handshake failed: ${reason}`);
-        return true;
-      });
+      await assert.rejects(
+        dialFor(t, { port, request: { subprotocols: ['a'], extensions: 'x-a' } }),
+        (error: Error) => {
+          assert.ok(error instanceof DialError, error.stack);
+          assert.ok(error.message.startsWith('Agent handshake failed: '), error.message);
+          if (reason !== '') assert.equal(error.message, `Agent handshake failed: ${reason}`);
+          return true;
+        },
+      );
+    });
+  }
+
+  for (const status of [401, 403]) {
+    test(`${status} to the key that it gave itself: it is another`, async (t) => {
+      const { port } = await agent(t, () => `HTTP/1.1 ${status} No\r\n\r\n`);
+      const sentence = `Agent handshake failed: status ${status}`;
+      await rejects(t, { port, request: { dialKey: 'key' } }, `${sentence}, so another agent is there`);
+      await rejects(t, { port }, sentence);
     });
   }
 
@@ -285,6 +311,30 @@ describe('several addresses', () => {
     await rejects(t, { addresses, port }, 'Agent handshake failed: status 500');
   });
 
+  test('all fail: who was silent tells more than who refused, and the first of equals is told', async (t) => {
+    const full = await fullBacklog(t);
+    if (full === null) return t.skip('the system accepts beyond the backlog');
+    await rejects(
+      t,
+      { addresses: ['127.0.0.1', '127.0.0.2'], port: full, timeoutMs: 400 },
+      'Cannot reach agent: timed out',
+    );
+    const addresses = ['255.255.255.255', '127.0.0.2'];
+    await rejects(t, { addresses, port: full }, 'Cannot reach agent: no route');
+  });
+
+  test('one that resets whoever it accepts is told as that, whatever the next address says', async (t) => {
+    const server = net.createServer((socket) => socket.resetAndDestroy());
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const { port } = server.address() as net.AddressInfo;
+    for (let round = 0; round < 20; round++) {
+      const addresses = ['127.0.0.1', HAS_IPV6 ? '::1' : '127.0.0.2'];
+      await rejects(t, { addresses, port }, 'Agent handshake failed: the connection ended');
+    }
+  });
+
   test('none accepts', async (t) => {
     const { port } = await agent(t, right, '127.0.0.9');
     const addresses = HAS_IPV6 ? ['127.0.0.1', '::1'] : ['127.0.0.1'];
@@ -322,13 +372,8 @@ describe('a client that leaves', () => {
     });
     await agent(t, right, '127.0.0.2', port);
     const dialling = { addresses: ['127.0.0.1', '127.0.0.2'], port, signal: leaving.signal };
-    await rejects(t, dialling, 'Cannot reach agent: the client left');
+    await rejects(t, dialling, 'cancelled');
     assert.equal(tried, 1);
-  });
-
-  test('before it began: nothing is tried', async (t) => {
-    const { port } = await agent(t, () => assert.fail('dialled'));
-    await rejects(t, { port, signal: AbortSignal.abort() }, 'Cannot reach agent: no time left');
   });
 
   test('after it is done changes nothing', async (t) => {
@@ -347,10 +392,7 @@ test('the daemon going ends the dial', async (t) => {
     for (const connection of loopback.connections) connection.shutDown();
     return null;
   });
-  const { connections } = loopback;
-  const { signal } = new AbortController();
-  const dialling = dial(['127.0.0.1'], { port, offer: OFFER, limits: LIMITS, connections, signal }, 5000);
-  await assert.rejects(dialling, /Cannot reach agent: hypivisor is shutting down/);
+  await assert.rejects(dial(loopback.connections, { port }), /Agent handshake failed: shutting down/);
   await loopback.connections.empty();
 });
 

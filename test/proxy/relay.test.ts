@@ -2,12 +2,15 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import os from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Locality, Target } from '../../src/proxy/destination.ts';
+import { isLoopback } from '../../src/proxy/address.ts';
+import type { Target } from '../../src/proxy/destination.ts';
 import { Relay, type RelayEvents, type RelayOffer } from '../../src/proxy/relay.ts';
 import { Resolver } from '../../src/proxy/resolver.ts';
+import { Turns } from '../../src/proxy/turns.ts';
 import type { Connection } from '../../src/transport/connection.ts';
 import { type ReadFrame, readFrames } from '../support/raw-frame.ts';
 import {
@@ -32,17 +35,14 @@ const LIMITS = {
   maxHeadBytes: 4096,
   maxHeadFields: 50,
   dialTimeoutMs: 5000,
+  maxDials: 100,
+  maxDialsPerAddress: 100,
   maxEarlyBytes: 64 * 1024,
   pingIntervalMs: 600_000,
   closingTimeoutMs: 600_000,
 };
 
-const LOCALITY: Locality = {
-  hostName: 'ubuntu',
-  ownAddresses: new Set(['127.0.0.1']),
-  ownPorts: new Set(),
-  onlyWhereRegistered: false,
-};
+const SURROUNDINGS = { isHere: isLoopback, isOwn: () => false, onlyWhereRegistered: false };
 
 interface Started {
   loopback: Loopback;
@@ -56,6 +56,7 @@ interface Options {
   offer?: Partial<RelayOffer>;
   rest?: Buffer;
   limits?: Partial<typeof LIMITS>;
+  turns?: Turns;
   onOpened?: () => void;
 }
 
@@ -72,11 +73,13 @@ async function start(t: TestContext, target: Target | string, options: Options =
     onClosed: () => told.push('closed'),
     onRefused: (sentence) => told.push(sentence),
   };
+  const limits = { ...LIMITS, ...options.limits };
   const context = {
     connections: loopback.connections,
-    resolver: new Resolver(),
-    limits: { ...LIMITS, ...options.limits },
-    locality: () => LOCALITY,
+    resolver: new Resolver(loopback.deadlines),
+    turns: options.turns ?? new Turns(limits),
+    limits,
+    surroundings: SURROUNDINGS,
   };
   const offer = {
     key: KEY,
@@ -113,9 +116,14 @@ async function refused({ client, told }: Started, sentence: string): Promise<str
 const at = (port: number, fields: Partial<Target> = {}): Target => ({
   machine: 'localhost',
   port,
-  registeredFrom: '127.0.0.1',
+  registrant: { address: '127.0.0.1', isHere: true, namesHere: true },
+  hasDouble: false,
   ...fields,
 });
+
+/** One whose name is not this machine's. */
+const unnamed = (port: number, machine: string, address = '127.0.0.1'): Target =>
+  at(port, { machine, registrant: { address, isHere: true, namesHere: false } });
 
 /** An agent on `ws`, as agents are. */
 async function serve(
@@ -252,13 +260,63 @@ test('an agent that says nothing: in time', async (t) => {
 
 test('a name that does not resolve, from behind a tunnel', async (t) => {
   mockLookup(t, () => Promise.reject(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })));
-  const started = await start(t, at(9, { machine: 'nowhere.invalid' }));
+  const started = await start(t, unnamed(9, 'nowhere.invalid'));
   await refused(started, 'Cannot resolve agent: its machine name is unknown here');
+});
+
+test('a silent name server leaves time for the address that the agent came from', async (t) => {
+  const address = Object.values(os.networkInterfaces())
+    .flatMap((infos = []) => infos)
+    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+  if (address === undefined) return t.skip('this machine has no address but loopback');
+  mockLookup(t, () => new Promise(() => {}));
+  const agent = await RawAgent.serve(async (peer) => {
+    peer.socket.write(upgradeResponse(await peer.head()));
+  }, address);
+  t.after(() => agent.stop());
+  const { told } = await start(t, unnamed(agent.port, 'slow.example', address), { limits: { dialTimeoutMs: 1000 } });
+  await eventually(() => assert.deepEqual(told, ['opened']));
+});
+
+test('a client that leaves while the name is looked up, or while it waits for its turn, leaves nothing behind', async (t) => {
+  mockLookup(t, () => new Promise(() => {}));
+  const full = new Turns({ maxDials: 0, maxDialsPerAddress: 0 });
+  for (const target of [unnamed(9, 'slow.example'), at(9)]) {
+    const { loopback, client, told } = await start(t, target, { turns: full });
+    await delay(20);
+    client.socket.resetAndDestroy();
+    await loopback.connections.empty();
+    assert.deepEqual(told, []);
+    assert.equal(loopback.deadlines.size, 0);
+  }
+});
+
+test('who waits for its turn in vain is told so in time', async (t) => {
+  const turns = new Turns({ maxDials: 0, maxDialsPerAddress: 0 });
+  const started = await start(t, at(9), { turns, limits: { dialTimeoutMs: 100 } });
+  await refused(started, 'Cannot reach agent: too many are being dialled');
+});
+
+test('a dial in progress holds its turn until it has come to its end, whichever that is', async (t) => {
+  const turns = new Turns({ maxDials: 1, maxDialsPerAddress: 1 });
+  const port = await serve(t, {}, () => {});
+  const silent = await RawAgent.serve(() => {});
+  t.after(() => silent.stop());
+  const first = await start(t, at(silent.port), { turns });
+  await eventually(() => assert.equal(silent.peers.length, 1));
+  const second = await start(t, at(port), { turns });
+  const third = await start(t, at(1), { turns });
+  await delay(50);
+  assert.equal(second.client.receivedBytes, 0, 'it waits');
+  first.client.socket.destroy();
+  await eventually(() => assert.match(answerTo(second.client).head, /^HTTP\/1\.1 101 /));
+  await refused(third, 'Cannot reach agent: connection refused');
+  assert.equal(turns.dialling, 0);
 });
 
 test('looking up and dialling share one time limit', async (t) => {
   mockLookup(t, () => new Promise(() => {}));
-  const started = await start(t, at(9, { machine: 'slow.example' }), { limits: { dialTimeoutMs: 60 } });
+  const started = await start(t, unnamed(9, 'slow.example'), { limits: { dialTimeoutMs: 60 } });
   await refused(started, 'Cannot resolve agent: timed out');
 });
 
@@ -280,10 +338,13 @@ test('a fault in whoever hears of the relay ends it, and nothing else', async (t
     },
   });
   await client.ended();
+  const [close, ...others] = answerTo(client).frames;
+  assert.equal(close?.payload.readUInt16BE(), 1011);
+  assert.deepEqual(others, [], 'one 101, no second');
+  client.socket.end();
   await loopback.connections.empty();
   assert.deepEqual(loopback.faults, [fault]);
   assert.deepEqual(told, ['opened', 'closed']);
-  assert.equal(answerTo(client).frames.length, 0, 'one 101, no second');
 });
 
 for (const [how, leave] of [

@@ -211,7 +211,7 @@ describe('requests', () => {
     assert.deepEqual(await agent.call(call(1, 'register')), { id: 1, error: 'Missing params' });
     assert.deepEqual(await agent.call(call(2, 'register', {})), { id: 2, error: 'Invalid node info' });
     assert.deepEqual(await agent.call(registration(info('a'), 3)), { id: 3, result: { status: 'registered' } });
-    assert.equal(house.roster.addressOf('a')?.registeredFrom, '127.0.0.1');
+    assert.equal(house.roster.addressOf('a')?.registrant.address, '127.0.0.1');
     assert.equal((await admin.message()).event, 'node_joined');
     assert.deepEqual(await agent.call(call(4, 'deregister', { id: 'b' })), {
       id: 4,

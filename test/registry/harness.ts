@@ -57,6 +57,7 @@ export class House {
       maxRosterBytes: 64 * 1024 * 1024,
       backlogBudgetBytes,
       deadlines,
+      judge: (_machine, address) => ({ address, isHere: false, namesHere: false }),
       onEvent: () => this.onEvent(),
     });
     const nothing = async () => ({});

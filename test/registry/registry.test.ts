@@ -4,10 +4,13 @@ import fc from 'fast-check';
 import type { Init, Node, NodeUpdated, RosterEvent } from '../../src/protocol/registry.ts';
 import { readDetails } from '../../src/registry/node-details.ts';
 import type { NodeInfo } from '../../src/registry/node-info.ts';
-import { encodeInit, type Moment, type Owner, Registry } from '../../src/registry/registry.ts';
+import { encodeInit, type Moment, type Owner, type Registrant, Registry } from '../../src/registry/registry.ts';
 
 const LIMITS = { nodeTtlMs: 30_000, maxNodes: 100, maxRosterBytes: 1e6 };
-const HERE = '127.0.0.1';
+/** A registration from there, of which nothing else matters to the registry. */
+const from = (address: string): Registrant => ({ address, isHere: false, namesHere: false });
+const HERE = from('127.0.0.1');
+const THERE = from('10.0.0.9');
 const UNAUTHORIZED = { name: 'RpcError', message: 'Unauthorized: cannot deregister another node' };
 
 /** The wall clock reads 1,700,000,000 s when the steady clock begins. */
@@ -66,13 +69,14 @@ describe('Registry', () => {
   });
 
   it('tells the dial key to whoever dials and to nobody else', () => {
-    registry.register(agent, info('a', { dialKey: 'secret' }), '10.0.0.9', at(0));
+    registry.register(agent, info('a', { dialKey: 'secret' }), THERE, at(0));
     registry.register(other, info('b'), HERE, at(0));
     assert.deepEqual(registry.addressOf('a'), {
       machine: 'laptop',
       port: 8080,
-      registeredFrom: '10.0.0.9',
+      registrant: THERE,
       dialKey: 'secret',
+      hasDouble: false,
     });
     assert.equal(registry.addressOf('b')?.dialKey, null);
     assert.ok(!registry.initJson.includes('secret'));
@@ -235,10 +239,10 @@ describe('Registry', () => {
       assert.equal(registry.nextExpiry, null);
     });
 
-    const elsewhere: [what: string, fields: Partial<NodeInfo>, from: string][] = [
+    const elsewhere: [what: string, fields: Partial<NodeInfo>, from: Registrant][] = [
       ['another port', { port: 8081 }, HERE],
       ['another machine', { machine: 'desktop' }, HERE],
-      ['another peer address, for two laptops may both be called ubuntu', {}, '10.0.0.9'],
+      ['another peer address, for two laptops may both be called ubuntu', {}, THERE],
       ['a machine whose name begins like an address', { machine: '1 laptop' }, HERE],
     ];
     for (const [what, fields, from] of elsewhere) {
@@ -405,7 +409,7 @@ describe('Registry', () => {
 interface ModelNode {
   node: Node;
   owner: number | null;
-  from: string;
+  from: Registrant;
   expiresAt: number;
 }
 
@@ -416,7 +420,7 @@ interface Model {
 }
 
 type Command =
-  | { do: 'register'; owner: number; info: NodeInfo; from: string }
+  | { do: 'register'; owner: number; info: NodeInfo; from: Registrant }
   | { do: 'deregister'; owner: number; id: string }
   | { do: 'update'; owner: number; params: Record<string, unknown> }
   | { do: 'disconnect'; owner: number }
@@ -522,6 +526,60 @@ class Watcher {
   }
 }
 
+describe('agents behind one address', () => {
+  let registry: Registry;
+  beforeEach(() => {
+    registry = new Registry(LIMITS);
+  });
+  const register = (id: string, fields: Partial<NodeInfo> = {}, from = THERE): Owner => {
+    const owner = {};
+    registry.register(owner, info(id, { machine: `machine of ${id}`, ...fields }), from, at(0));
+    return owner;
+  };
+  const doubles = () => ids(registry).filter((id) => registry.addressOf(id)?.hasDouble);
+
+  it('are doubles of each other with the same port, and with no other', () => {
+    register('a');
+    assert.deepEqual(doubles(), []);
+    register('b', { port: 8081 });
+    register('c', {}, HERE);
+    assert.deepEqual(doubles(), []);
+    register('d');
+    assert.deepEqual(doubles(), ['a', 'd']);
+  });
+
+  it('are no danger to others if they have a key, for they refuse whoever comes without it', () => {
+    register('a');
+    register('b', { dialKey: 'key' });
+    assert.deepEqual(doubles(), ['b'], 'who dials b may come to a, which takes everyone');
+    register('c', { dialKey: 'another' });
+    assert.deepEqual(doubles(), ['b', 'c']);
+  });
+
+  it('are doubles only while they are active', () => {
+    register('a');
+    const owner = register('b');
+    registry.disconnect(owner, at(0));
+    assert.deepEqual(doubles(), ['b'], 'and nobody dials one that is offline');
+    registry.register(owner, info('b', { machine: 'machine of b' }), THERE, at(0));
+    assert.deepEqual(doubles(), ['a', 'b']);
+    registry.deregister(owner, 'b');
+    assert.deepEqual(doubles(), []);
+  });
+
+  it('are none where they were, once they register from elsewhere or with a key', () => {
+    register('a');
+    register('b');
+    assert.deepEqual(doubles(), ['a', 'b']);
+    register('b', {}, HERE);
+    assert.deepEqual(doubles(), []);
+    register('b');
+    assert.deepEqual(doubles(), ['a', 'b']);
+    register('b', { dialKey: 'key' });
+    assert.deepEqual(doubles(), ['b']);
+  });
+});
+
 describe('Registry, against a naive model of the protocol', () => {
   const owner = fc.integer({ min: 0, max: 4 });
   const id = fc.constantFrom('a', 'b', 'c', 'é"\\', '😀', '__proto__');
@@ -535,7 +593,7 @@ describe('Registry, against a naive model of the protocol', () => {
     },
     { requiredKeys: ['id', 'machine', 'cwd', 'port'] },
   );
-  const from = fc.constantFrom(HERE, '10.0.0.9');
+  const from = fc.constantFrom(HERE, THERE);
   const params = fc.record(
     {
       name: fc.option(fc.constantFrom('n', 'é"')),
@@ -632,7 +690,7 @@ describe('Registry, against a naive model of the protocol', () => {
     assert.equal(registry.nextExpiry ?? Number.POSITIVE_INFINITY, firstExpiry);
     for (const { node, from } of model.nodes) {
       assert.deepEqual(registry.get(node.id), node);
-      assert.equal(registry.addressOf(node.id)?.registeredFrom, from);
+      assert.equal(registry.addressOf(node.id)?.registrant, from);
     }
     for (const watcher of watchers) assert.deepEqual(Watcher.seen(watcher.nodes.values()), Watcher.seen(nodes));
   }

@@ -14,12 +14,14 @@ function setUp(nodeTtlMs: number) {
   const events: RosterEvent[] = [];
   const deadlines = new Deadlines();
   const onEvent = (event: RosterEvent) => void events.push(event);
+  const judge = (_machine: string, address: string) => ({ address, isHere: false, namesHere: false });
   const roster = new Roster({
     nodeTtlMs,
     maxNodes: 2,
     maxRosterBytes: 1e6,
     backlogBudgetBytes: 1024,
     deadlines,
+    judge,
     onEvent,
   });
   return { roster, events, deadlines };
