@@ -41,7 +41,7 @@ export interface DialSink {
 }
 
 /** From the machine's name, or the address, to the head of the opening handshake. */
-export function handshakeRequest(request: AgentRequest, address: string): HandshakeRequest {
+function handshakeRequest(request: AgentRequest, address: string): HandshakeRequest {
   const { machine, port, dialKey, subprotocols, extensions } = request;
   const host = parseAuthority(machine)?.port === null ? machine : address;
   return { host, port, path: '/', bearer: dialKey, subprotocols, extensions };

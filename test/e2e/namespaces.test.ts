@@ -39,8 +39,9 @@ describe('agents on other machines', { skip: why }, () => {
     }
   });
 
+  /** One agent under one id, wherever it says it is: several at one address could not be told apart. */
   async function register(peer: PeerProcess, machine: string, from = daemon.origin): Promise<string> {
-    const id = `agent at ${machine}`;
+    const id = peer === agent ? 'agent' : 'neighbour';
     await peer.call('register', { registryUrl: registryUrl(from, TOKEN), port, id, machine });
     return id;
   }
@@ -82,11 +83,65 @@ describe('agents on other machines', { skip: why }, () => {
     assert.equal((await say(id)).message, 'server: hello');
   });
 
+  test('two behind one address with the same port: neither is reached by a guess, unless the other would refuse', async () => {
+    const sentence = /^Cannot reach agent: another came from the same address and port/;
+    const url = registryUrl(daemon.origin, TOKEN);
+    const id = await register(agent, 'nobody-knows-me');
+    // Its port is forwarded to nobody here: what is dialled comes to the first one.
+    const hidden = laptop.startPeer();
+    const elsewhere = await hidden.call('serve', { says: 'hidden' });
+    const registerHidden = (dialKey?: string) =>
+      hidden.call('register', {
+        registryUrl: url,
+        port: elsewhere,
+        shownPort: port,
+        id: 'hidden',
+        machine: 'nor-me',
+        dialKey,
+      });
+    await registerHidden();
+    for (const each of [id, 'hidden']) assert.match(JSON.parse((await say(each)).message).error, sentence);
+    // Whoever dials the first comes to no other, since the other has a key; who dials the other may come to the first.
+    await registerHidden('key');
+    assert.equal((await say(id)).message, 'laptop: hello');
+    assert.match(JSON.parse((await say('hidden')).message).error, sentence);
+    // By another name, which says where it is, the first is found all the same.
+    await registerHidden();
+    assert.equal((await say(await register(agent, 'laptop.lan'))).message, 'laptop: hello');
+    await hidden.call('deregister', { port: elsewhere, id: 'hidden' });
+    assert.equal((await say(await register(agent, 'nobody-knows-me'))).message, 'laptop: hello');
+  });
+
   test('an agent that vanished without a word: the client is told within five seconds', async () => {
     const id = await register(agent, 'laptop.lan');
     await laptop.blackhole('10.77.0.1');
     const { message, tookMs } = await say(id);
     assert.match(JSON.parse(message).error, /^Cannot reach agent/);
     assert.ok(tookMs < 7500, `${tookMs} ms`);
+  });
+});
+
+describe('a name server that never answers', { skip: why }, () => {
+  test('leaves time for the address that the agent came from', async (t) => {
+    const network = await Network.create();
+    t.after(() => network.remove());
+    // As a system has it by default: 5 s for each of two tries.
+    const server = await network.addMachine('server', {}, 'nameserver 127.0.0.1\n');
+    const laptop = await network.addMachine('laptop');
+    await server.startPeer().call('serveNoNames');
+    const daemon = await Daemon.start({
+      launcher: server.launcher,
+      host: server.address,
+      env: { HYPI_TOKEN: TOKEN },
+    });
+    t.after(() => daemon.stop());
+    const agent = laptop.startPeer();
+    const port = await agent.call('serve', { says: 'laptop' });
+    const url = registryUrl(daemon.origin, TOKEN);
+    await agent.call('register', { registryUrl: url, port, id: 'agent', machine: 'laptop.lan' });
+    const relay = relayUrl(daemon.origin, 'agent', TOKEN);
+    const { message, tookMs } = await laptop.startPeer().call('say', { relayUrl: relay, text: 'hello' });
+    assert.equal(message, 'laptop: hello');
+    assert.ok(tookMs < 4500, `${tookMs} ms`);
   });
 });

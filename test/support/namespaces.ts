@@ -71,8 +71,14 @@ export class Network {
    * The machines get 10.77.0.1 and fd77::1, 10.77.0.2 and fd77::2, and so on.
    *
    * @param hosts names that this machine's hosts file knows, with their addresses
+   * @param resolver its resolv.conf. By default nobody listens there, so that what is not in the hosts file does not resolve,
+   *   at once
    */
-  async addMachine(hostName: string, hosts: Record<string, string> = {}): Promise<Machine> {
+  async addMachine(
+    hostName: string,
+    hosts: Record<string, string> = {},
+    resolver = 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n',
+  ): Promise<Machine> {
     const number = this.#machines.length + 1;
     const machine = new Machine(
       `${this.#id}-${number}`,
@@ -94,8 +100,7 @@ export class Network {
     const names = { localhost: '127.0.0.1', [hostName]: '127.0.1.1', ...hosts };
     const lines = Object.entries(names).map(([name, address]) => `${address} ${name}\n`);
     await writeFile(machine.hostsFile, lines.join(''));
-    // Nobody listens there, so that what is not in the hosts file does not resolve, at once.
-    await writeFile(machine.resolverFile, 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n');
+    await writeFile(machine.resolverFile, resolver);
     this.#machines.push(machine);
     return machine;
   }

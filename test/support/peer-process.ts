@@ -1,4 +1,7 @@
 /** An agent or a dashboard in a process of its own, told by messages what to do: for places where a test cannot be. */
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import os from 'node:os';
 import { Agent } from './agent.ts';
 import { Client, type Json } from './client.ts';
@@ -8,11 +11,16 @@ const agents: Agent[] = [];
 const COMMANDS: Record<string, (params: Json) => Promise<unknown>> = {
   hostName: async () => os.hostname(),
 
-  /** Serves an agent on every interface that answers each message with `says` before it. @returns its port */
-  async serve({ says, port = 0 }) {
+  /**
+   * Serves an agent on every interface that answers each message with `says` before it. With a key it takes nobody who does
+   * not present that. @returns its port
+   */
+  async serve({ says, port = 0, dialKey }) {
+    const knows = (request: IncomingMessage) =>
+      dialKey === undefined || request.headers.authorization === `Bearer ${dialKey}`;
     const agent = await Agent.serve({
       host: '::',
-      server: { port },
+      server: { port, verifyClient: ({ req }: { req: IncomingMessage }) => knows(req) },
       onConnection: (socket) => socket.on('message', (payload) => socket.send(`${says}: ${payload}`)),
     });
     agents.push(agent);
@@ -20,8 +28,20 @@ const COMMANDS: Record<string, (params: Json) => Promise<unknown>> = {
   },
 
   /** Registers the agent that listens on the port, over a connection that stays open. */
-  async register({ registryUrl, port, id, machine }) {
-    await agents.find((agent) => agent.port === port)?.register(registryUrl, id, { machine });
+  async register({ registryUrl, port, id, machine, dialKey, shownPort = port }) {
+    const fields = { machine, dialKey, port: shownPort };
+    await agents.find((agent) => agent.port === port)?.register(registryUrl, id, fields);
+  },
+
+  async deregister({ port, id }) {
+    await agents.find((agent) => agent.port === port)?.uplink?.call('deregister', { id });
+  },
+
+  /** A name server on this machine that never answers. */
+  async serveNoNames() {
+    const socket = dgram.createSocket('udp4');
+    socket.bind(53, '127.0.0.1');
+    await once(socket, 'listening');
   },
 
   /** Says something to an agent. @returns the first message that comes, and how long it took */
