@@ -186,6 +186,80 @@ describe('what agents are started with', PATIENCE, () => {
   });
 });
 
+describe('following a start', PATIENCE, () => {
+  /** Registers with its spawn id, says what it was told, and ends once a file `end` is in its folder. */
+  const AGENT = `
+    import { existsSync } from 'node:fs';
+    import { WebSocket } from ${JSON.stringify(import.meta.resolve('ws'))};
+    const socket = new WebSocket(process.env.HYPIVISOR_WS);
+    const params = {
+      id: 'spawned', machine: 'localhost', cwd: process.cwd(), port: 1, status: 'active', spawn_id: process.env.HYPI_SPAWN_ID,
+    };
+    socket.on('open', () => socket.send(JSON.stringify({ method: 'register', params })));
+    process.stdin.on('data', (data) => console.log(String(data)));
+    setInterval(() => {
+      if (!existsSync('end')) return;
+      console.log('the end');
+      process.exit(3);
+    }, 20);
+    setTimeout(() => process.exit(), 60_000);`;
+  const command = [process.execPath, '--input-type=module', '-e', AGENT, '--'];
+
+  test('until it registers, and until it ends', async (t) => {
+    const { daemon, client, home } = await startWith(t, command);
+    assert.deepEqual((await client.call('subscribe', { features: ['spawns'] })).result, { features: ['spawns'] });
+    client.send({ id: 's', method: 'spawn_agent', params: { path: '~', new_folder: 'x', prompt: 'Hi', model: 'm' } });
+    // In either order.
+    const isEither = ({ event, id }: Json) => event === 'node_joined' || id === 's';
+    const told = [await client.until(isEither), await client.until(isEither)];
+    const { spawn_id } = told.find(({ id }) => id === 's').result;
+    assert.equal(told.find(({ event }) => event === 'node_joined').node.spawn_id, spawn_id);
+    assert.deepEqual((await client.call('spawn_status', { spawn_id })).result, {
+      status: 'registered',
+      node: 'spawned',
+    });
+    const { output, pid } = await startedIn(daemon);
+    assert.match(await readFile(`/proc/${pid}/cmdline`, 'utf8'), /\0--model\0m\0$/);
+    await eventually(async () => {
+      assert.deepEqual(JSON.parse(await readFile(output, 'utf8')), { type: 'prompt', message: 'Hi' });
+    });
+    await writeFile(join(home, 'x', 'end'), '');
+    const { event, ...ended } = await client.until(({ event }) => event === 'spawn_ended');
+    assert.deepEqual(ended, { spawn_id, exit_code: 3, signal: null, output: ended.output });
+    assert.match(ended.output, /^\{"type":"prompt","message":"Hi"\}\s+the end$/);
+    const { spawn_id: _, ...end } = ended;
+    assert.deepEqual((await client.call('spawn_status', { spawn_id })).result, {
+      status: 'ended',
+      node: 'spawned',
+      ...end,
+    });
+    assert.equal((await client.call('spawn_status', { spawn_id: 'x' })).error, 'No such spawn');
+  });
+
+  test('past sessions of a folder are listed, and one goes on', async (t) => {
+    const { client, home, daemon } = await startWith(t, ['sh', '-c', 'sleep 60', 'pi']);
+    const folder = join(home, 'project');
+    const sessions = join(home, '.pi/agent/sessions', `--${folder.slice(1).replaceAll('/', '-')}--`);
+    await mkdir(folder);
+    await mkdir(sessions, { recursive: true });
+    const file = join(sessions, '2026-11-29T10-39-50-457Z_abc.jsonl');
+    const lines = [
+      { type: 'session', version: 3, id: 'abc', timestamp: '2026-11-29T10:39:50.457Z', cwd: folder },
+      { type: 'message', message: { role: 'user', content: 'Fix it' } },
+    ];
+    await writeFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    const { result } = await client.call('list_sessions', { path: 'project' });
+    assert.deepEqual(result, {
+      path: folder,
+      sessions: [{ session: 'abc', first: 'Fix it', modified: result.sessions[0].modified }],
+    });
+    assert.deepEqual((await client.call('list_sessions')).result, { path: home, sessions: [] });
+    assert.equal((await client.call('list_sessions', { path: '/etc' })).error, 'Path resolves outside home directory');
+    assert.equal((await client.call('spawn_agent', { path: folder, session: 'abc' })).result.status, 'spawning');
+    assert.ok((await startedIn(daemon)).command.endsWith(`--session ${file}`));
+  });
+});
+
 describe('agents that live', PATIENCE, () => {
   /** An agent that lives as long as its stdin, serves, registers where it is told, and comes back when that is gone; but no longer than a minute. */
   const AGENT = `
