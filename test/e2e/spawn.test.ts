@@ -186,7 +186,7 @@ describe('what agents are started with', PATIENCE, () => {
   });
 });
 
-describe('following a start', PATIENCE, () => {
+describe('following an agent that was started', PATIENCE, () => {
   /** Registers with its spawn id, says what it was told, and ends once a file `end` is in its folder. */
   const AGENT = `
     import { existsSync } from 'node:fs';
@@ -234,6 +234,36 @@ describe('following a start', PATIENCE, () => {
       ...end,
     });
     assert.equal((await client.call('spawn_status', { spawn_id: 'x' })).error, 'No such spawn');
+  });
+
+  test('its status can be asked for, and its end is pushed to who subscribed, with its last words', async (t) => {
+    const program = 'setTimeout(() => { console.log("out of credit"); process.exit(3) }, 4000)';
+    const { client, home, daemon } = await startWith(t, [process.execPath, '-e', program]);
+    const other = await Client.open(daemon.registryUrl);
+    t.after(() => other.terminate());
+    const granted = await client.call('subscribe', { features: ['spawns'] });
+    assert.deepEqual(granted.result, { features: ['spawns'] });
+    const { result } = await client.call('spawn_agent', { path: home });
+    assert.deepEqual(result, { status: 'spawning', path: home, spawn_id: result.spawn_id });
+    const { spawn_id } = result;
+    for (const asker of [client, other]) {
+      assert.deepEqual((await asker.call('spawn_status', { spawn_id })).result, { status: 'starting' });
+    }
+    assert.deepEqual(await client.until(({ event }) => event === 'spawn_ended'), {
+      event: 'spawn_ended',
+      spawn_id,
+      exit_code: 3,
+      signal: null,
+      output: 'out of credit',
+    });
+    assert.deepEqual((await other.call('spawn_status', { spawn_id })).result, {
+      status: 'ended',
+      exit_code: 3,
+      signal: null,
+      output: 'out of credit',
+    });
+    assert.equal((await other.call('spawn_status', { spawn_id: 'x' })).error, 'No such spawn');
+    assert.ok(!other.pending.some(({ payload }) => payload.includes('spawn_ended')));
   });
 
   test('past sessions of a folder are listed, and one goes on', async (t) => {
@@ -363,54 +393,5 @@ describe('agents that live', PATIENCE, () => {
     }
     assert.equal((await client.call('ping')).result.status, 'healthy');
     client.terminate();
-  });
-});
-
-describe('following an agent that was started', PATIENCE, () => {
-  test('its status can be asked for, and its end is pushed to who subscribed, with its last words', async (t) => {
-    const program = 'setTimeout(() => { console.log("out of credit"); process.exit(3) }, 4000)';
-    const { client, home, daemon } = await startWith(t, [process.execPath, '-e', program]);
-    const other = await Client.open(daemon.registryUrl);
-    t.after(() => other.terminate());
-    const granted = await client.call('subscribe', { features: ['spawns'] });
-    assert.deepEqual(granted.result, { features: ['spawns'] });
-    const { result } = await client.call('spawn_agent', { path: home });
-    assert.deepEqual(result, { status: 'spawning', path: home, spawn_id: result.spawn_id });
-    const { spawn_id } = result;
-    for (const asker of [client, other]) {
-      assert.deepEqual((await asker.call('spawn_status', { spawn_id })).result, { status: 'starting' });
-    }
-    assert.deepEqual(await client.until(({ event }) => event === 'spawn_ended'), {
-      event: 'spawn_ended',
-      spawn_id,
-      exit_code: 3,
-      signal: null,
-      output: 'out of credit',
-    });
-    assert.deepEqual((await other.call('spawn_status', { spawn_id })).result, {
-      status: 'ended',
-      exit_code: 3,
-      signal: null,
-      output: 'out of credit',
-    });
-    assert.equal((await other.call('spawn_status', { spawn_id: 'x' })).error, 'No such spawn');
-    assert.ok(!other.pending.some(({ payload }) => payload.includes('spawn_ended')));
-  });
-
-  test('one that registers with its spawn id is known by its node', async (t) => {
-    const { client, home } = await startWith(t, 'sleep 60');
-    const { result } = await client.call('spawn_agent', { path: home });
-    const { spawn_id } = result;
-    const node = { id: 'a', machine: 'localhost', cwd: home, port: 8080, status: 'active', spawn_id };
-    assert.deepEqual((await client.call('register', node)).result, { status: 'registered' });
-    assert.deepEqual((await client.call('spawn_status', { spawn_id })).result, { status: 'registered', node: 'a' });
-    const [listed] = (await client.call('list_nodes')).result;
-    assert.equal(listed.spawn_id, spawn_id);
-  });
-
-  test('past sessions of a folder are listed, and there are none in one without', async (t) => {
-    const { client, home } = await startWith(t, 'sleep 60');
-    assert.deepEqual((await client.call('list_sessions')).result, { path: home, sessions: [] });
-    assert.match((await client.call('list_sessions', { path: '/etc' })).error, /outside home/);
   });
 });
