@@ -138,7 +138,7 @@ export const DEFAULT_SPAWN_COMMAND = ['pi', '--mode', 'rpc'];
 const DEFAULT_DASHBOARD_DIRECTORY = fileURLToPath(new URL('../dist/dashboard', import.meta.url));
 
 /** @throws Error if the token begins or ends with white space, which no client can send in a header field */
-export function complete(options: HypivisorOptions): Settings {
+export function withDefaults(options: HypivisorOptions): Settings {
   if (options.token && options.token.trim() !== options.token) {
     throw new Error('the token must not begin or end with white space');
   }

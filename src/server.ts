@@ -1,5 +1,5 @@
 /**
- * The hypivisor: puts the rooms together, listens and closes, and tells what happens.
+ * The daemon as a whole: puts the rooms together, listens, closes, and emits events.
  *
  *   Listener ─▶ FrontDesk ─┬▶ RegistryEndpoint ─▶ Roster, LocalMachine
  *                          └▶ Relay
@@ -13,7 +13,7 @@ import { FrontDesk } from './front-desk.ts';
 import { createGate } from './http/gate.ts';
 import { Assets } from './http/static.ts';
 import { LocalMachine } from './local-machine.ts';
-import { complete, type HypivisorOptions, type Settings } from './options.ts';
+import { type HypivisorOptions, type Settings, withDefaults } from './options.ts';
 import { adviseOnOrigin } from './origin-advice.ts';
 import { type Node, REGISTRY_PATH } from './protocol/registry.ts';
 import { TOKEN_SUBPROTOCOL_PREFIX } from './protocol/subprotocol.ts';
@@ -39,9 +39,9 @@ export interface HypivisorAddress {
   hosts: string[];
 }
 
-/** A daemon that is not listening yet. It logs nowhere: it emits events. */
+/** Creates a daemon, which listens once it is asked to. It writes no log, but emits events. */
 export function createHypivisor(options: HypivisorOptions = {}): Hypivisor {
-  return new Hypivisor(complete(options));
+  return new Hypivisor(withDefaults(options));
 }
 
 export class Hypivisor extends EventEmitter<HypivisorEvents> {
@@ -52,13 +52,15 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   readonly #roster: Roster;
   readonly #machine: LocalMachine;
   readonly #frontDesk: FrontDesk;
-  /** Stands for one `listen` until the next `close`; a `listen` that finds another here, or null, was closed meanwhile. */
+  /**
+   * Stands for one `listen` until the next `close`; a `listen` that finds another here, or null, was closed meanwhile.
+   */
   #generation: symbol | null = null;
   /** Settled once the last `listen` has opened its port or given it up; and once the last `close` has ended. */
   #opened: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> = Promise.resolve();
   #laggardsClosed = 0;
-  /** The warnings that were told. */
+  /** The warnings so far: each is told once. */
   readonly #warnings = new Set<string>();
 
   constructor(settings: Settings) {
@@ -120,19 +122,22 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     this.#listener = new Listener((socket) => this.#frontDesk.receive(socket), onFault);
   }
 
-  /** Where it listens, or null while it does not. */
+  /** The addresses it listens on; null while it does not listen. */
   get address(): HypivisorAddress | null {
     const addresses = this.#generation === null ? [] : this.#listener.addresses;
     const [first] = addresses;
     return first === undefined ? null : { port: first.port, hosts: addresses.map(({ address }) => address) };
   }
 
-  /** The roster at this moment. */
+  /** The roster as it is now. */
   get nodes(): Node[] {
     return JSON.parse(this.#roster.nodesJson) as Node[];
   }
 
-  /** Connections open, readers brought up to date by a fresh roster, and readers closed for not reading. */
+  /**
+   * The number of open connections, of backlogs replaced by a fresh roster, and of readers closed because they did not
+   * read.
+   */
   get counters(): { connections: number; resyncs: number; laggardsClosed: number } {
     return { connections: this.#connections.size, resyncs: this.#roster.resyncs, laggardsClosed: this.#laggardsClosed };
   }
@@ -169,7 +174,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     return this.address as HypivisorAddress;
   }
 
-  /** A dashboard that cannot be read costs nobody the registry. */
+  /** If the dashboard cannot be read, the registry is served all the same. */
   async #loadDashboard(): Promise<void> {
     const { dashboardDirectory } = this.#settings;
     try {
@@ -179,7 +184,10 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     }
   }
 
-  /** Accepts nothing more, says goodbye to everyone (1001), and resolves once all connections are gone, by force if need be. */
+  /**
+   * Stops accepting, closes every connection with 1001, and resolves once all are gone. Those that take too long are
+   * cut.
+   */
   close(): Promise<void> {
     this.#generation = null;
     this.#listener.close();
@@ -199,13 +207,13 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     this.#tell('warning', sentence);
   }
 
-  /** What a listener throws is told as a fault, and costs no client anything. */
+  /** An error that an event listener throws is told as a fault, and affects no client. */
   #tell<E extends keyof HypivisorEvents>(event: E, ...args: HypivisorEvents[E]): void {
     const emit: (event: E, ...args: HypivisorEvents[E]) => boolean = this.emit.bind(this) as never;
     try {
       emit(event, ...args);
     } catch (error) {
-      // One that throws at faults too has nobody left to tell.
+      // If a listener for faults throws, there is nobody left to tell.
       if (event !== 'fault') this.#tell('fault', error);
     }
   }
@@ -218,7 +226,9 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   }
 }
 
-/** Loopback only without a token: nobody else is to drive this machine's agents unless somebody chose so. */
+/**
+ * Loopback only if there is no token, so that nobody else can drive this machine's agents unless somebody decides so.
+ */
 function hostsToListenOn({ host, token }: Settings): (string | undefined)[] {
   if (host === 'localhost' || (host === null && token === null)) return ['127.0.0.1', '::1'];
   return [host ?? undefined];

@@ -3,11 +3,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { complete, DEFAULT_LIMITS, DEFAULT_SPAWN_COMMAND } from '../src/options.ts';
+import { DEFAULT_LIMITS, DEFAULT_SPAWN_COMMAND, withDefaults } from '../src/options.ts';
 
-describe('complete', () => {
+describe('withDefaults', () => {
   it('has a default for everything', () => {
-    assert.deepEqual(complete({}), {
+    assert.deepEqual(withDefaults({}), {
       port: 31415,
       host: null,
       token: null,
@@ -37,23 +37,23 @@ describe('complete', () => {
       environment: { A: '1' },
       dashboardDirectory: '/dashboard',
     };
-    assert.deepEqual(complete(options), { ...options, limits: DEFAULT_LIMITS });
+    assert.deepEqual(withDefaults(options), { ...options, limits: DEFAULT_LIMITS });
   });
 
   it('serves no dashboard if there is to be none', () => {
-    assert.equal(complete({ dashboardDirectory: null }).dashboardDirectory, null);
+    assert.equal(withDefaults({ dashboardDirectory: null }).dashboardDirectory, null);
   });
 
   it('takes an empty token for none: it would guard nothing', () => {
-    assert.equal(complete({ token: '' }).token, null);
+    assert.equal(withDefaults({ token: '' }).token, null);
   });
 
   it('puts the output of agents into the home folder', () => {
-    assert.equal(complete({ home: '/home/a' }).outputDirectory, path.join('/home/a', '.pi', 'logs', 'agents'));
+    assert.equal(withDefaults({ home: '/home/a' }).outputDirectory, path.join('/home/a', '.pi', 'logs', 'agents'));
   });
 
   it('finds a spawn command with a slash from where the daemon is started, never from a folder that is opened', () => {
-    const programOf = (spawnCommand: string[]) => complete({ home: '/home/a', spawnCommand }).spawnCommand;
+    const programOf = (spawnCommand: string[]) => withDefaults({ home: '/home/a', spawnCommand }).spawnCommand;
     assert.deepEqual(programOf(['./agent.sh', './x']), [path.resolve('agent.sh'), './x']);
     assert.deepEqual(programOf(['bin/agent.sh']), [path.resolve('bin/agent.sh')]);
     assert.deepEqual(programOf(['../agent.sh']), [path.resolve('../agent.sh')]);
@@ -64,7 +64,7 @@ describe('complete', () => {
   });
 
   it('takes limits one by one', () => {
-    const { limits } = complete({ limits: { maxNodes: 7 } });
+    const { limits } = withDefaults({ limits: { maxNodes: 7 } });
     assert.deepEqual(limits, { ...DEFAULT_LIMITS, maxNodes: 7 });
     assert.notEqual(limits, DEFAULT_LIMITS);
   });

@@ -1,5 +1,5 @@
 /**
- * Who is in the roster: state and commands in, events out. No socket, no clock: `now` comes in.
+ * The state of the roster. Commands and the time go in, events come out. It knows no socket and no clock.
  *
  *                    register                      owner's connection ends
  *   (unknown) ─────────────────▶ active ──────────────────────────────────────▶ offline
@@ -8,8 +8,8 @@
  *                                                                      ▼           │ deregister, TTL
  *                                                                  (removed) ◀─────┘
  *
- * A connection owns the node it registered, by identity, and the last registration wins: a connection whose node was
- * taken over owns nothing, so its late close changes nothing.
+ * A connection owns the node that it registered, by identity, and the last registration wins. A connection whose node
+ * was taken over owns nothing, so its late close changes nothing.
  */
 import { type Node, NodeStatus, type NodeUpdated, PROTOCOL_VERSION, type RosterEvent } from '../protocol/registry.ts';
 import { Doubles } from './doubles.ts';
@@ -17,14 +17,14 @@ import { applyDetails, type DetailsChange } from './node-details.ts';
 import type { NodeInfo } from './node-info.ts';
 import { RpcError } from './rpc.ts';
 
-/** Whoever registers: compared by identity only. */
+/** The connection that registers. It is compared by identity only. */
 export type Owner = object;
 
-/** A moment, in milliseconds, on two clocks: a node shows the one on the wall, and that may be set back. */
+/** A moment on two clocks, in milliseconds. Nodes show the time of day, but that clock may be set back. */
 export interface Moment {
   /** Since the Unix epoch. */
   readonly unixMs: number;
-  /** Since whenever; never set. What the TTL is counted on. */
+  /** Since some fixed moment, on a clock that is never set. The TTL is measured with it. */
   readonly steadyMs: number;
 }
 
@@ -45,7 +45,8 @@ export interface AgentAddress {
   readonly registrant: Registrant;
   readonly dialKey: string | null;
   /**
-   * Another active agent registered from the same address with the same port, and would take whoever comes: see Doubles.
+   * Another active agent registered from the same address with the same port, and would take whoever comes: see
+   * Doubles.
    */
   readonly hasDouble: boolean;
 }
@@ -53,10 +54,10 @@ export interface AgentAddress {
 export type Deregistration = 'deregistered' | 'not_found';
 
 export interface RegistryLimits {
-  /** How long an offline node stays in the roster. */
+  /** How long an offline node stays in the roster, in milliseconds. */
   nodeTtlMs: number;
   maxNodes: number;
-  /** All nodes' JSON together, in bytes. Going offline may add a little to it. */
+  /** The most bytes of all nodes' JSON together. Nodes that go offline may exceed it a little. */
   maxRosterBytes: number;
 }
 
@@ -66,7 +67,7 @@ interface Encoded {
   jsonBytes: number;
 }
 
-/** The node as JSON is encoded once per change, however many rosters it goes into. */
+/** A node is encoded once for each change, however many rosters it goes into. */
 interface Entry extends Encoded {
   node: Node;
   /** Null while offline. */
@@ -81,14 +82,14 @@ interface Entry extends Encoded {
 export class Registry {
   readonly #limits: RegistryLimits;
   readonly #entries = new Map<string, Entry>();
-  /** A port belongs to one process, so a place holds one node. */
+  /** A port belongs to one process, so there is one node in a place. */
   readonly #idByPlace = new Map<string, string>();
   readonly #doubles = new Doubles();
-  /** When each offline node expires, on the steady clock. All wait equally long: the first in is the first to go. */
+  /** When each offline node expires, on the steady clock. All have the same TTL, so they expire in this order. */
   readonly #expiry = new Map<string, number>();
-  /** The id a connection registered last, also once it owns it no more. */
+  /** The id that a connection registered last, even if it no longer owns that node. */
   readonly #lastIds = new WeakMap<Owner, string>();
-  /** All nodes' JSON together. */
+  /** The bytes of all nodes' JSON together. */
   #jsonBytes = 0;
   /** Kept until a node changes. */
   #nodesJson: string | null = null;
@@ -112,7 +113,7 @@ export class Registry {
    */
   register(owner: Owner, info: NodeInfo, registrant: Registrant, now: Moment): RosterEvent[] {
     const place = placeOf(info, registrant);
-    // What it replaces: the connection's former node under another id, and whoever stood in its place.
+    // It replaces the connection's former node, if that has another id, and the node that is in its place.
     const replaced = new Set<string>();
     const former = this.#ownedId(owner);
     if (former !== null && former !== info.id) replaced.add(former);
@@ -147,9 +148,9 @@ export class Registry {
   }
 
   /**
-   * What the agent says of itself has changed.
+   * Changes the fields of the caller's node.
    *
-   * @returns what to tell those who want to hear of it; null if nothing is different
+   * @returns the push for those that subscribed to updates; null if nothing has changed
    * @throws RpcError if the connection owns no node, or the roster is full; nothing has changed then
    */
   update(owner: Owner, change: DetailsChange, now: Moment): NodeUpdated | null {
@@ -165,9 +166,10 @@ export class Registry {
   }
 
   /**
-   * An agent may deregister only itself, and one that was superseded none; who never registered may deregister any.
+   * A connection that has registered may deregister only its own node, and none once that was taken over. One that
+   * never registered may deregister any node.
    *
-   * @throws RpcError if it is not the caller's to deregister
+   * @throws RpcError if the caller may not deregister that node
    */
   deregister(caller: Owner, id: string): { status: Deregistration; events: RosterEvent[] } {
     const lastId = this.#lastIds.get(caller);
@@ -179,7 +181,7 @@ export class Registry {
     return { status: 'deregistered', events: [this.#remove(id)] };
   }
 
-  /** The connection has ended. What it owns is offline from now on, and is removed after the TTL. */
+  /** The connection has ended: its node is offline from now on, and is removed after the TTL. */
   disconnect(owner: Owner, now: Moment): RosterEvent[] {
     const id = this.#ownedId(owner);
     if (id === null) return [];
@@ -193,7 +195,7 @@ export class Registry {
     return [{ event: 'node_offline', id }];
   }
 
-  /** Removes what has been offline for the TTL. */
+  /** Removes the nodes that have been offline for the TTL. */
   expire(now: Moment): RosterEvent[] {
     const events: RosterEvent[] = [];
     for (const [id, expiresAt] of this.#expiry) {
@@ -215,7 +217,7 @@ export class Registry {
     return { machine, port, registrant, dialKey, hasDouble: this.#doubles.has(spot, id) };
   }
 
-  /** The roster as a JSON array, in the order the nodes first came. */
+  /** The roster as a JSON array, in the order in which the nodes first came. */
   get nodesJson(): string {
     if (this.#nodesJson === null) {
       const nodes: string[] = [];
@@ -230,7 +232,7 @@ export class Registry {
     return encodeInit(this.nodesJson);
   }
 
-  /** How long `initJson` is in bytes, told without encoding it: whoever connects asks. */
+  /** The length of `initJson` in bytes. Every connection asks for it, so it costs no encoding. */
   get initBytes(): number {
     return EMPTY_INIT_BYTES + this.#jsonBytes + Math.max(0, this.size - 1);
   }
@@ -240,10 +242,10 @@ export class Registry {
     return id !== undefined && this.#entries.get(id)?.owner === owner ? id : null;
   }
 
-  /** @throws RpcError if the nodes' JSON would be too long with so much more and so much less of it */
+  /** @throws RpcError if the nodes' JSON would be too long after so many bytes are added and freed */
   #needRoom(addedBytes: number, freedBytes: number): void {
     const { maxRosterBytes } = this.#limits;
-    // What makes nothing longer is never refused.
+    // A change that adds nothing is never refused.
     if (addedBytes > freedBytes && this.#jsonBytes + addedBytes - freedBytes > maxRosterBytes) {
       throw new RpcError(`The roster is full: ${maxRosterBytes} bytes`);
     }
@@ -264,7 +266,7 @@ export class Registry {
     return { event: 'node_removed', id };
   }
 
-  /** The entry is about to go, or another takes its seat. */
+  /** The entry is about to be removed or replaced. */
   #leave(entry: Entry): void {
     this.#nodesJson = null;
     this.#jsonBytes -= entry.jsonBytes;
@@ -280,7 +282,7 @@ export function encodeInit(nodesJson: string): string {
 
 const EMPTY_INIT_BYTES = encodeInit('[]').length;
 
-/** Whatever status it sent: who registers is there. */
+/** A node that registers is active, whatever status it sent. */
 function activeNode({ id, machine, cwd, port, pid, spawnId, details }: NodeInfo, now: Moment): Node {
   const seconds = toSeconds(now);
   const node: Node = { id, machine, cwd, port, status: NodeStatus.ACTIVE, last_seen: seconds };

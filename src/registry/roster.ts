@@ -1,6 +1,6 @@
 /**
- * The living roster: the registry's state, whoever watches it, and the one deadline at which offline nodes expire. Every
- * change passes through here, so that none goes untold.
+ * The roster joins the registry's state, its subscribers, and the one deadline at which offline nodes expire. Every
+ * change passes through here, so that every change is told.
  */
 import { encodeText } from '../frame/encode.ts';
 import type { Node, RosterEvent } from '../protocol/registry.ts';
@@ -26,11 +26,11 @@ export interface RosterOptions {
   deadlines: Deadlines;
   /** What is to be remembered of where a registration came from. */
   judge: (machine: string, peerAddress: string) => Registrant;
-  /** Hears of every change, in order. */
+  /** Called with every change, in order. */
   onEvent: (event: RosterEvent) => void;
 }
 
-/** What a connection that registers gets for a roster. */
+/** The roster that a connection gets when it registers. */
 const EMPTY_INIT = encodeText('server', encodeInit('[]'));
 
 export class Roster implements Expiring {
@@ -38,7 +38,7 @@ export class Roster implements Expiring {
   readonly #registry: Registry;
   readonly #broadcast: Broadcast;
   readonly #expiry = new Deadline(this);
-  /** Kept until the roster changes: a thousand dashboards that arrive at once cost one encoding. */
+  /** Kept until the roster changes, so that a thousand dashboards that connect at once cost one encoding. */
   #initFrame: Buffer | null = null;
 
   constructor(options: RosterOptions) {
@@ -60,7 +60,7 @@ export class Roster implements Expiring {
     return this.#registry.nodesJson;
   }
 
-  /** The encoded roster's size. Asked for by everyone who connects, so it costs no encoding. */
+  /** The size of an encoded `init`, in bytes. Every connection asks for it, so it costs no encoding. */
   get initBytes(): number {
     return this.#registry.initBytes;
   }
@@ -114,7 +114,7 @@ export class Roster implements Expiring {
     return this.#broadcast.join(receiver, subscriber);
   }
 
-  /** The subscription also hears of nodes that are updated, from now on and for good. */
+  /** From now on the subscriber also gets the updates of nodes. */
   sendUpdates(subscription: Subscription): void {
     this.#broadcast.sendUpdates(subscription);
   }
@@ -136,7 +136,7 @@ export class Roster implements Expiring {
     this.#options.deadlines.clear(this.#expiry);
   }
 
-  /** Offline nodes expire from now on, until `close`. */
+  /** From now until `close`, offline nodes expire. */
   watchExpiry(): void {
     const { deadlines } = this.#options;
     const nextExpiry = this.#registry.nextExpiry;

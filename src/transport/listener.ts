@@ -1,15 +1,16 @@
 /**
- * Where connections come in: one port on one or more addresses, all of them or none.
+ * Listens on one port of one or more addresses: on all of them, or on none.
  */
 import net from 'node:net';
 import { SOCKET_OPTIONS } from './connection.ts';
 
-/** How often another free port is tried where a second address has the first one's port in use. */
+/** How many other free ports are tried if the free port of the first address is in use on the second. */
 const FREE_PORT_TRIES = 20;
 
 /**
- * Connections that wait to be accepted: after a restart all come back at once. The system caps it (somaxconn). Where it is
- * too short, the kernel drops what a client believes to be a connection, and the client waits for seconds.
+ * How many connections may wait to be accepted: after a restart all clients come back at once. The system limits it
+ * further (somaxconn). If the queue is full, the kernel drops connections that their clients believe open, and these
+ * wait for seconds.
  */
 const BACKLOG = 4096;
 
@@ -20,28 +21,31 @@ export class Listener {
   #port: number | null = null;
 
   /**
-   * @param onError what goes wrong after listening has begun. That no descriptor is free is not told: who waits then is
-   *   accepted and closed by libuv, which keeps one in reserve for it.
+   * @param onError called with errors after listening has begun. A lack of descriptors is not among them: libuv keeps
+   *   one in reserve, with which it accepts and closes the connections that wait then.
    */
   constructor(onSocket: (socket: net.Socket) => void, onError: (error: Error) => void) {
     this.#onSocket = onSocket;
     this.#onError = onError;
   }
 
-  /** The one port it listens on; null before `listen` and after `close`. Asked for by every relay, so no system call. */
+  /**
+   * The one port it listens on; null before `listen` and after `close`. Every relay asks for it, so it costs no system
+   * call.
+   */
   get port(): number | null {
     return this.#port;
   }
 
-  /** Where it listens; empty before `listen` and after `close`. */
+  /** The addresses it listens on; empty before `listen` and after `close`. */
   get addresses(): net.AddressInfo[] {
     return this.#servers.map((server) => server.address() as net.AddressInfo);
   }
 
   /**
-   * @param hosts the first must work; a further one whose address this machine does not have is passed over; undefined
-   *   is every interface, over IPv6 and IPv4 alike where the machine has both
-   * @param port 0 takes one that is free on every host
+   * @param hosts the first must work. A further one is skipped if this machine does not have its address. Undefined is
+   *   every interface, over both IPv6 and IPv4 if the machine has both.
+   * @param port 0 takes a port that is free on every host
    * @throws the system's error, with its `code`
    */
   async listen(hosts: readonly (string | undefined)[], port: number): Promise<void> {
@@ -82,7 +86,7 @@ export class Listener {
     const servers = this.#servers;
     this.#servers = [];
     this.#port = null;
-    // `server.close` calls back only once all its connections are gone; the port is free at once.
+    // The port is free at once. `server.close` calls back only when all connections are gone, so nobody waits for it.
     for (const server of servers) server.close();
   }
 }
