@@ -1,4 +1,4 @@
-/** Somebody who talks to an agent through the relay. */
+/** A client that talks to an agent through the relay. */
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { type AgentEvent, type AgentRequest, textOf } from './language.ts';
@@ -10,7 +10,7 @@ export class Conversation {
     this.#socket = socket;
   }
 
-  /** @throws Error with the daemon's sentence where the agent cannot be relayed to */
+  /** @throws Error with the daemon's sentence if there is no relay to the agent */
   static async open(relayUrl: string): Promise<Conversation> {
     const socket = new WebSocket(relayUrl);
     const [payload] = await Promise.race([
@@ -19,7 +19,7 @@ export class Conversation {
     ]);
     // An error after this is followed by 'close', which `ask` waits for.
     socket.on('error', () => {});
-    // The agent's first message is its init_state; the daemon's only one, where there is no way to the agent, an error.
+    // An agent's first message is its init_state. The daemon itself sends a message only if it cannot reach the agent: an error.
     const { error } = JSON.parse(String(payload)) as { error?: string };
     if (error !== undefined) throw new Error(error);
     return new Conversation(socket);
@@ -29,12 +29,12 @@ export class Conversation {
    * Sends a prompt, and waits until it is answered.
    *
    * @param onText hears each new piece of the answer
-   * @throws Error where the connection ends before
+   * @throws Error if the connection ends first
    */
   async ask(prompt: string, onText: (text: string) => void): Promise<void> {
     const socket = this.#socket;
     let shown = 0;
-    // Before its own prompt the agent may have had another's to answer.
+    // The agent may still have to answer the prompt of another client.
     let begun = false;
     await new Promise<void>((resolve, reject) => {
       const onMessage = (payload: unknown) => {

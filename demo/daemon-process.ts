@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 const PROGRAM = fileURLToPath(new URL('../dist/hypivisor.js', import.meta.url));
 
-/** An agent that the daemon starts outlives it. Nothing of the demo may, so there is nothing to start. */
+/** Agents outlive the daemon that starts them. The demo must leave nothing behind, so its daemon can start none. */
 const NO_SPAWN = ['--spawn-command', 'no-agents-are-started-in-the-demo'];
 
 /** The daemon needs 3 s at most. */
@@ -24,16 +24,16 @@ export class DaemonProcess {
     this.#child = child;
     this.#home = home;
     this.port = port;
-    // Whatever befalls the demo itself, the daemon does not stay behind.
+    // However the demo ends, the daemon does not stay behind.
     process.once('exit', () => child.kill('SIGKILL'));
   }
 
   /**
    * Starts the daemon for this machine alone, and waits until it serves.
    *
-   * @param wantedPort where that is in use, a free one is taken
+   * @param wantedPort if it is in use, a free one is taken
    * @param nodeTtlSeconds how long an agent that went offline stays in the roster
-   * @throws Error with what the daemon said where it does not start
+   * @throws Error with the daemon's own words if it does not start
    */
   static async start(wantedPort: number, nodeTtlSeconds: number): Promise<DaemonProcess> {
     const home = await mkdtemp(join(tmpdir(), 'hypivisor-demo-'));
@@ -51,7 +51,7 @@ export class DaemonProcess {
     }
   }
 
-  /** Resolves once it has ended, by whomever. */
+  /** Resolves once it has ended, for whatever reason. */
   async ended(): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
   }
@@ -68,7 +68,7 @@ export class DaemonProcess {
 
 function launch(port: number, nodeTtlSeconds: number, home: string): ChildProcess {
   const flags = ['--port', String(port), '--node-ttl', String(nodeTtlSeconds), '--log-format', 'json'];
-  // What is set for a daemon of the user's own is not meant for this one.
+  // Variables that are set for the user's own daemon are not meant for this one.
   const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('HYPI_'));
   return spawn(process.execPath, [PROGRAM, ...flags, '--log-file', 'none', ...NO_SPAWN], {
     env: { ...Object.fromEntries(environment), HOME: home, USERPROFILE: home },
@@ -82,7 +82,7 @@ interface LogLine {
   port?: number;
 }
 
-/** Its "Hypivisor online", which has the port, or what it says instead. */
+/** @returns its "Hypivisor online", which has the port, or its error */
 async function firstEvent(child: ChildProcess): Promise<LogLine> {
   const stderr = child.stderr as NodeJS.ReadableStream;
   const lines = createInterface({ input: stderr });
@@ -96,7 +96,7 @@ async function firstEvent(child: ChildProcess): Promise<LogLine> {
     lines.on('close', () => resolve({ level: 'error', msg: `the daemon ended: ${said.join('\n')}` }));
   });
   lines.close();
-  // What it says from now on is dropped, but read, for a full pipe would hold it up.
+  // Its further output is read and dropped, because a full pipe would lose lines.
   stderr.resume();
   return event;
 }

@@ -1,12 +1,12 @@
 /**
- * What an agent and its clients say to each other through the relay, as far as the demo needs it.
+ * The messages between an agent and its clients, as far as the demo needs them.
  */
 
 /** The part of pi's message that the demo shows. */
 export interface Message {
   role: 'user' | 'assistant';
   content: { type: 'text'; text: string }[];
-  /** 'toolUse' where the answer goes on after a tool has run. */
+  /** 'toolUse' if the answer goes on after a tool has run. */
   stopReason?: string;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The demo: the real daemon and a handful of sample agents, for whoever has no agent at hand. See USAGE.
+ * The demo: the real daemon and a few sample agents, for people who have no agent at hand. See USAGE.
  */
 import { parseArgs } from 'node:util';
 import { DEFAULT_PORT } from '../src/protocol/registry.ts';
@@ -14,11 +14,11 @@ const USAGE = `Usage:
   npm run demo                               a daemon with sample agents, until Ctrl-C
   npm run demo -- --seconds <n>              the same, for that long
   npm run demo -- roster                     the roster of a running daemon, and each change of it
-  npm run demo -- talk <agent> [<prompt>…]   asks an agent each prompt; without one, what is typed
+  npm run demo -- talk <agent> [<prompt>…]   asks an agent each prompt, or each line that you type
 
-  --port <n>   the daemon's port (default ${DEFAULT_PORT}; where it is in use, the demo's daemon takes a free one)
+  --port <n>   the daemon's port (default ${DEFAULT_PORT}; if it is in use, the demo's daemon takes a free one)
 
-Without --port, roster and talk find the daemon at HYPIVISOR_WS where that is set. They present HYPI_TOKEN.
+Without --port, roster and talk find the daemon at HYPIVISOR_WS if that is set. They present HYPI_TOKEN.
 `;
 
 /** Short, so that a newcomer sees an agent expire. */
@@ -42,7 +42,7 @@ async function main(): Promise<void> {
 async function show({ port, seconds }: Flags): Promise<void> {
   const end = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end.abort());
-  // Whoever reads what is printed may leave first, as `head` does.
+  // The reader of this output may leave first, as `head` does.
   process.stdout.on('error', () => end.abort());
   if (seconds !== undefined) setTimeout(() => end.abort(), 1000 * readNumber('--seconds', seconds)).unref();
 
@@ -57,7 +57,7 @@ async function show({ port, seconds }: Flags): Promise<void> {
     const screen = new Screen();
     const url = registryUrl(`http://localhost:${daemon.port}`, null);
     const view = await RosterView.open(url, screen);
-    // Before the agents go: their end is no news.
+    // It closes before the agents go, so that their end is not shown as news.
     end.signal.addEventListener('abort', () => view.close());
     await new Show(url, screen).play(end.signal);
   } finally {

@@ -8,7 +8,7 @@ export class RosterView {
   readonly #screen: Screen;
   readonly #socket: WebSocket;
   readonly #nodes = new Map<string, Node>();
-  /** What the last push removed: a node that joins right after it in its place has replaced it. */
+  /** The node that the last push removed. A node that joins next, on the same port, has replaced it. */
   #removed: Node | null = null;
 
   private constructor(socket: WebSocket, screen: Screen) {
@@ -18,7 +18,7 @@ export class RosterView {
     socket.on('message', (payload) => this.#show(JSON.parse(String(payload)) as Push));
   }
 
-  /** @throws Error where the daemon cannot be reached */
+  /** @throws Error if the daemon cannot be reached */
   static async open(registryUrl: string, screen: Screen): Promise<RosterView> {
     const socket = new WebSocket(registryUrl);
     const view = new RosterView(socket, screen);
@@ -39,7 +39,7 @@ export class RosterView {
     const removed = this.#removed;
     this.#removed = null;
     switch (push.event) {
-      // The roster as it stands; it may come again, and then replaces what was known.
+      // The whole roster. It may come again, and then replaces the former one.
       case 'init':
         this.#nodes.clear();
         for (const node of push.nodes) this.#nodes.set(node.id, node);

@@ -1,6 +1,6 @@
 /**
- * A sample agent: a WebSocket server of its own, which speaks as pi-socket does, and an uplink to the daemon on which it
- * registers. It works the way a real one does, only that its answers are written beforehand.
+ * A sample agent: a WebSocket server of its own, which speaks like pi-socket, and an uplink to the daemon, on which it
+ * registers. It works like a real agent, except that its answers are written beforehand.
  *
  *   daemon ◀── uplink: register ── agent
  *   client ──▶ daemon ──▶ server ── prompts in, events out
@@ -14,7 +14,7 @@ import { answerTo, type Character, COMMANDS, TOOLS } from './cast.ts';
 import { type AgentEvent, type AgentRequest, type Message, messageOf, type ToolResult } from './language.ts';
 
 const WORD_MS = 60;
-/** What of its history an agent sends unasked. */
+/** The most messages of its history that an agent sends unasked. */
 const INIT_MESSAGES = 50;
 
 /** The id of its request, to know the answer by. */
@@ -84,7 +84,7 @@ export class SampleAgent {
     former?.close();
   }
 
-  /** Loses the uplink without a word, as a laptop does whose lid is closed. */
+  /** Loses the uplink without a word, like a laptop whose lid is closed. */
   vanish(): void {
     this.#uplink?.terminate();
     this.#uplink = null;
@@ -142,7 +142,7 @@ export class SampleAgent {
         break;
       }
       case 'attach_file':
-        // It looks at the file and forgets it: nothing of the demo is written to the disk.
+        // It takes the file and forgets it: the demo writes nothing to the disk.
         send(socket, { type: 'attach_file_ack', filename: request.filename, success: true });
         break;
       default:

@@ -1,4 +1,4 @@
-/** What the demo prints: whole lines, and one text at a time that grows word by word; lines wait until it is finished. */
+/** Prints whole lines, and one text at a time that grows word by word. Lines wait until that text is finished. */
 import { styleText } from 'node:util';
 
 export type Style = Parameters<typeof styleText>[0];

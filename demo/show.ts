@@ -21,7 +21,7 @@ export class Show {
 
   /** Plays, again and again, until the signal comes. */
   async play(signal: AbortSignal): Promise<void> {
-    // At once, also in the middle of a scene, which then fails.
+    // At once, even in the middle of a scene, which then fails.
     signal.addEventListener('abort', () => this.#stop());
     try {
       for (const character of CAST) {
@@ -66,12 +66,12 @@ export class Show {
     ];
   }
 
-  /** Unless somebody is talking to it: who tries the demo out is not to be cut off. */
+  /** Does nothing while somebody talks to the agent: people who try the demo out are not cut off. */
   #vanish(agent: SampleAgent): void {
     if (!agent.busy) agent.vanish();
   }
 
-  /** As a dashboard does: through the daemon. */
+  /** Through the daemon, like a dashboard. */
   async #chat(agent: SampleAgent, prompt: string): Promise<void> {
     const conversation = await Conversation.open(relayUrl(this.#registryUrl, agent.id, null));
     this.#screen.line(`${paint('cyan', 'you')} → ${agent.id}: ${prompt}`);

@@ -4,9 +4,9 @@ import { Conversation } from './conversation.ts';
 import { paint } from './screen.ts';
 
 /**
- * Asks each prompt and prints the answer; without any, those that are typed. Ctrl-C stops an answer, and otherwise ends.
+ * Asks each prompt and prints the answer. Without prompts it asks the lines that are typed. Ctrl-C stops an answer, or ends.
  *
- * @throws Error where the agent cannot be reached, or is lost
+ * @throws Error if the agent cannot be reached, or is lost
  */
 export async function talk(relayUrl: string, prompts: readonly string[]): Promise<void> {
   const conversation = await Conversation.open(relayUrl);

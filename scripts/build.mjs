@@ -8,7 +8,7 @@ import { root, run } from './run.mjs';
 
 const at = (...path) => join(fileURLToPath(root), ...path);
 
-/** What a build depends on beside src/. */
+/** The files that a build depends on, beside src/. */
 const OWN = ['package.json', 'package-lock.json', 'tsconfig.json', 'scripts/compile.mjs', 'scripts/dashboard.mjs'];
 
 /** The SHA-256 of everything that a build depends on: names too, so that a deleted file counts. */

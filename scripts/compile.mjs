@@ -21,7 +21,7 @@ await writeFile(join(target, '.inputs'), inputs);
 await rm(at('dist'), { recursive: true, force: true });
 await rename(target, at('dist'));
 
-/** The command in one file: finding, reading and linking one for each module would be part of what its start costs. */
+/** Bundles the command into one file: finding, reading and linking a file for each module would slow its start down. */
 async function bundle(file) {
   await build({
     entryPoints: [file],
@@ -36,7 +36,7 @@ async function bundle(file) {
 }
 
 /**
- * The extension in one file without dependencies: pi loads it at every start. What it was made of is of no use to anybody.
+ * Bundles the extension into one file without dependencies, since pi loads it at every start, and removes its modules.
  *
  * @param folder where the compiler has put its modules
  */

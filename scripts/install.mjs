@@ -6,7 +6,7 @@ import { root, run } from './run.mjs';
 
 const readJson = async (path) => JSON.parse(await readFile(new URL(path, root), 'utf8'));
 
-/** Whether this machine must have a package: an optional one is some tool's native build, and only ours is needed. */
+/** Does this machine need the package? An optional one is the native build of a tool; only that for this machine is needed. */
 const isNeeded = ({ optional, os, cpu, libc }) =>
   !optional || (!libc && os?.includes(process.platform) && cpu?.includes(process.arch));
 

@@ -1,5 +1,5 @@
-// `npm start`: makes sure that dist/ is built from what is in src/, then becomes the daemon. In this very process, so that
-// a signal sent to npm, which passes it on to its own child alone, reaches the daemon, and no parent is left to outlive it.
+// `npm start`: builds dist/ if it is out of date, then becomes the daemon. It does so in this process, because npm passes a
+// signal on to its own child only: so the signal reaches the daemon, and no parent outlives it.
 import './check-node.mjs';
 
 import('./build.mjs').then(() => import('../dist/hypivisor.js'));

@@ -22,7 +22,7 @@ const STDERR = 2;
 const INIT_PID = 1;
 
 async function main(): Promise<void> {
-  // A reader that is gone (`hypivisor --version | true`) is no reason to fail.
+  // A reader may be gone, as in `hypivisor --version | true`. That is no error.
   process.stderr.on('error', () => {});
   const command = readCommandLine(process.argv.slice(2), process.env);
   if (command.kind === 'help') return print(USAGE);
@@ -103,7 +103,7 @@ function describeListenError({ code, message }: NodeJS.ErrnoException, { port, h
   }
 }
 
-/** What a person needs to know next. */
+/** Tells a person how to go on. */
 function welcome({ port, hosts }: HypivisorAddress): string {
   const names = hosts.some((host) => host === '::' || host === '0.0.0.0')
     ? ['localhost', os.hostname()]

@@ -60,7 +60,7 @@ export const DEFAULT_LIMITS = {
   maxDials: 1024,
   /** Dials in progress for clients at one address, which may be that of a proxy. More wait while others have their turn. */
   maxDialsPerAddress: 128,
-  /** What a client may send before its relay is open; past that it is not read. A chunk that was read is kept whole. */
+  /** Bytes that a client may send before its relay is open; then it is not read. A chunk that was read is kept whole. */
   maxEarlyBytes: 4 * 1024,
   /** Connections, accepted and dialled. At most the descriptor limit, less what is open at the start and 32. */
   maxConnections: Number.POSITIVE_INFINITY,
@@ -82,7 +82,7 @@ export const DEFAULT_LIMITS = {
 
 export type Limits = { readonly [name in keyof typeof DEFAULT_LIMITS]: number };
 
-/** What can be set. Everything has a default. */
+/** The options. Each has a default. */
 export interface HypivisorOptions {
   /** 0 takes a free one. Default 31415. */
   port?: number;
@@ -103,7 +103,7 @@ export interface HypivisorOptions {
    * terminal. A program with a slash is found from the folder the daemon is started in, never from an agent's folder.
    */
   spawnCommand?: readonly string[];
-  /** Where the output of agents started here goes. Default `.pi/logs/agents` in the home folder. */
+  /** The folder for the output of agents started here. Default `.pi/logs/agents` in the home folder. */
   outputDirectory?: string;
   /**
    * The environment of agents started here, beside `HYPIVISOR_WS`, `HYPI_TOKEN` and `HYPI_SPAWN_ID`. Default: this process's,

@@ -14,15 +14,15 @@ export type LogFormat = 'text' | 'json';
 export interface RunCommand {
   kind: 'run';
   options: HypivisorOptions;
-  /** Null: text on a terminal, JSON otherwise. */
+  /** Null means text on a terminal, and JSON otherwise. */
   logFormat: LogFormat | null;
-  /** An absolute path; 'none' for no file, null for the default one. */
+  /** An absolute path. 'none' means no file, null the default file. */
   logFile: string | null;
 }
 
 export type Command = RunCommand | { kind: 'help' } | { kind: 'version' };
 
-/** The command line cannot be understood. The message is one sentence for whoever typed it. */
+/** The command line or the environment is wrong. The message is one sentence for the person who typed it. */
 export class UsageError extends Error {
   constructor(sentence: string) {
     super(sentence);
@@ -41,16 +41,16 @@ Options, and the environment variables that stand in for them
                              (HYPI_NODE_TTL, default ${DEFAULT_NODE_TTL_MS / 1000})
       --host <address>       address to listen on
                              (HYPI_HOST, default: this machine only, or every interface
-                             where HYPI_TOKEN is set)
+                             if HYPI_TOKEN is set)
       --allow-origin <url>   a page's origin that may connect without a token; repeatable
                              (HYPI_ALLOW_ORIGIN, separated by commas)
       --allow-host <name>    a name under which browsers may reach this daemon without a
                              token; repeatable (HYPI_ALLOW_HOST, separated by commas)
-      --spawn-command <cmd>  what starts an agent: words, or a JSON array of them
+      --spawn-command <cmd>  command that starts an agent: words, or a JSON array of them
                              (HYPI_SPAWN_COMMAND, default: ${DEFAULT_SPAWN_COMMAND.join(' ')})
       --log-format <format>  text or json, on stderr
                              (HYPI_LOG_FORMAT, default: text on a terminal)
-      --log-file <path>      where to append JSON lines, or none
+      --log-file <path>      file to append JSON lines to, or none
                              (HYPI_LOG_FILE, default: ~/.pi/logs/hyper-pi.jsonl)
   -h, --help                 print this and exit
       --version              print the version and exit
@@ -75,13 +75,13 @@ const FLAGS = {
   version: { type: 'boolean' },
 } as const;
 
-/** The longest TTL, in seconds: a year. Longer ones are typing errors. */
+/** The longest TTL, in seconds: a year. A longer one is a typing error. */
 const MAX_TTL_SECONDS = 365 * 24 * 3600;
 
-/** A name as DNS has them, and with an underscore; no wildcards. */
+/** A DNS name, which may have an underscore; no wildcard. */
 const HOST_NAME = /^[\w.-]+$/;
 
-/** @throws UsageError for an unknown flag or a bad value, whether it came as a flag or from the environment */
+/** @throws UsageError for an unknown flag, or for a bad value of a flag or a variable */
 export function readCommandLine(args: readonly string[], environment: NodeJS.ProcessEnv): Command {
   const flags = parse(args);
   if (flags.help) return { kind: 'help' };
@@ -126,7 +126,7 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: FLAGS, strict: true, allowPositionals: false }).values;
   } catch (error) {
-    // Node's own first sentence names the flag; what follows is advice.
+    // The first sentence of Node's message names the flag; the rest is advice.
     const [sentence = ''] = (error as Error).message.split(/\.\s/);
     throw new UsageError(`${sentence.replace(/\s+/g, ' ')}; see --help`);
   }
@@ -155,7 +155,7 @@ function readNumber(text: string, name: string, min: number, max: number): numbe
 function readHost(text: string, name: string): string {
   const unbracketed = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
   if (isIPv6(unbracketed)) return unbracketed;
-  // A name that no browser can visit, 1.2.3.4.5 say, is none either.
+  // A name that no browser can visit, such as 1.2.3.4.5, is refused too.
   if (HOST_NAME.test(text) && canonicalHost(text) !== null) return text;
   throw new UsageError(`${name} must be a host name or an IP address without a port, not ${JSON.stringify(text)}`);
 }

@@ -55,7 +55,7 @@ function isPoolBusy(): boolean {
   return process.getActiveResourcesInfo().some((name) => name.includes('Req'));
 }
 
-/** Where Linux tells it, also after an upgrade has replaced or removed the file. */
+/** Linux finds the program even if an upgrade has replaced or removed its file. */
 function ownProgram(): string {
   return process.platform === 'linux' ? '/proc/self/exe' : process.execPath;
 }

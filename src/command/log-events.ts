@@ -1,10 +1,9 @@
 /**
- * What the log says of each event.
+ * Writes the daemon's events to the log.
  */
 import type { Hypivisor } from '../server.ts';
 import type { Log } from './log.ts';
 
-/** Writes a line for each event of the daemon. */
 export function logEvents(hypivisor: Hypivisor, log: Log): void {
   hypivisor.on('roster', (event) => {
     switch (event.event) {

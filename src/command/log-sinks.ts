@@ -1,5 +1,5 @@
 /**
- * Where log lines go: a descriptor such as stderr, and a file.
+ * The two places that log lines go to: a descriptor such as stderr, and a file.
  *
  * Neither blocks the daemon, and neither grows without bound. Lines wait in a queue of limited length; one batch of them
  * is being written at a time, in a thread of Node's pool; lines that do not fit are dropped and counted. A sink that
@@ -148,8 +148,8 @@ const APPEND = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY;
  * A file that other programs append to as well.
  *
  * A plain file is opened anew for each batch, so that nothing is lost when somebody renames it; past `maxBytes` it is
- * renamed to `.1` of the same name, and the former `.1` is dropped. Everything else, such as a FIFO or a device, stays
- * open, and is never renamed, nor is what a link leads to.
+ * renamed to `.1` of the same name, and the former `.1` is dropped. Anything else, such as a FIFO or a device, stays open
+ * and is never renamed. The file that a link leads to is not renamed either.
  */
 export function fileSink(file: string, format: LogFormat, maxBytes: number, onTrouble: OnTrouble): LogSink {
   const target = new AppendedFile(file, maxBytes, onTrouble);

@@ -13,7 +13,7 @@ export type LogLevel = (typeof LogLevel)[keyof typeof LogLevel];
 
 export type LogFields = Readonly<Record<string, string | number | boolean>>;
 
-/** What one line says. */
+/** The contents of one line. */
 export interface LogEntry extends LogFields {
   /** RFC 3339, in UTC. */
   readonly ts: string;

@@ -1,5 +1,5 @@
 /**
- * What signals do: SIGTERM, SIGINT and, on a terminal, SIGHUP end the daemon.
+ * SIGTERM, SIGINT and, on a terminal, SIGHUP end the daemon.
  *
  *   first signal ─▶ clients are told and drained ─▶ the log is written ─▶ exit 0
  *   second signal, or END_MS after the first ─────────────────────────▶ exit 0, at once
@@ -37,7 +37,8 @@ export function endOnSignals(hypivisor: Hypivisor, log: Log): () => boolean {
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
-  // Whoever closes a terminal ends what runs on it. Without one, SIGHUP comes from `nohup` or a supervisor's reload.
+  // Closing a terminal ends the programs on it. Without a terminal, SIGHUP is a supervisor's "reload", or `nohup` is meant
+  // to keep it away.
   process.on(
     'SIGHUP',
     TERMINALS.length > 0 ? end : () => log.info('SIGHUP changes nothing: there is nothing to load again'),
