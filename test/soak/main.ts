@@ -31,7 +31,8 @@ const LOAD = fileURLToPath(new URL('load.ts', import.meta.url));
 const NODE_TTL_SECONDS = 10;
 /** What a daemon needs to settle once it has started, and for the last connections to go. */
 const SETTLE_MS = 1000;
-const PATIENCE_MS = 10_000;
+/** The daemon keeps the process that works for callers, and its channel, for 30 s after it was needed last. */
+const PATIENCE_MS = 45_000;
 /** How long the load may take to finish: it waits for all that was caused to be seen. */
 const FINISH_TIMEOUT_MS = 90_000;
 const PROGRESS_SECONDS = process.stderr.isTTY ? 1 : 10;
