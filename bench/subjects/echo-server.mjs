@@ -24,7 +24,10 @@ class Echo {
 
   onMessage(payload, opcode) {
     this.#webSocket.sendMessage(payload, opcode);
-    if (this.#webSocket.blocked) this.#webSocket.pause();
+  }
+
+  onBlocked() {
+    this.#webSocket.pause();
   }
 
   onDrain() {

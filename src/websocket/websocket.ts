@@ -50,6 +50,11 @@ export interface WebSocketHandler {
    * @param close the peer's close, or the one that it was sent; 1006 if the connection ended without one
    */
   onClosed(close: Close): void;
+  /**
+   * The messages of a chunk have been received, and some of what was sent meanwhile has to wait; `onDrain` follows. A handler
+   * that only answers pauses here, so that no more is asked than is read.
+   */
+  onBlocked?(): void;
   /** All that was written has gone to the kernel, after some of it had to wait: see `blocked`. */
   onDrain?(): void;
   /** The time that `setTimer` was given has passed. */
@@ -219,6 +224,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
       this.#reading = false;
       if (corked) connection.uncork();
     }
+    if (connection.blocked && this.#session.state !== SessionState.CLOSED) this.#handler.onBlocked?.();
     if (this.#endsBehind && this.#unparsed === null) this.#session.receiveEof();
     if (this.#session.atBoundary) {
       this.#messageBegunAt = null;

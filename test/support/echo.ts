@@ -49,8 +49,11 @@ class Echo implements WebSocketHandler {
 
   onMessage(payload: Buffer, opcode: DataOpcode): void {
     this.#webSocket.sendMessage(payload, opcode);
-    // A client that does not read the echo is not listened to.
-    if (this.#webSocket.blocked) this.#webSocket.pause();
+  }
+
+  /** A client that does not read the echo is not listened to. */
+  onBlocked(): void {
+    this.#webSocket.pause();
   }
 
   onDrain(): void {

@@ -51,6 +51,11 @@ class Recorder implements WebSocketHandler {
     this.#acts.onDrain?.();
   }
 
+  onBlocked(): void {
+    this.events.push('blocked');
+    this.#acts.onBlocked?.();
+  }
+
   onTimer(): void {
     this.events.push('timer');
     this.#acts.onTimer?.();
@@ -398,6 +403,27 @@ describe('backpressure', () => {
     await eventually(() => assert.deepEqual(events, ['drain']));
     assert.deepEqual([webSocket.blocked, webSocket.unsentBytes], [false, 0]);
   });
+});
+
+test('who pauses when blocked is asked no more than one chunk brings, and loses nothing', async (t) => {
+  const acts: Acts = {
+    onMessage: (payload, opcode) => opened.webSocket.sendMessage(payload, opcode),
+    onBlocked: () => opened.webSocket.pause(),
+    onDrain: () => opened.webSocket.resume(),
+  };
+  const opened = await open(t, { acts });
+  const { webSocket, peer, events } = opened;
+  const message = toward('server', { opcode: 2, payload: Buffer.alloc(60_000, 'x') });
+  const sent = peer.send(Buffer.concat(Array.from({ length: 200 }, () => message)));
+  await eventually(() => assert.equal(webSocket.paused, true));
+  assert.equal(events.at(-1), 'blocked');
+  const unsentBytes = webSocket.unsentBytes;
+  await delay(50);
+  assert.equal(webSocket.unsentBytes, unsentBytes);
+  peer.read();
+  await sent;
+  await eventually(() => assert.equal(got(peer).length, 200));
+  assert.ok(events.includes('drain'), 'it went on');
 });
 
 describe('time', { concurrency: true }, () => {
