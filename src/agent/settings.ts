@@ -5,6 +5,8 @@ import { DEFAULT_PORT, REGISTRY_PATH } from '../protocol/registry.ts';
 const DEFAULT_FIRST_PORT = 8080;
 const DEFAULT_RECONNECT_MS = 5000;
 const MAX_RECONNECT_MS = 300_000;
+/** Doublings of the first pause end at so many times as much: at five minutes, for the default. */
+const RECONNECT_GROWTH = 60;
 /** On this machine a try costs next to nothing, and the daemon is back soon. */
 const MAX_LOCAL_RECONNECT_MS = 30_000;
 
@@ -37,7 +39,10 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     autostart: named === null && value(Environment.HYPIVISOR_AUTOSTART) !== '0',
     firstPort: whole(value(Environment.PI_SOCKET_PORT), 1, 65_535) ?? DEFAULT_FIRST_PORT,
     reconnectMs,
-    maxReconnectMs: Math.max(reconnectMs, isLocal ? MAX_LOCAL_RECONNECT_MS : MAX_RECONNECT_MS),
+    maxReconnectMs: Math.max(
+      reconnectMs,
+      Math.min(reconnectMs * RECONNECT_GROWTH, isLocal ? MAX_LOCAL_RECONNECT_MS : MAX_RECONNECT_MS),
+    ),
     spawnId: value(Environment.HYPI_SPAWN_ID),
   };
 }
