@@ -18,7 +18,7 @@ export function createBoundary(log: Pick<AgentLog, 'fault'>): Boundary {
         if (!(result instanceof Promise)) return undefined;
         return result.then(
           () => {},
-          (error: unknown) => log.fault(error, name),
+          (error: unknown) => void log.fault(error, name),
         );
       } catch (error) {
         log.fault(error, name);

@@ -179,7 +179,7 @@ function nodeProgram(): string {
 }
 
 /** What a daemon that outlives pi must not take with it: pi's own variables, npm's, and Node's. */
-function cleanEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function cleanEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const isDropped = (name: string) =>
     /^(?:npm_|PI_|HYPIVISOR$|HYPIVISOR_|HYPI_SPAWN_ID$|NODE_|INIT_CWD$|PWD$|OLDPWD$|_$|SHLVL$)/.test(name);
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !isDropped(name)));
