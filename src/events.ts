@@ -1,5 +1,5 @@
 /**
- * What happens in a daemon, for whoever wants to log or show it.
+ * The events of a daemon, for those that log or show them.
  */
 import type { RosterEvent } from './protocol/registry.ts';
 

@@ -1,9 +1,9 @@
 /**
- * What a page is told that may not connect: the flag, or the variable, that would let it.
+ * Tells a refused page which flag, or which variable, would let it connect.
  */
 import type { OriginRefusal } from './http/gate.ts';
 
-/** Such an origin is short, and harms nobody who pastes it into a shell. */
+/** An origin that is short, and harmless even if somebody pastes it into a shell. */
 const HARMLESS = /^[\w.:/[\]-]{1,199}$/;
 
 /** @returns one sentence, which repeats the origin only if that is harmless */
