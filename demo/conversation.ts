@@ -34,18 +34,21 @@ export class Conversation {
   async ask(prompt: string, onText: (text: string) => void): Promise<void> {
     const socket = this.#socket;
     let shown = 0;
+    let spoken = false;
     // The agent may still have to answer the prompt of another client.
     let begun = false;
     await new Promise<void>((resolve, reject) => {
       const onMessage = (payload: unknown) => {
         const event = JSON.parse(String(payload)) as AgentEvent;
         if (!('message' in event)) return;
-        if (event.message.role === 'user') begun = true;
+        if (event.message.role === 'user') begun = textOf(event.message) === prompt;
         if (event.message.role !== 'assistant' || !begun) return;
         // Every update repeats the message from its beginning.
         const text = textOf(event.message);
         if (event.type === 'message_start') shown = 0;
-        if (text.length > shown) onText(text.slice(shown));
+        // One message after another: what is said before a tool runs, and after.
+        if (text.length > shown) onText((shown === 0 && spoken ? ' ' : '') + text.slice(shown));
+        spoken ||= text.length > 0;
         shown = text.length;
         if (event.type === 'message_end' && event.message.stopReason !== 'toolUse') end();
       };

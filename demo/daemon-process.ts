@@ -17,12 +17,13 @@ const STOP_TIMEOUT_MS = 5000;
 
 export class DaemonProcess {
   readonly port: number;
+  /** The home folder of its user, which goes with it. */
+  readonly home: string;
   readonly #child: ChildProcess;
-  readonly #home: string;
 
   private constructor(child: ChildProcess, home: string, port: number) {
     this.#child = child;
-    this.#home = home;
+    this.home = home;
     this.port = port;
     // However the demo ends, the daemon does not stay behind.
     process.once('exit', () => child.kill('SIGKILL'));
@@ -62,7 +63,7 @@ export class DaemonProcess {
     this.#child.kill('SIGTERM');
     await this.ended();
     clearTimeout(force);
-    await rm(this.#home, { recursive: true, force: true });
+    await rm(this.home, { recursive: true, force: true });
   }
 }
 

@@ -39,10 +39,6 @@ export type AgentRequest =
   | { type: 'list_files'; prefix?: string }
   | { type: 'attach_file'; filename: string; content: string; mimeType?: string };
 
-export function messageOf(role: Message['role'], text: string): Message {
-  return { role, content: [{ type: 'text', text }] };
-}
-
 export function textOf(message: Message): string {
   return message.content.map(({ text }) => text ?? '').join('');
 }

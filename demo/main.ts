@@ -59,7 +59,7 @@ async function show({ port, seconds }: Flags): Promise<void> {
     const view = await RosterView.open(url, screen);
     // It closes before the agents go, so that their end is not shown as news.
     end.signal.addEventListener('abort', () => view.close());
-    await new Show(url, screen).play(end.signal);
+    await new Show(daemon.home, url, screen).play(end.signal);
   } finally {
     end.abort();
     await daemon.stop();

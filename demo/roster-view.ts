@@ -50,7 +50,8 @@ export class RosterView {
         const change = this.#nodes.has(node.id) ? 'back' : 'joined';
         const place = node.port === removed?.port && node.id !== removed.id ? `, in place of ${removed.id}` : '';
         this.#nodes.set(node.id, node);
-        this.#print('green', change, `${node.id.padEnd(8)} ${node.cwd} on ${node.machine}:${node.port}${place}`);
+        const name = node.name === undefined ? '' : `${node.name}, `;
+        this.#print('green', change, `${node.id.padEnd(8)} ${name}${node.cwd} on ${node.machine}:${node.port}${place}`);
         break;
       }
       case 'node_offline': {

@@ -10,43 +10,47 @@ const ENTRANCE_MS = 150;
 const SCENE_MS = 1500;
 
 export class Show {
+  readonly #home: string;
   readonly #registryUrl: string;
   readonly #screen: Screen;
   readonly #agents: SampleAgent[] = [];
 
-  constructor(registryUrl: string, screen: Screen) {
+  constructor(home: string, registryUrl: string, screen: Screen) {
+    this.#home = home;
     this.#registryUrl = registryUrl;
     this.#screen = screen;
   }
 
   /** Plays, again and again, until the signal comes. */
   async play(signal: AbortSignal): Promise<void> {
-    // At once, even in the middle of a scene, which then fails.
-    signal.addEventListener('abort', () => this.#stop());
+    // At once, also in the middle of a scene.
+    const ended = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason));
+    });
+    ended.catch(() => {});
     try {
       for (const character of CAST) {
-        this.#agents.push(await SampleAgent.start(character, this.#registryUrl));
+        const agent = await SampleAgent.start(character, this.#home, this.#registryUrl);
+        this.#agents.push(agent);
+        if (character.opening !== undefined) agent.begin(character.opening.prompt, character.opening.steps);
         await delay(ENTRANCE_MS, undefined, { signal });
       }
       for (;;) {
         for (const scene of this.#scenes()) {
           await delay(SCENE_MS, undefined, { signal });
-          await scene();
+          await Promise.race([scene(), ended]);
         }
       }
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
-      this.#stop();
+      await Promise.all(this.#agents.map((agent) => agent.stop()));
     }
   }
 
-  #stop(): void {
-    for (const agent of this.#agents) agent.stop();
-  }
-
-  #scenes(): (() => Promise<void> | void)[] {
-    const [ada, grace, alan, hedy, emmy] = this.#agents as [
+  #scenes(): (() => Promise<void>)[] {
+    const byId = (id: string) => this.#agents[CAST.findIndex((character) => character.id === id)] as SampleAgent;
+    const [ada, grace, alan, joan, emmy] = ['ada', 'grace', 'alan', 'joan', 'emmy'].map(byId) as [
       SampleAgent,
       SampleAgent,
       SampleAgent,
@@ -56,26 +60,36 @@ export class Show {
     return [
       () => this.#chat(ada, 'Why does the build fail?'),
       () => this.#vanish(emmy),
-      () => hedy.newSession(),
+      () => this.#renew(joan),
       () => emmy.connect(),
-      // Alan stays away for longer than the roster remembers him.
-      () => this.#vanish(alan),
-      () => this.#chat(grace, 'How is the handbook?'),
       () => this.#chat(emmy, 'What are you testing?'),
-      () => alan.connect(),
+      () => this.#goOn(alan),
+      () => this.#goOn(grace),
+      () => this.#chat(ada, 'What did you change?'),
     ];
   }
 
-  /** Does nothing while somebody talks to the agent: people who try the demo out are not cut off. */
-  #vanish(agent: SampleAgent): void {
-    if (!agent.busy) agent.vanish();
+  /** Does nothing while somebody talks to the agent: a person who tries the demo must not be cut off. */
+  async #vanish(agent: SampleAgent): Promise<void> {
+    if (!agent.busy) await agent.vanish();
   }
 
-  /** Through the daemon, like a dashboard. */
+  async #renew(agent: SampleAgent): Promise<void> {
+    if (!agent.busy) await agent.newSession();
+  }
+
+  /** Does its own again, once it is done with it. */
+  async #goOn(agent: SampleAgent): Promise<void> {
+    const { opening } = agent.character;
+    if (!agent.busy && opening !== undefined) agent.begin(opening.prompt, opening.steps);
+  }
+
+  /** As a dashboard does: through the daemon. */
   async #chat(agent: SampleAgent, prompt: string): Promise<void> {
+    if (agent.busy) return;
     const conversation = await Conversation.open(relayUrl(this.#registryUrl, agent.id, null));
-    this.#screen.line(`${paint('cyan', 'you')} → ${agent.id}: ${prompt}`);
-    this.#screen.begin(`${paint('cyan', agent.id)} → you: `);
+    this.#screen.line(`${paint('cyan', 'you')} → ${agent.character.id}: ${prompt}`);
+    this.#screen.begin(`${paint('cyan', agent.character.id)} → you: `);
     try {
       await conversation.ask(prompt, (text) => this.#screen.grow(text));
     } finally {
