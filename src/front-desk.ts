@@ -8,7 +8,7 @@
 import type { Tell } from './events.ts';
 import { HttpError, TlsHelloError } from './http/error.ts';
 import type { Gate } from './http/gate.ts';
-import { encodeUpgradeResponse, readUpgradeRequest, type UpgradeRequest, wantsUpgrade } from './http/handshake.ts';
+import { encodeUpgradeResponse, readUpgradeRequest, wantsUpgrade } from './http/handshake.ts';
 import type { RequestHead } from './http/message.ts';
 import { encodeResponse, errorResponse, type Response, respond, textResponse } from './http/response.ts';
 import { Assets } from './http/static.ts';
@@ -105,7 +105,8 @@ export class FrontDesk {
     const { connections, endpoints } = this.#context;
     const upgrade = readUpgradeRequest(head);
     connections.markAuthorised(connection);
-    connection.write(encodeUpgradeResponse(upgrade.key, fallbackSubprotocol(upgrade), null));
+    const subprotocols = withoutTokens(upgrade.subprotocols);
+    connection.write(encodeUpgradeResponse(upgrade.key, readableSubprotocol(subprotocols), null));
     new RegistryEndpoint(connection, endpoints, head.fields.has('origin'), rest);
   }
 
@@ -115,10 +116,12 @@ export class FrontDesk {
     connections.markAuthorised(connection);
     const { remoteAddress } = connection;
     const address = endpoints.roster.addressOf(nodeId);
+    const subprotocols = withoutTokens(upgrade.subprotocols);
     const offer = {
       ...upgrade,
-      subprotocols: withoutTokens(upgrade.subprotocols),
-      fallbackSubprotocol: fallbackSubprotocol(upgrade),
+      subprotocols,
+      fallbackSubprotocol: plainSubprotocol(subprotocols),
+      refusalSubprotocol: readableSubprotocol(subprotocols),
       dialKey: address?.dialKey ?? null,
     };
     new Relay(connection, relays, offer, this.#targetOf(nodeId, address), rest, {
@@ -163,9 +166,14 @@ export class FrontDesk {
   }
 }
 
-/** Clients fail where they offered and nothing was chosen. */
-function fallbackSubprotocol({ subprotocols }: UpgradeRequest): string | null {
-  return subprotocols.includes(SUBPROTOCOL) ? SUBPROTOCOL : null;
+/** An agent that chose none of the offer speaks the plain one. */
+function plainSubprotocol(offered: readonly string[]): string | null {
+  return offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : null;
+}
+
+/** Chosen if the daemon itself speaks: clients fail, and read nothing, if nothing of their offer is chosen. */
+function readableSubprotocol(offered: readonly string[]): string | null {
+  return plainSubprotocol(offered) ?? offered[0] ?? null;
 }
 
 /** The handler between the accept and the admission. */

@@ -42,8 +42,10 @@ export interface RelayContext {
 
 /** What the client asks the agent for, without anything that is meant for the daemon. */
 export interface RelayOffer extends UpgradeRequest {
-  /** What is chosen if the agent chooses none, or is not reached; null for nothing. */
+  /** What the client is answered with if the agent chooses none; null for nothing. */
   fallbackSubprotocol: string | null;
+  /** What it is answered with if there is no relay; null for nothing. */
+  refusalSubprotocol: string | null;
   dialKey: string | null;
 }
 
@@ -196,8 +198,8 @@ export class Relay implements ConnectionHandler, DialSink {
   #refuse(sentence: string): void {
     if (!this.#isUnderWay) return;
     this.#stop(State.REFUSED);
-    const { key, fallbackSubprotocol } = this.#offer;
-    this.#client.write(encodeUpgradeResponse(key, fallbackSubprotocol, null));
+    const { key, refusalSubprotocol } = this.#offer;
+    this.#client.write(encodeUpgradeResponse(key, refusalSubprotocol, null));
     refuse(this.#client, this.#takeEarly(), sentence, this.#context.limits.closingTimeoutMs);
     this.#events.onRefused(sentence);
   }

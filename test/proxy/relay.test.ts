@@ -86,6 +86,7 @@ async function start(t: TestContext, target: Target | string, options: Options =
     subprotocols: [],
     extensions: null,
     fallbackSubprotocol: null,
+    refusalSubprotocol: null,
     dialKey: null,
     ...options.offer,
   };
@@ -225,7 +226,7 @@ test('early words up to the bound leave the client being read; a byte more does 
 });
 
 test('a sentence instead of a target is what the client is told', async (t) => {
-  const offer = { subprotocols: ['hypi.v1'], fallbackSubprotocol: 'hypi.v1', extensions: 'permessage-deflate' };
+  const offer = { subprotocols: ['hypi.v1'], refusalSubprotocol: 'hypi.v1', extensions: 'permessage-deflate' };
   const head = await refused(await start(t, 'Agent not found', { offer }), 'Agent not found');
   assert.equal(fieldOf(head, 'Sec-WebSocket-Protocol'), 'hypi.v1');
   assert.equal(fieldOf(head, 'Sec-WebSocket-Extensions'), null);
