@@ -190,9 +190,9 @@ export const NODE_DIFFERENCES: readonly Difference<RequestRead, NodeRead, HeadIn
 /** Judged apart, for what explains it is only seen once the head is whole. */
 export const HEAD_NOT_WHOLE: DifferenceText = {
   id: 'head not whole yet',
-  peer: 'refuses at the byte that is wrong',
-  we: 'refuse a NUL, a bare LF and what is too large at once, all else once the head is whole',
-  because: 'one look at a whole head is simple to get right, and its size and its time are bounded',
+  peer: 'refuses some errors at their byte, and others only at the end of their line, or of the head',
+  we: 'refuse an illegal byte when it comes, and judge what the bytes mean once the head is whole',
+  because: 'whoever speaks another protocol, TLS say, is answered at once',
 };
 
 function refusedFor(ours: RequestRead, sentence: string): boolean {

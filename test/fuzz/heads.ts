@@ -94,17 +94,17 @@ export class HeadTarget implements Target {
     return whole;
   }
 
-  #compareWithNode(input: HeadInput, ours: RequestRead): void {
+  #compareWithNode(input: HeadInput, ours: RequestRead, isWhole = false): void {
     const theirs = this.#node.read(cut(input.bytes, input.cuts));
     if (agree(ours, theirs)) return;
     const meant = NODE_DIFFERENCES.find(({ explains }) => explains(ours, theirs, input));
     if (meant !== undefined) {
       count(this.met, meant.id);
-    } else if (ours.kind === 'incomplete' && theirs.kind === 'refused') {
+    } else if (!isWhole && (ours.kind === 'incomplete' || theirs.kind === 'incomplete')) {
       count(this.met, HEAD_NOT_WHOLE.id);
       const bytes = Buffer.concat([input.bytes, Buffer.from('\r\n\r\n')]);
       const completed = { ...input, bytes, cuts: [bytes.length] };
-      this.#compareWithNode(completed, readRequest(completed, [bytes]));
+      this.#compareWithNode(completed, readRequest(completed, [bytes]), true);
     } else {
       const said = theirs.kind === 'head' ? JSON.stringify(theirs.request.rawHeaders) : JSON.stringify(theirs);
       throw new Disagreement('Node judges otherwise', ['we', tell(ours)], ['Node', said]);
