@@ -489,7 +489,7 @@ describe('questions', { skip }, () => {
       value: 'Green',
     });
     await question.getByRole('heading', { name: 'Which confirm?' }).waitFor();
-    await chat.getByText(/Green: answered by Pi-DE/).waitFor();
+    await chat.locator('.settled', { hasText: /Green\s*answered by Pi-DE/ }).waitFor();
     await question.getByText('It cannot be undone.').waitFor();
     await question.getByRole('button', { name: 'Yes' }).click();
     await until(() => answersOf(agent).length === 2, 'the second');
@@ -536,7 +536,7 @@ describe('questions', { skip }, () => {
     await until(() => answersOf(agent).length === 5, 'the dismissal');
     assert.equal(answersOf(agent)[4].type, 'dismiss');
     agent.emit({ type: 'question_settled', id: 'q-custom', by: 'dismissed', client: 'Pi-DE' });
-    await chat.getByText('Dismissed by Pi-DE').waitFor();
+    await chat.getByText('dismissed by Pi-DE').waitFor();
     await page.locator('.transcript').focus();
     await put(ask({ kind: 'confirm', id: 'q-key', title: 'By key?' }));
     await page.keyboard.press('y');
@@ -557,12 +557,14 @@ describe('questions', { skip }, () => {
       socket.send(JSON.stringify({ type: 'question_settled', id: 'q-confirm', by: 'terminal', value: false }));
     };
     await here?.getByRole('button', { name: 'Yes' }).click();
-    await chat.getByText('No: answered in the terminal').waitFor();
+    await chat.locator('.settled', { hasText: /No\s*answered in the terminal/ }).waitFor();
     await here?.waitFor({ state: 'detached' });
     await agent.settle('q-confirm', { by: 'terminal', value: false });
     await there?.waitFor({ state: 'detached' });
-    await partsOf(other).chat.getByText('No: answered in the terminal').waitFor();
-    assert.equal(await chat.getByText('No: answered in the terminal').count(), 1);
+    await partsOf(other)
+      .chat.locator('.settled', { hasText: /No\s*answered in the terminal/ })
+      .waitFor();
+    assert.equal(await chat.locator('.settled', { hasText: /No\s*answered in the terminal/ }).count(), 1);
   });
 
   it('answered as the connection goes are told not to be known, and can be answered again', async (t) => {

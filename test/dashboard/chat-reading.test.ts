@@ -323,6 +323,7 @@ describe('streaming', { skip }, () => {
       seen.frames = new Set();
       const [last] = [...document.querySelectorAll('.markdown')].slice(-1);
       const finished = [...(last?.children ?? [])].slice(0, 4);
+      Object.assign(seen, { finished });
       for (const block of finished) {
         new MutationObserver((records) => {
           seen.changed += records.length;
@@ -340,6 +341,12 @@ describe('streaming', { skip }, () => {
     await settled(page);
     await page.waitForTimeout(100);
     assert.equal(await page.evaluate(() => (window as unknown as { changed: number }).changed), 0, 'nor when it ends');
+    assert.ok(
+      await page.evaluate(() =>
+        (window as unknown as { finished: Element[] }).finished.every((block) => block.isConnected),
+      ),
+      'the very same elements',
+    );
   });
 
   it('shows calls of tools while they are written, and their output while they run', async (t) => {

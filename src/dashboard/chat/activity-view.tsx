@@ -34,7 +34,7 @@ export function Activity({ session, link }: { session: Session; link: AgentLink 
   return (
     <Line state={activity.state}>
       {session.stopping.value ? 'Stopping' : activity.state === 'waiting' ? 'Waits for an answer' : doing}
-      {activity.since !== null && <span class="time"> {duration(now - activity.since)}</span>}
+      {activity.since !== null && <span class="time"> {duration(now - activity.since, true)}</span>}
     </Line>
   );
 }

@@ -173,6 +173,7 @@ export function Composer({ session, link, onSent, onInput }: ComposerProps) {
     <form
       class="composer"
       data-dragging={dragging}
+      data-busy={busy}
       onSubmit={(event) => {
         event.preventDefault();
         send('followUp');

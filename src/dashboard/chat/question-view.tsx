@@ -50,7 +50,8 @@ function QuestionForm({ question, answer, canAnswer, session }: FormProps) {
   const sending = answer?.status === 'sending';
   const disabled = sending || !canAnswer;
   useEffect(() => {
-    // Whoever was about to write goes on here; nobody is torn out of anything else.
+    // Whoever was about to write goes on here; nobody is torn out of anything else, and no phone's keyboard comes up.
+    if (matchMedia('(pointer: coarse)').matches) return;
     const { activeElement } = document;
     if (activeElement === document.body || activeElement === null || activeElement.closest('.dock') !== null)
       first.current?.focus();
@@ -160,7 +161,7 @@ function QuestionForm({ question, answer, canAnswer, session }: FormProps) {
             Answer
           </button>
         )}
-        <button type="button" class="button ghost" disabled={disabled} onClick={() => session.dismiss(id)}>
+        <button type="button" class="button" disabled={disabled} onClick={() => session.dismiss(id)}>
           {dismissStops === false ? 'Dismiss' : 'Dismiss and stop'}
         </button>
         <AnswerStatus answer={answer} canAnswer={canAnswer} />
@@ -189,5 +190,5 @@ function AnswerStatus({ answer, canAnswer }: { answer: Answer | undefined; canAn
 
 function Remaining({ until }: { until: number }) {
   const now = useNow(true);
-  return <span class="soft time">{until > now ? `${duration(until - now)} left` : 'late'}</span>;
+  return <span class="soft time">{until > now ? `${duration(until - now, true)} left` : 'late'}</span>;
 }

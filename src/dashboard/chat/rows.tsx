@@ -294,35 +294,32 @@ function Cut({ message, onWhole }: { message: Message; onWhole(index: number): v
 }
 
 function Settled({ entry: { question, outcome } }: { entry: SettledEntry }) {
+  const { value } = outcome;
+  const answer = typeof value === 'boolean' ? (value ? 'Yes' : 'No') : typeof value === 'string' ? value : '';
   return (
     <p class="between settled">
-      <Icon name="question" /> {visible(question.title)} <strong>{settledInWords(outcome)}</strong>
+      <Icon name="question" />
+      <span>{visible(question.title)}</span>
+      {answer !== '' && <strong>{visible(answer.length > 200 ? `${answer.slice(0, 200)} …` : answer)}</strong>}
+      <span>{settledInWords(outcome)}</span>
     </p>
   );
 }
 
-function settledInWords({ by, client, value }: SettledEntry['outcome']): string {
-  const answer =
-    value === true
-      ? 'Yes'
-      : value === false
-        ? 'No'
-        : value === undefined
-          ? ''
-          : visible(value.length > 200 ? `${value.slice(0, 200)} …` : value);
-  const who = client === undefined ? 'a dashboard' : visible(client);
+function settledInWords({ by, client }: SettledEntry['outcome']): string {
+  const who = typeof client === 'string' ? visible(client) : null;
   switch (by) {
     case 'terminal':
-      return answer === '' ? 'Answered in the terminal' : `${answer}: answered in the terminal`;
+      return 'answered in the terminal';
     case 'dashboard':
-      return answer === '' ? `Answered by ${who}` : `${answer}: answered by ${who}`;
+      return `answered by ${who ?? 'a dashboard'}`;
     case 'dismissed':
-      return client === undefined ? 'Dismissed' : `Dismissed by ${who}`;
+      return who === null ? 'dismissed' : `dismissed by ${who}`;
     case 'timeout':
-      return 'Nobody answered in time';
+      return 'nobody answered in time';
     case 'gone':
-      return 'No longer asked';
+      return 'no longer asked';
     default:
-      return 'Settled';
+      return 'settled';
   }
 }

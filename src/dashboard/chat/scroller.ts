@@ -30,7 +30,12 @@ export class Scroller {
     const options = { passive: true, signal: this.#abort.signal };
     element.addEventListener(
       'scroll',
-      () => this.#update(onScrolled(this.#scroll, this.#anchor(), this.#metrics())),
+      () => {
+        const metrics = this.#metrics();
+        // While it follows, its own scrolling is most of what it hears: no row needs to be looked for.
+        const own = this.#scroll.mode === 'following' && metrics.top >= this.#scroll.top - 1;
+        this.#update(onScrolled(this.#scroll, own ? null : this.#anchor(), metrics));
+      },
       options,
     );
     element.addEventListener('wheel', (event) => event.deltaY < 0 && this.#upward(), options);

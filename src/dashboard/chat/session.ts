@@ -26,6 +26,9 @@ import { AT_BOTTOM, type Scroll } from './scroll.ts';
 const HISTORY_PAGE = 50;
 /** An agent that never answers a request for history is asked again after this. */
 const HISTORY_TIMEOUT_MS = 15_000;
+/** Text that is written shows in steps of this: more often costs more than it is worth to the eye. */
+const COMMIT_INTERVAL_MS = 50;
+const HIDDEN_INTERVAL_MS = 250;
 /** Conversations kept while others are open. */
 const MAX_SESSIONS = 12;
 
@@ -42,6 +45,7 @@ export class Session implements AgentListener {
   readonly #committed = signal<Conversation>(EMPTY);
   #state: Conversation = EMPTY;
   #scheduled = false;
+  #committedAt = 0;
   #link: AgentLink | null = null;
   #acks = new Map<string, (error: string | null) => void>();
   #olderTimer: ReturnType<typeof setTimeout> | undefined;
@@ -252,9 +256,11 @@ export class Session implements AgentListener {
     this.#state = state;
     if (this.#scheduled) return;
     this.#scheduled = true;
+    const early = this.#committedAt + COMMIT_INTERVAL_MS - performance.now();
     // Nobody sees a hidden page, and its frames do not come.
-    if (document.hidden) setTimeout(() => this.#commit(), 250);
-    else requestAnimationFrame(() => this.#commit());
+    if (document.hidden) setTimeout(() => this.#commit(), HIDDEN_INTERVAL_MS);
+    else if (early <= 0) requestAnimationFrame(() => this.#commit());
+    else setTimeout(() => requestAnimationFrame(() => this.#commit()), early);
   }
 
   #keepOutbox(before: readonly Prompt[], outbox: readonly Prompt[]): void {
@@ -267,6 +273,7 @@ export class Session implements AgentListener {
 
   #commit(): void {
     this.#scheduled = false;
+    this.#committedAt = performance.now();
     this.#committed.value = this.#state;
   }
 }

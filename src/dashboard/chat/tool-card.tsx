@@ -208,7 +208,7 @@ function Time({ run }: { run: ToolRun | undefined }) {
   if (run === undefined) return null;
   const ms = running ? now - (run.startedAt as number) : run.durationMs;
   if (ms === null || (!running && ms < 1000)) return null;
-  return <span class="time">{duration(ms)}</span>;
+  return <span class="time">{duration(ms, running)}</span>;
 }
 
 function StatusMark({ status }: { status: Status }) {

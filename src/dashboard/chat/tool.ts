@@ -112,10 +112,14 @@ export function languageOf(path: string): string {
   return dot === -1 ? '' : name.slice(dot + 1);
 }
 
-/** "0.4 s", "12 s", "3 min 20 s", "2 h 5 min" */
-export function duration(ms: number): string {
+/**
+ * "0.4 s", "12 s", "3 min 20 s", "2 h 5 min"
+ *
+ * @param goesOn it is counted each second, so there are no tenths
+ */
+export function duration(ms: number, goesOn = false): string {
   const seconds = Math.max(0, ms) / 1000;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10 && !goesOn) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.floor(seconds)} s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;

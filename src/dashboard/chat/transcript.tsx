@@ -1,11 +1,11 @@
-import { useComputed, useSignalEffect } from '@preact/signals';
+import { useComputed } from '@preact/signals';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { load, save } from '../platform/storage.ts';
-import type { Conversation, Entry } from './conversation.ts';
+import type { Entry } from './conversation.ts';
 import { Icon } from './icons.tsx';
 import { OutboxRows } from './outbox-view.tsx';
 import { followsAnswerStart } from './preferences.ts';
-import { callsOf, hasRow, Row } from './rows.tsx';
+import { callsOf, hasRow, Row, type RowProps } from './rows.tsx';
 import { Scroller } from './scroller.ts';
 import type { Session } from './session.ts';
 
@@ -32,7 +32,7 @@ export function Transcript({ session, seen, onScroller }: TranscriptProps) {
   const scroller = useRef<Scroller | null>(null);
   const { conversation } = session;
   const entries = useComputed(() => conversation.value.entries).value;
-  const live = useComputed(() => conversation.value.live).value;
+  const liveKey = useComputed(() => conversation.value.live?.key ?? null).value;
   const runs = useComputed(() => conversation.value.runs).value;
   const cwd = useComputed(() => conversation.value.cwd).value;
   const hasOlder = useComputed(() => conversation.value.hasOlder).value;
@@ -61,19 +61,30 @@ export function Transcript({ session, seen, onScroller }: TranscriptProps) {
     };
   }, [session]);
 
-  useRestoredPlace(session, scroller, setFrom);
+  useRestoredPlace(session, scroller, entries, known, setFrom);
 
   // What is new at the end, and what came in above: the scroller keeps the place before anything is drawn.
+  const live = liveKey === null ? null : conversation.peek().live;
   const shown = live === null ? entries : [...entries, live];
   const lastKey = useRef(shown.at(-1)?.key);
   useLayoutEffect(() => {
     const before = lastKey.current;
     lastKey.current = shown.at(-1)?.key;
     if (before !== undefined) scroller.current?.added(newRows(shown, before));
-    scroller.current?.stopAt(followsAnswerStart.peek() && working ? answerKey(entries, live) : null);
+    scroller.current?.stopAt(followsAnswerStart.peek() && working ? answerKey(shown) : null);
     scroller.current?.settle();
-    if (scroller.current?.following.peek() && document.visibilityState === 'visible') seen();
   });
+
+  // The end is in sight: nothing is unread.
+  const atEnd = scroller.current?.following.value ?? true;
+  useEffect(() => {
+    const look = () => {
+      if (atEnd && document.visibilityState === 'visible') seen();
+    };
+    look();
+    document.addEventListener('visibilitychange', look);
+    return () => document.removeEventListener('visibilitychange', look);
+  }, [atEnd, entries, known]);
 
   // While the end is followed, what has left the page far above is taken out of it.
   useEffect(() => {
@@ -82,6 +93,7 @@ export function Transcript({ session, seen, onScroller }: TranscriptProps) {
     setFrom(rows.at(-FIRST_ROWS)?.key ?? null);
   }, [entries, rows, from]);
 
+  const onWhole = useMemo(() => (index: number) => session.loadWhole(index), [session]);
   const reachOlder = () => {
     if (start > 0) setFrom(olderStart(entries, start));
     else session.loadOlder();
@@ -112,26 +124,30 @@ export function Transcript({ session, seen, onScroller }: TranscriptProps) {
           )}
           {known && rows.length === 0 && live === null && outbox.length === 0 && <Empty />}
           {!known && outbox.length === 0 && <Skeleton />}
-          {rows.map((entry, index) => (
-            <Row
+          {(live === null ? rows : [...rows, live]).map((entry, index) => (
+            <Slot
               key={entry.key}
+              session={session}
               entry={entry}
+              open={entry === live}
               runs={runs}
               cwd={cwd}
-              open={false}
-              last={working && live === null && index === rows.length - 1}
-              onWhole={(at) => session.loadWhole(at)}
+              last={working && index >= rows.length - (live === null ? 1 : 0)}
+              onWhole={onWhole}
             />
           ))}
-          {live !== null && (
-            <Row key={live.key} entry={live} runs={runs} cwd={cwd} open={true} last={true} onWhole={() => {}} />
-          )}
           <OutboxRows session={session} />
         </div>
       </div>
       <Pill scroller={scroller} session={session} />
     </div>
   );
+}
+
+/** The row of one message, from its first word on: while it is written, this alone is rendered with each piece. */
+function Slot({ session, entry, open, ...rest }: { session: Session } & RowProps) {
+  const shown = open ? (session.conversation.value.live ?? entry) : entry;
+  return <Row {...rest} entry={shown} open={open} />;
 }
 
 function Pill({ scroller, session }: { scroller: { current: Scroller | null }; session: Session }) {
@@ -173,22 +189,20 @@ function Skeleton() {
 function useRestoredPlace(
   session: Session,
   scroller: { current: Scroller | null },
+  entries: readonly Entry[],
+  known: boolean,
   setFrom: (key: string | null) => void,
 ): void {
   const wanted = useRef<unknown>(session.scroll.anchor === null ? load(placeKey(session.nodeId)) : null);
-  useSignalEffect(() => {
-    const { entries, dialect } = session.conversation.value;
+  useLayoutEffect(() => {
     const place = wanted.current as { index?: unknown; offset?: unknown } | null | undefined;
-    if (dialect === null || place === null || place === undefined) return;
+    if (!known || place === null || place === undefined) return;
     wanted.current = null;
-    if (typeof place.index !== 'number' || typeof place.offset !== 'number') return;
-    const at = entries.findIndex((entry) => entry.kind === 'message' && entry.index === place.index);
-    const entry = entries[at];
-    if (entry === undefined) return;
-    session.scroll = { mode: 'reading', anchor: { key: entry.key, offset: place.offset }, unseen: 0, top: 0 };
+    const entry = entries.find((candidate) => candidate.kind === 'message' && candidate.index === place.index);
+    if (entry === undefined || typeof place.offset !== 'number') return;
     setFrom(startKey(entries, entry.key));
-    scroller.current?.restore(session.scroll);
-  });
+    scroller.current?.restore({ mode: 'reading', anchor: { key: entry.key, offset: place.offset }, unseen: 0, top: 0 });
+  }, [entries, known]);
   useEffect(() => {
     const keep = () => save(placeKey(session.nodeId), placeOf(session));
     addEventListener('pagehide', keep);
@@ -238,8 +252,8 @@ function newRows(entries: readonly Entry[], before: string): number {
 }
 
 /** The first row after what the person said last. */
-function answerKey(entries: readonly Entry[], live: Conversation['live']): string | null {
+function answerKey(entries: readonly Entry[]): string | null {
   const at = entries.findLastIndex((entry) => entry.kind === 'message' && entry.message.role === 'user');
   const first = entries.slice(at + 1).find((entry) => entry.kind === 'message' && entry.message.role === 'assistant');
-  return first?.key ?? live?.key ?? null;
+  return first?.key ?? null;
 }

@@ -1,9 +1,54 @@
 /** A conversation with all that a transcript shows, for tests and for screenshots. */
+import { deflateSync } from 'node:zlib';
 import type { Message } from '../../../src/protocol/agent.ts';
 
-/** 24 × 16 pixels of one colour. */
-export const PICTURE =
-  'iVBORw0KGgoAAAANSUhEUgAAABgAAAAQCAIAAACDRijCAAAAIUlEQVR4nGMwSfhPFcRguoA6mMFkPnUwg+kC6mAGkx/UwQBQzI4ZdL4rPgAAAABJRU5ErkJggg==';
+/** A PNG, base64: bars of four colours. */
+export const PICTURE = picture(320, 160);
+
+function picture(width: number, height: number): string {
+  const colours = [
+    [91, 140, 255],
+    [84, 209, 160],
+    [242, 184, 75],
+    [255, 138, 128],
+  ];
+  const rows = Buffer.alloc((1 + 3 * width) * height, 0x1c);
+  for (let y = 0; y < height; y++) {
+    const row = y * (1 + 3 * width);
+    // Each row begins with the name of its filter: none.
+    rows[row] = 0;
+    for (let x = 0; x < width; x++) {
+      const bar = Math.floor(x / 20);
+      const top = height - 20 - ((bar * 37) % 110);
+      if (x % 20 > 3 && y > top && y < height - 12) rows.set(colours[bar % 4] as number[], row + 1 + 3 * x);
+    }
+  }
+  const size = Buffer.alloc(8);
+  size.writeUInt32BE(width, 0);
+  size.writeUInt32BE(height, 4);
+  const header = Buffer.concat([size, Buffer.from([8, 2, 0, 0, 0])]);
+  const chunks = [chunk('IHDR', header), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))];
+  return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), ...chunks]).toString('base64');
+}
+
+function chunk(type: string, data: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+  const whole = Buffer.alloc(body.length + 8);
+  whole.writeUInt32BE(data.length, 0);
+  body.copy(whole, 4);
+  whole.writeUInt32BE(crc32(body), whole.length - 4);
+  return whole;
+}
+
+/** As PNG has it (RFC 2083, 15). Node's own is newer than the oldest Node that runs these tests. */
+function crc32(bytes: Buffer): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+}
 
 let clock = Date.now() - 3_600_000;
 
