@@ -43,9 +43,9 @@ const READERS: { readonly [Field in keyof NodeDetails]-?: (value: unknown) => No
   state: (value) => readOneOf(AgentState, value),
   tool: (value) => readText(value, NODE_LIMITS.tool),
   context: readContext,
-  cost: (value) => (typeof value === 'number' && value >= 0 && value <= MAX_COST ? value : undefined),
+  cost: (value) => (typeof value === 'number' && value >= 0 && value <= MAX_COST ? unsigned(value) : undefined),
   question: readQuestion,
-  questions: (value) => (isInteger(value, 0, MAX_QUESTIONS) ? value : undefined),
+  questions: (value) => (isInteger(value, 0, MAX_QUESTIONS) ? unsigned(value) : undefined),
   successor: (value) => readText(value, NODE_LIMITS.id),
 };
 
@@ -112,7 +112,12 @@ function readOneOf<T extends string>(values: Readonly<Record<string, T>>, value:
 function readContext(value: unknown): ContextUsage | undefined {
   const { used, max } = fieldsOf(value);
   const isCount = (count: unknown): count is number => isInteger(count, 0, Number.MAX_SAFE_INTEGER);
-  return isCount(used) && isCount(max) ? { used, max } : undefined;
+  return isCount(used) && isCount(max) ? { used: unsigned(used), max: unsigned(max) } : undefined;
+}
+
+/** JSON can say -0, but JSON.stringify cannot: it would be told as 0. */
+function unsigned(value: number): number {
+  return value + 0;
 }
 
 function readQuestion(value: unknown): NodeQuestion | undefined {

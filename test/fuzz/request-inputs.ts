@@ -12,6 +12,35 @@ const NODE = {
   pid: '42',
   dialKey: '"aZ_-"',
 };
+/** What a node may say of itself beside. */
+const DETAILS = {
+  name: '"fix the parser"',
+  session: '"s"',
+  model: '"m"',
+  state: '"working"',
+  state_age: '1.5',
+  tool: '"bash"',
+  tool_age: '0',
+  context: '{"used":1,"max":2}',
+  cost: '0.25',
+  question: '{"id":"q","kind":"select","title":"Which?","options":["this","that"]}',
+  questions: '2',
+  successor: '"b"',
+  spawn_id: '"x"',
+};
+/** Their values, of other fields or with a part that is not what it must be. */
+const DETAIL_VALUES = [
+  ...Object.values(DETAILS),
+  'null',
+  '"failed"',
+  '{"used":1}',
+  '{"used":-1,"max":1}',
+  '{"id":"q","kind":"radio","title":""}',
+  '{"id":"q","kind":"custom","title":"","options":null}',
+  '{"id":"q","kind":"input","title":"\\n"}',
+  '{"id":"q","kind":"input","title":"","options":[1]}',
+  `{"id":"q","kind":"input","title":"${'é'.repeat(257)}"}`,
+];
 
 const TEXTS = [
   '',
@@ -121,7 +150,7 @@ export class RequestInputs {
 
   next(): string {
     const random = this.#random;
-    const params = random.oneIn(16) ? this.#value() : this.#object(NODE);
+    const params = random.oneIn(16) ? this.#value() : this.#object({ ...NODE, ...this.#someDetails() });
     let text = random.oneIn(32) ? this.#value() : this.#object({ ...REQUEST, params });
     if (random.oneIn(4)) for (let times = random.between(1, 3); times > 0; times--) text = this.#mutated(text);
     return text;
@@ -134,6 +163,15 @@ export class RequestInputs {
     if (random.oneIn(4)) entries.splice(random.below(entries.length), 1);
     if (random.oneIn(4)) entries.splice(random.below(entries.length + 1), 0, [random.pick(NAMES), this.#value()]);
     return `{${entries.map(([name, value]) => `"${name}":${value}`).join(',')}}`;
+  }
+
+  #someDetails(): Record<string, string> {
+    const random = this.#random;
+    if (random.oneIn(2)) return {};
+    const some = Object.entries(DETAILS).filter(() => random.oneIn(4));
+    return Object.fromEntries(
+      some.map(([name, value]) => [name, random.oneIn(6) ? random.pick(DETAIL_VALUES) : value]),
+    );
   }
 
   #value(): string {

@@ -128,6 +128,13 @@ describe('readDetails', () => {
     for (const [field, values] of Object.entries(bad)) for (const value of values) refuses({ [field]: value }, field);
   });
 
+  it('takes no sign of a zero', () => {
+    const { fields } = readDetails(JSON.parse('{"cost":-0,"questions":-0,"context":{"used":-0,"max":-0}}'));
+    for (const zero of [fields.cost, fields.questions, fields.context?.used, fields.context?.max]) {
+      assert.ok(Object.is(zero, 0));
+    }
+  });
+
   it('reads ages', () => {
     const { stateAge, toolAge } = readDetails({ state: 'idle', state_age: 1.5, tool: 'bash', tool_age: 0 });
     assert.deepEqual([stateAge, toolAge], [1.5, 0]);
