@@ -39,8 +39,8 @@ const LEXER_DIFF = ` 40   while (at < text.length) {
 +42     tokens.push(token);
  43     at = token.end;
 -44     tokens.push(token);
- 44   }
- 45   return tokens;`;
+ 45   }
+ 46   return tokens;`;
 
 const WHY_THE_BUILD_FAILS: Step[] = [
   { think: 'A file without a newline at its end is the only one that fails. I look at where the lexer stops.' },

@@ -2,6 +2,7 @@
 import { render } from 'preact';
 import { listenToKeys } from './keys.ts';
 import { watchBuild } from './state/build.ts';
+import { learnHome } from './state/home.ts';
 import { connect } from './state/store.ts';
 import { beginTelling } from './telling/notify.ts';
 import { keepTitle } from './telling/title.ts';
@@ -14,4 +15,5 @@ render(<Shell />, document.getElementById('app') as HTMLElement);
 listenToKeys();
 keepTitle();
 watchBuild();
+learnHome();
 beginTelling();

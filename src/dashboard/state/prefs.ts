@@ -19,6 +19,9 @@ export function pref<T>(key: string, read: (stored: unknown) => T): Signal<T> {
   return choice;
 }
 
+/** Pages so wide have room to spare. */
+const WIDE_PX = 1800;
+
 const oneOf =
   <T extends string>(...values: [T, ...T[]]) =>
   (stored: unknown): T =>
@@ -26,7 +29,10 @@ const oneOf =
 
 export const scheme = pref('scheme', oneOf('system', 'dark', 'light'));
 export const grouping = pref<Grouping>('grouping', oneOf<Grouping>('project', 'machine', 'none'));
-export const inspectorOpen = pref('inspector', (stored) => stored === true);
+/** Open from the beginning only where there is room for it. */
+export const inspectorOpen = pref('inspector', (stored) =>
+  typeof stored === 'boolean' ? stored : innerWidth >= WIDE_PX,
+);
 /** Keys of the roster's groups that are closed. */
 export const closedGroups = pref<readonly string[]>('closed', (stored) =>
   Array.isArray(stored) ? stored.filter((key): key is string => typeof key === 'string') : [],

@@ -6,6 +6,7 @@ import { visible } from '../chat/visible.ts';
 import type { AgentLink } from '../link/agent-link.ts';
 import { show } from '../state/dialogs.ts';
 import { observeFacts } from '../state/facts.ts';
+import { shortPath } from '../state/home.ts';
 import { inspectorOpen } from '../state/prefs.ts';
 import { nameOf, splitPath } from '../state/rows.ts';
 import { STANDING_WORDS, standingSince } from '../state/standing.ts';
@@ -78,7 +79,7 @@ function Header({ node: signal, link }: { node: ReadonlySignal<Node>; link: Agen
   const node = signal.value;
   const where = live.value ? standing(node) : null;
   const since = where === null ? null : standingSince(node);
-  const { folder, parent } = splitPath(node.cwd);
+  const { folder, parent } = splitPath(shortPath(node.cwd));
   return (
     <header class="conversation-header">
       <button
@@ -105,7 +106,7 @@ function Header({ node: signal, link }: { node: ReadonlySignal<Node>; link: Agen
             )}
           </span>
           <bdi class="path" title={visible(node.cwd)}>
-            <span class="path-parent">{visible(parent)}/</span>
+            {parent !== '' && <span class="path-parent">{visible(parent === '/' ? '' : parent)}/</span>}
             {visible(folder)}
           </bdi>
         </p>

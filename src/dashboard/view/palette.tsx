@@ -5,6 +5,7 @@ import { visible } from '../chat/visible.ts';
 import { keyInWords } from '../keys.ts';
 import { hide } from '../state/dialogs.ts';
 import { fit } from '../state/fuzzy.ts';
+import { shortPath } from '../state/home.ts';
 import { nameOf } from '../state/rows.ts';
 import { rankOf, STANDING_WORDS } from '../state/standing.ts';
 import { nodes, open, standing } from '../state/store.ts';
@@ -37,7 +38,7 @@ function entriesFor(query: string): Entry[] {
       {
         id: `agent-${node.id}`,
         label: visible(nameOf(node)),
-        hint: `${STANDING_WORDS[standing(node)]} · ${visible(node.cwd)}`,
+        hint: `${STANDING_WORDS[standing(node)]} · ${visible(shortPath(node.cwd))}`,
         mark: <Mark standing={standing(node)} />,
         keys: [],
         run: () => open(node.id),

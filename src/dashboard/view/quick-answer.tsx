@@ -4,8 +4,35 @@ import { visible } from '../chat/visible.ts';
 import { give, giving } from '../state/answers.ts';
 import { open } from '../state/store.ts';
 
-/** More than these, or long ones, are for the chat. */
+/** More than these, or longer ones, are for the chat. */
 const MOST_OPTIONS = 4;
+const LONGEST_OPTION = 40;
+
+/** What stands before the options in a row, what an option needs beside its letters, and a letter, in CSS pixels. */
+const INDENT = 84;
+const PADDING = 24;
+const LETTER = 6.9;
+
+/**
+ * How many lines the options of a question take in a roster that is so wide: rows are placed before they are rendered, so
+ * this is worked out rather than measured.
+ */
+export function linesOf(question: NodeQuestion, width: number): number {
+  const options = optionsOf(question);
+  if (options === null) return 1;
+  const room = Math.max(width - INDENT, 100);
+  let lines = 1;
+  let used = 0;
+  for (const { label } of options) {
+    const needed = Math.min(PADDING + LETTER * label.length, room);
+    if (used > 0 && used + needed > room) {
+      lines++;
+      used = 0;
+    }
+    used += needed;
+  }
+  return lines;
+}
 
 export function QuickAnswer({ nodeId, question, more }: { nodeId: string; question: NodeQuestion; more: number }) {
   const now = giving.value.get(question.id);
@@ -39,11 +66,11 @@ export function QuickAnswer({ nodeId, question, more }: { nodeId: string; questi
             Open to answer
           </button>
         ) : (
-          options.map(({ label, value }, index) => (
+          options.map(({ label, value }) => (
             <button
               key={label}
               type="button"
-              class={index === 0 ? 'button small primary' : 'button small'}
+              class="button small"
               disabled={shut}
               onClick={() => give(nodeId, question.id, value)}
             >
@@ -64,5 +91,6 @@ function optionsOf({ kind, options }: NodeQuestion): { label: string; value: str
     ];
   }
   if (kind !== 'select' || options === undefined || options.length === 0 || options.length > MOST_OPTIONS) return null;
+  if (options.some((option) => option.length > LONGEST_OPTION)) return null;
   return options.map((option) => ({ label: option, value: option }));
 }

@@ -2,21 +2,23 @@
 import { computed, effect, signal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { visible } from '../chat/visible.ts';
+import { shortPath } from '../state/home.ts';
 import { closedGroups, grouping } from '../state/prefs.ts';
 import { ATTENTION_KEY, groupKeyOf, type HeaderRow, type Row as RowState } from '../state/rows.ts';
 import { daemon, live, nodes, openId, query, restOrder, rows, shownStandings, standing } from '../state/store.ts';
 import { heightOfAll, offsetsOf, rowsInSight, scrollTo } from '../state/window.ts';
 import { Icon } from './icon.tsx';
+import { linesOf } from './quick-answer.tsx';
 import { Row } from './row.tsx';
 
 /** What the styles say how high rows are, in CSS pixels: higher where a finger is the pointer. */
 const heights = signal(readHeights());
 matchMedia('(pointer: coarse)').addEventListener('change', () => (heights.value = readHeights()));
 
-function readHeights(): { header: number; agent: number; question: number } {
+function readHeights(): { header: number; agent: number; question: number; option: number } {
   const style = getComputedStyle(document.documentElement);
   const height = (name: string) => Number.parseFloat(style.getPropertyValue(`--row-${name}`)) || 54;
-  return { header: height('header'), agent: height('agent'), question: height('question') };
+  return { header: height('header'), agent: height('agent'), question: height('question'), option: height('option') };
 }
 
 const OVERSCAN = 240;
@@ -37,14 +39,16 @@ export function moveCursor(by: 1 | -1): void {
 
 const machines = computed(() => new Set([...nodes.value.values()].map(({ machine }) => machine)).size);
 
+/** What of the rows is in sight. */
+const view = signal({ top: 0, height: 0, width: 0 });
+
 function heightOf(row: RowState): number {
   if (row.kind === 'header') return heights.value.header;
   const node = nodes.value.get(row.id);
-  const asks = node !== undefined && node.question !== undefined && live.value && standing(node) === 'question';
-  return asks ? heights.value.agent + heights.value.question : heights.value.agent;
+  const { agent, question, option } = heights.value;
+  if (node?.question === undefined || !live.value || standing(node) !== 'question') return agent;
+  return agent + question + (linesOf(node.question, view.value.width) - 1) * option;
 }
-
-const view = signal({ top: 0, height: 0 });
 
 export function RosterList() {
   const scroller = useRef<HTMLDivElement>(null);
@@ -53,7 +57,7 @@ export function RosterList() {
   useLayoutEffect(() => {
     const element = scroller.current as HTMLDivElement;
     const measure = () => {
-      view.value = { top: element.scrollTop, height: element.clientHeight };
+      view.value = { top: element.scrollTop, height: element.clientHeight, width: element.clientWidth };
     };
     measure();
     const observer = new ResizeObserver(measure);
@@ -141,7 +145,7 @@ function Header({ header }: { header: HeaderRow }) {
       <button type="button" aria-expanded={!header.closed} onClick={toggle} title={header.detail || undefined}>
         <Icon name={header.closed ? 'forward' : 'down'} />
         <bdi class="rows-title">{visible(header.title)}</bdi>
-        {header.detail !== '' && <bdi class="rows-detail">{visible(header.detail)}</bdi>}
+        {header.detail !== '' && <bdi class="rows-detail">{visible(shortPath(header.detail))}</bdi>}
         <span class="rows-count">{header.count}</span>
       </button>
     </h2>
