@@ -14,7 +14,6 @@ import { encodeFrame, encodeText, frameLength, putFrame, putText } from './encod
 import { type DataOpcode, MessageAssembler, type MessageLimits, type MessageSink } from './message.ts';
 import { FrameParser } from './parser.ts';
 import { CloseCode, MAX_CONTROL_PAYLOAD_BYTES, Opcode, ProtocolError, type Side } from './vocabulary.ts';
-import type { FrameWriter } from './writer.ts';
 
 export const SessionState = { OPEN: 'open', CLOSING: 'closing', CLOSED: 'closed' } as const;
 export type SessionState = (typeof SessionState)[keyof typeof SessionState];
@@ -32,6 +31,26 @@ export interface SessionSink {
    * @param close the peer's close, or the code and reason that we failed with; 1006 if the connection just ended
    */
   onClosed(close: Close): void;
+}
+
+/** Frames that lie one behind the other, to leave in one write. */
+export interface FrameBatch {
+  /** Holds the frames. `claim` may replace it. */
+  readonly buffer: Buffer;
+  /**
+   * Makes the next `length` bytes of `buffer` part of the batch. The caller fills them before it does anything else.
+   *
+   * @returns their offset in `buffer`, or -1 if there is no room for them
+   */
+  claim(length: number): number;
+}
+
+/** A session writes its frames one by one, or puts them together in a batch that leaves in one write. */
+export interface FrameWriter {
+  /** The next frame is encoded into it; null while each frame is written by itself. */
+  readonly batch: FrameBatch | null;
+  /** Writes whole frames, behind those in the batch. The Buffer must not be changed after it. */
+  write(frames: Buffer): void;
 }
 
 /** Parses what a session receives. Between two messages it holds nothing of either. */

@@ -6,9 +6,8 @@ import type { Close } from '../../src/frame/close.ts';
 import type { FrameHeader } from '../../src/frame/header.ts';
 import type { DataOpcode, MessageSink } from '../../src/frame/message.ts';
 import type { FrameSink } from '../../src/frame/parser.ts';
-import type { SessionSink } from '../../src/frame/session.ts';
+import type { FrameWriter, SessionSink } from '../../src/frame/session.ts';
 import { Opcode } from '../../src/frame/vocabulary.ts';
-import type { FrameWriter } from '../../src/frame/writer.ts';
 
 /** One frame, its payload joined again: the same for every chunking. */
 export interface RecordedFrame {
