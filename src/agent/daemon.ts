@@ -178,9 +178,11 @@ function nodeProgram(): string {
   return /^node(?:\.exe)?$/.test(path.basename(process.execPath)) ? process.execPath : 'node';
 }
 
-/** What a daemon that outlives pi must not take with it: pi's own variables, npm's, and Node's. */
+/** Set for this process: by pi for what it starts, by npm, by a shell, and for this Node alone. */
+const NOT_THE_PERSONS =
+  /^(?:AI_AGENT|PI_(?:CODING_AGENT|MODEL|PROVIDER|REASONING_LEVEL|SESSION_\w+)|HYPI_SPAWN_ID|npm_.*|INIT_CWD|NODE_(?:OPTIONS|ENV|CHANNEL_\w+|UNIQUE_ID|V8_COVERAGE)|PWD|OLDPWD|SHLVL|_)$/;
+
+/** The person's own environment: a daemon that outlives pi takes nothing else with it. */
 export function cleanEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const isDropped = (name: string) =>
-    /^(?:npm_|PI_|HYPIVISOR$|HYPIVISOR_|HYPI_SPAWN_ID$|NODE_|INIT_CWD$|PWD$|OLDPWD$|_$|SHLVL$)/.test(name);
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !isDropped(name)));
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !NOT_THE_PERSONS.test(name)));
 }

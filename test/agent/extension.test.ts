@@ -69,6 +69,44 @@ describe('the extension', () => {
     assert.equal(pi.footer, undefined);
   });
 
+  it('tells the roster the truth, a few times a second', async () => {
+    await setUp();
+    pi.pace = 30;
+    roster.say({ id: 's', method: 'subscribe', params: { features: ['updates'] } });
+    const node = await begin();
+    assert.deepEqual([node.state, node.model, node.questions], ['idle', 'mock-1', 0]);
+    assert.equal(node.session, pi.context.sessionManager.getSessionId());
+    const updated = (holds: (node: Partial<Node>) => boolean) =>
+      roster.next((message) => message.event === 'node_updated' && message.id === node.id && holds(message));
+    const [peer] = await joinChat(daemon.origin, node.id);
+    peer.say({ type: 'prompt', id: 'p1', text: 'a b c d e f g h i j k l m n o p q r s t u v w x y z' });
+    await updated(({ state }) => state === 'working');
+    const { length } = roster.messages;
+    await updated(({ state }) => state === 'idle');
+    assert.ok(roster.messages.length - length < 10, 'a second of work is a few updates');
+    const asked = pi.context.ui.select('Which?', ['a', 'b']);
+    const { question, questions } = await updated(({ state }) => state === 'waiting');
+    assert.deepEqual([question?.title, question?.options, questions], ['Which?', ['a', 'b'], 1]);
+    pi.dialogs[0]?.answer('a');
+    await asked;
+    const settled = await updated(({ state }) => state === 'idle');
+    assert.deepEqual([settled.question, settled.questions], [null, 0]);
+    // What it is stays true when the daemon was killed and is back.
+    const waiting = pi.context.ui.confirm('Still there?', '');
+    await updated(({ state }) => state === 'waiting');
+    const { port } = daemon;
+    await daemon.stop('SIGKILL');
+    await sleep(1500);
+    daemon = await Daemon.start({ args: ['--port', String(port)] });
+    roster = new RosterPeer(daemon.origin);
+    const { nodes } = await roster.event('init');
+    const back = nodes[0] ?? (await roster.joined());
+    assert.deepEqual([back.id, back.state, back.question.title], [node.id, 'waiting', 'Still there?']);
+    assert.ok(back.state_since < Date.now() / 1000 - 1, 'it has waited for longer than the daemon lives');
+    pi.dialogs[0]?.answer(true);
+    assert.equal(await waiting, true);
+  });
+
   it('shows in the footer where it stands', async () => {
     await setUp();
     await begin();

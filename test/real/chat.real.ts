@@ -336,6 +336,26 @@ for (const pi of PIS) {
       peer.socket.close();
     });
 
+    it('tells an answer of 2,000 tokens in 0.3 MB, and the pieces make the very message', async () => {
+      const classic = chat(daemon.origin, node.id);
+      await classic.type('init_state');
+      const [peer] = await joinChat(daemon.origin, node.id);
+      const before = { classic: classic.bytes, delta: peer.bytes };
+      peer.say({ type: 'prompt', id: 'long', text: 'say 2000' });
+      const { message } = await peer.next(
+        ({ type, message }) => type === 'message_end' && message.role === 'assistant',
+      );
+      await peer.state('idle');
+      const old = await classic.next(({ type, message }) => type === 'message_end' && message.role === 'assistant');
+      assert.deepEqual(message, old.message);
+      assert.equal(reassemble(peer.messages).at(-1), textOf(message));
+      const bytes = { classic: classic.bytes - before.classic, delta: peer.bytes - before.delta };
+      assert.ok(bytes.delta <= 300_000, `${bytes.delta}`);
+      assert.ok(bytes.classic > 5_000_000, `${bytes.classic}`);
+      classic.socket.close();
+      peer.socket.close();
+    });
+
     it('takes files with a prompt', async () => {
       const [peer] = await joinChat(daemon.origin, node.id);
       const attachments = [

@@ -15,10 +15,17 @@ export class HeadlessPi {
   stderr = '';
   #ids = 0;
 
-  constructor(pi: Pi, home: Home, environment: NodeJS.ProcessEnv, args: string[] = []) {
+  /** @param extensions that are loaded; by default ours and one that asks */
+  constructor(
+    pi: Pi,
+    home: Home,
+    environment: NodeJS.ProcessEnv,
+    args: string[] = [],
+    extensions: string[] = [EXTENSION, ASKER],
+  ) {
     const [node, program] = pi.command;
-    const extensions = ['-e', EXTENSION, '-e', ASKER];
-    this.process = spawn(node, [program, '--mode', 'rpc', ...extensions, ...args], {
+    const loaded = extensions.flatMap((path) => ['-e', path]);
+    this.process = spawn(node, [program, '--mode', 'rpc', ...loaded, ...args], {
       cwd: home.work,
       env: home.environment(environment),
       stdio: ['pipe', 'pipe', 'pipe'],

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { installPis } from './install.ts';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -13,9 +14,7 @@ async function run(command: string, args: string[], cwd: string): Promise<number
   return code ?? 1;
 }
 
-const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-const installed = await run(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], folder);
-if (installed !== 0) process.exit(installed);
+await installPis();
 
 const wanted = process.argv.slice(2);
 const files = (await readdir(folder))
