@@ -6,7 +6,7 @@
  * cannot write says so once, and again only if it fails again after it has written.
  */
 import fs from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, rename } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createEntry, type LogEntry, type LogFormat, LogLevel, type LogSink } from './log.ts';
 
@@ -193,8 +193,8 @@ class AppendedFile {
     try {
       return await open(this.#file, APPEND, 0o600);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENXIO') throw new Error('no program reads this pipe');
-      throw error;
+      const isUnread = (error as NodeJS.ErrnoException).code === 'ENXIO' && (await stat(this.#file)).isFIFO();
+      throw isUnread ? new Error('no program reads this pipe') : error;
     }
   }
 
