@@ -27,6 +27,7 @@ beforeEach(() => {
   detach = link.attach({
     position: () => position,
     message: (message, dialect) => heard.push([message.type, dialect]),
+    replaced: (successor) => heard.push(['replaced', successor]),
   });
 });
 
@@ -96,6 +97,7 @@ describe('the link to an agent', () => {
     environment.socket.say({ type: 'init_state' });
     environment.socket.lose(4001, 'successor:next one');
     assert.deepEqual(successors, ['next one']);
+    assert.deepEqual(heard.at(-1), ['replaced', 'next one'], 'the chat hears of it too');
   });
 
   it('rests while the agent is offline, and connects when it is back', () => {

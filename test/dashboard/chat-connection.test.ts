@@ -216,12 +216,14 @@ describe('the state', { skip }, () => {
 
 describe('other ends', { skip }, () => {
   it('a session that was replaced is followed to the one that comes after', async (t) => {
-    const { page, stage, agent, chat } = await openChat(t, { messages: [user('The old session')] });
+    const { page, stage, agent, chat, composer } = await openChat(t, { messages: [user('The old session')] });
     await chat.getByText('The old session').waitFor();
+    await composer.fill('Being written');
     await stage.agent('ada-2', { messages: [user('The new session')] });
     agent.closeClients(4001, 'successor:ada-2');
     await chat.getByText('The new session').waitFor();
     assert.ok(page.url().endsWith('#/agent/ada-2'));
+    assert.equal(await composer.inputValue(), 'Being written', 'and what is being written goes along');
   });
 
   it('an agent that cannot be reached is said in the daemon’s words', async (t) => {

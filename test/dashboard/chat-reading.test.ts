@@ -38,29 +38,35 @@ const settled = (page: Page) =>
   page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 
 describe('a conversation', { skip }, () => {
-  it('shows people, answers, thinking, tools, differences, pictures and failures, and is accessible', async (t) => {
-    const { page, chat, entries } = await openChat(t, {
-      messages: sampleConversation(),
-      cwd: '/home/me/work/hypivisor',
+  for (const colorScheme of ['dark', 'light'] as const)
+    it(`shows people, answers, thinking, tools, differences, pictures and failures, and is accessible, ${colorScheme}`, async (t) => {
+      const { page, chat, entries } = await openChat(
+        t,
+        { messages: sampleConversation(), cwd: '/home/me/work/hypivisor' },
+        { colorScheme },
+      );
+      await chat.getByText('The parser loses a byte').waitFor();
+      await chat.getByRole('button', { name: /read src\/frame\/parser\.ts/ }).waitFor();
+      await chat.getByText('1 failed').waitFor();
+      await chat.getByText('529 overloaded_error').waitFor();
+      assert.equal(await chat.locator('table').getByText('keeps the rest of a header').count(), 1);
+      assert.equal(await chat.locator('img').count(), 1);
+      assert.equal(
+        await chat.getByText('I should look at the parser and then').count(),
+        1,
+        'a line of what it thought',
+      );
+      assert.equal(await chat.getByText('Let me read both.').count(), 0, 'folded');
+      await chat.getByRole('button', { name: /Thought/ }).click();
+      await chat.getByText('Let me read both.').waitFor();
+      assert.equal(
+        (await textsOf(entries)).filter((words) => words.startsWith('read')).length,
+        0,
+        'a result is in its card',
+      );
+      await chat.locator('.syn-keyword').first().waitFor();
+      await assertAccessible(page, 'a conversation');
     });
-    await chat.getByText('The parser loses a byte').waitFor();
-    await chat.getByRole('button', { name: /read src\/frame\/parser\.ts/ }).waitFor();
-    await chat.getByText('1 failed').waitFor();
-    await chat.getByText('529 overloaded_error').waitFor();
-    assert.equal(await chat.locator('table').getByText('keeps the rest of a header').count(), 1);
-    assert.equal(await chat.locator('img').count(), 1);
-    assert.equal(await chat.getByText('I should look at the parser and then').count(), 1, 'a line of what it thought');
-    assert.equal(await chat.getByText('Let me read both.').count(), 0, 'folded');
-    await chat.getByRole('button', { name: /Thought/ }).click();
-    await chat.getByText('Let me read both.').waitFor();
-    assert.equal(
-      (await textsOf(entries)).filter((words) => words.startsWith('read')).length,
-      0,
-      'a result is in its card',
-    );
-    await chat.locator('.syn-keyword').first().waitFor();
-    await assertAccessible(page, 'a conversation');
-  });
 
   it('is accessible in light, on a phone, while it is written, and empty', async (t) => {
     const { page, agent, chat } = await openChat(
@@ -260,16 +266,17 @@ describe('older messages', { skip }, () => {
     assert.equal(new Set(texts).size, texts.length, 'none twice');
   });
 
-  it('end at the first', async (t) => {
-    const { page, chat } = await openChat(t, { messages: long(70), newest: 20 });
-    await chat.getByText('Answer 69').waitFor();
-    await page.locator('.transcript').focus();
-    await until(async () => {
-      await page.keyboard.press('Home');
-      return (await chat.getByText('Question 0', { exact: true }).count()) === 1;
-    }, 'the first message');
-    await chat.getByRole('button', { name: 'Older messages' }).waitFor({ state: 'detached' });
-  });
+  for (const classic of [false, true])
+    it(`end at the first${classic ? ', with an older extension' : ''}`, async (t) => {
+      const { page, chat } = await openChat(t, { messages: long(70), newest: 20, classic });
+      await chat.getByText('Answer 69').waitFor();
+      await page.locator('.transcript').focus();
+      await until(async () => {
+        await page.keyboard.press('Home');
+        return (await chat.getByText('Question 0', { exact: true }).count()) === 1;
+      }, 'the first message');
+      await chat.getByRole('button', { name: 'Older messages' }).waitFor({ state: 'detached' });
+    });
 });
 
 describe('places', { skip }, () => {
@@ -387,6 +394,35 @@ describe('streaming', { skip }, () => {
     await chat.getByText('all ok').waitFor();
     await chat.locator('.tool[data-status="done"]').waitFor();
     assert.equal(await chat.locator('.tool').count(), 1);
+  });
+});
+
+describe('tools of tools', { skip }, () => {
+  it('are lines in the card of the one that calls them', async (t) => {
+    const { agent, chat } = await openChat(t, {
+      messages: [assistant([call('t1', 'subagent', { task: 'Look around' })], { stopReason: 'toolUse' })],
+      details: { state: 'working' },
+    });
+    await chat.getByText('subagent').waitFor();
+    agent.emit({
+      type: 'tool_start',
+      toolCallId: 't1',
+      toolName: 'subagent',
+      args: { task: 'Look around' },
+      startedAt: Date.now(),
+    });
+    agent.emit({
+      type: 'tool_start',
+      toolCallId: 'n1',
+      toolName: 'read',
+      args: { path: 'a.ts' },
+      startedAt: Date.now(),
+      parentToolCallId: 't1',
+    });
+    const nested = chat.locator('.nested li', { hasText: 'a.ts' });
+    await nested.and(chat.locator('[data-status="running"]')).waitFor();
+    agent.emit({ type: 'tool_end', toolCallId: 'n1', toolName: 'read', isError: false, durationMs: 5 });
+    await nested.and(chat.locator('[data-status="done"]')).waitFor();
   });
 });
 

@@ -8,6 +8,7 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Activity } from './activity-view.tsx';
 import { Composer } from './composer.tsx';
 import { type ChatProps, chatCommands } from './contract.ts';
+import { moveDraft } from './drafts.ts';
 import { Questions } from './question-view.tsx';
 import { Queue } from './queue-view.tsx';
 import type { Scroller } from './scroller.ts';
@@ -15,15 +16,29 @@ import { sessionOf } from './session.ts';
 import { Transcript } from './transcript.tsx';
 import { trackKeyboard } from './viewport.ts';
 
+/** What the roster knew of the agent whose chat was opened last. */
+let opened: ChatProps['node'] | null = null;
+
 export default function Chat({ node, link, seen }: ChatProps) {
-  const session = useMemo(() => sessionOf(link.nodeId), [link]);
+  const session = useMemo(() => {
+    // What was being written to a session goes to the one that replaces it.
+    const { nodeId } = link;
+    if (opened !== null && opened.peek().successor === nodeId) moveDraft(opened.peek().id, nodeId);
+    opened = node;
+    return sessionOf(nodeId);
+  }, [link]);
   const scroller = useRef<Scroller | null>(null);
   const input = useRef<HTMLTextAreaElement | null>(null);
   const dock = useRef<HTMLDivElement>(null);
   const asked = useComputed(() => session.conversation.value.questions.length > 0).value;
   const canAnswer = link.status.value.phase === 'live';
 
-  useEffect(() => session.attach(link), [session, link]);
+  useEffect(() => {
+    const detach = session.attach(link);
+    // Whoever opened it may have said so before there was anything to stop.
+    if (node.peek().status === 'offline') link.away();
+    return detach;
+  }, [session, link]);
   useEffect(trackKeyboard, []);
   useEffect(() => {
     const commands = {

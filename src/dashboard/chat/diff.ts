@@ -24,8 +24,9 @@ export interface Diff {
   readonly removed: number;
 }
 
-/** Beyond this many lines on either side an edit is shown as all removed, all added: finding less would take too long. */
+/** Beyond this many lines on either side, or changes between them, an edit is shown as all removed, all added: finding less would take too long. */
 const MAX_DIFFED_LINES = 4000;
+const MAX_EDITS = 600;
 /** Longer lines get no marks within them. */
 const MAX_MARKED_CHARACTERS = 400;
 const CONTEXT_LINES = 3;
@@ -34,7 +35,7 @@ const CONTEXT_LINES = 3;
 export function diffTexts(before: string, after: string, numbered = true): Diff {
   const [old, young] = [lines(before), lines(after)];
   const small = old.length <= MAX_DIFFED_LINES && young.length <= MAX_DIFFED_LINES;
-  const found = small ? diffArrays(old, young, { timeout: 30 }) : undefined;
+  const found = small ? diffArrays(old, young, { maxEditLength: MAX_EDITS }) : undefined;
   const changes = found ?? [
     { value: old, removed: true, added: false },
     { value: young, removed: false, added: true },

@@ -18,6 +18,15 @@ export function saveDraft(nodeId: string, text: string): void {
   save(draftKey(nodeId), text === '' ? undefined : text);
 }
 
+/** What was written for an agent goes to the one that takes its place, unless something is written there. */
+export function moveDraft(from: string, to: string): void {
+  const text = loadDraft(from);
+  if (text !== '' && loadDraft(to) === '') {
+    saveDraft(to, text);
+    saveDraft(from, '');
+  }
+}
+
 /** Prompts whose outcome was not known when the page went. Their files are in IndexedDB, by the prompt's id. */
 export function loadOutbox(nodeId: string): Prompt[] {
   const prompts = load(outboxKey(nodeId));

@@ -50,12 +50,14 @@ export function commandChoices(commands: readonly Command[], query: string): Cho
 export function fileChoices(list: FilesList | null, query: string): Choice[] {
   if (list === null) return [];
   const wanted = query.toLowerCase();
+  // What the agent found for these very letters is its own choice; an older list is looked through until that comes.
+  const found = list.prefix === query;
   const ranked = list.files
     .map((file) => ({
       file,
       rank: Math.min(rankOf(file.path.toLowerCase(), wanted), rankOf(baseName(file.path).toLowerCase(), wanted)),
     }))
-    .filter(({ rank }) => rank < 2)
+    .filter(({ rank }) => found || rank < 2)
     .sort((a, b) => a.rank - b.rank);
   return ranked.slice(0, MAX_CHOICES).map(({ file: { path, isDirectory } }) => {
     const name = isDirectory ? path.replace(/\/?$/, '/') : path;

@@ -53,7 +53,10 @@ export class Row extends Component<RowProps, { broken: boolean }> {
     if (next.last !== last && callsOf(entry.message).length > 0) return true;
     if (next.runs === runs) return false;
     if (entry.message.role === 'toolResult') return true;
-    return callsOf(entry.message).some(({ id }) => next.runs.get(id) !== runs.get(id));
+    return callsOf(entry.message).some(({ id }) => {
+      // While it runs, the tools that it calls itself may have changed.
+      return next.runs.get(id) !== runs.get(id) || next.runs.get(id)?.status === 'running';
+    });
   }
 
   /** A message that nobody foresaw must not take the others with it. */
@@ -217,6 +220,7 @@ function Part({
           args={part.arguments}
           partial={part.partial}
           run={runs.get(part.id)}
+          nested={nestedIn(runs, part.id)}
           cwd={cwd}
           expected={last}
         />
@@ -224,6 +228,12 @@ function Part({
     case 'image':
       return <Images images={imagesOf([part])} />;
   }
+}
+
+function nestedIn(runs: ReadonlyMap<string, ToolRun>, id: string): ToolRun[] {
+  const nested: ToolRun[] = [];
+  for (const run of runs.values()) if (run.parent === id) nested.push(run);
+  return nested;
 }
 
 /** Folded: what a model thinks is for those who want to know. */

@@ -17,7 +17,7 @@ import {
   type MessageEntry,
   trim,
 } from './conversation.ts';
-import { loadFiles, loadOutbox, saveFiles, saveOutbox } from './drafts.ts';
+import { loadFiles, loadOutbox, moveDraft, saveFiles, saveOutbox } from './drafts.ts';
 import { textOf } from './message.ts';
 import { addPrompt, dropPrompt, type Prompt, updatePrompt } from './outbox.ts';
 import { receive } from './receive.ts';
@@ -100,6 +100,10 @@ export class Session implements AgentListener {
       this.#acks.get(String(filename))?.(success === true ? null : String(error ?? 'The agent did not take the file.'));
     }
     this.#tell(before, state);
+  }
+
+  replaced(successor: string): void {
+    moveDraft(this.nodeId, successor);
   }
 
   #tell(before: Conversation, state: Conversation): void {

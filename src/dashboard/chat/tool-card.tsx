@@ -3,7 +3,7 @@ import { useMemo, useState } from 'preact/hooks';
 import type { ToolRun } from './conversation.ts';
 import { CopyButton } from './copy-button.tsx';
 import { DiffView } from './diff-view.tsx';
-import { countLines } from './fold.ts';
+import { countLines, FOLDED_LINES } from './fold.ts';
 import { Icon, type IconName } from './icons.tsx';
 import { Images } from './images.tsx';
 import { imagesOf } from './message.ts';
@@ -27,6 +27,8 @@ interface ToolCardProps {
   /** The arguments' JSON while it is still being written. */
   partial?: string | undefined;
   run: ToolRun | undefined;
+  /** Tools that this one calls: their calls are in no message. */
+  nested?: readonly ToolRun[];
   cwd: string | null;
   /** Whether the run may still come: the agent works, and the call is among its last. */
   expected: boolean;
@@ -44,7 +46,7 @@ const STATUS_WORDS: Record<Status, string> = {
 };
 
 /** One call of a tool: a line that says what it is about, and below it what came of it. */
-export function ToolCard({ name, args, partial, run, cwd, expected }: ToolCardProps) {
+export function ToolCard({ name, args, partial, run, nested = [], cwd, expected }: ToolCardProps) {
   const known = useMemo(() => (partial === undefined ? args : partialArgs(partial)), [partial, args]);
   const call = useMemo(() => describeCall(name, known, cwd), [name, known, cwd]);
   const status: Status =
@@ -56,6 +58,7 @@ export function ToolCard({ name, args, partial, run, cwd, expected }: ToolCardPr
   );
   const opensItself =
     status === 'failed' ||
+    nested.length > 0 ||
     call.kind === 'edit' ||
     call.kind === 'write' ||
     (call.kind === 'bash' && (run?.output ?? '') !== '');
@@ -91,6 +94,7 @@ export function ToolCard({ name, args, partial, run, cwd, expected }: ToolCardPr
       </button>
       {open && (
         <div class="tool-body">
+          {nested.length > 0 && <Nested runs={nested} cwd={cwd} />}
           <Body
             kind={call.kind}
             args={known}
@@ -188,6 +192,28 @@ function Body({
         </>
       );
   }
+}
+
+/** The tools that a tool calls, a line for each; the last few of many. */
+function Nested({ runs, cwd }: { runs: readonly ToolRun[]; cwd: string | null }) {
+  const shown = runs.slice(-FOLDED_LINES);
+  return (
+    <ul class="nested">
+      {runs.length > shown.length && (
+        <li class="soft">{(runs.length - shown.length).toLocaleString('en')} before these</li>
+      )}
+      {shown.map((run) => (
+        <li key={run.id} data-status={run.status}>
+          <span class="tool-name">{visible(run.name)}</span>
+          <span class="tool-subject">{visible(firstLine(describeCall(run.name, run.args, cwd).subject))}</span>
+          <span class="tool-meta">
+            <Time run={run} />
+            <StatusMark status={run.status} />
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
 }
 
 function Extent({ kind, run, args }: { kind: ToolKind; run: ToolRun; args: unknown }) {

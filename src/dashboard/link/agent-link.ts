@@ -28,6 +28,8 @@ export interface AgentListener {
   position(): Position | null;
   /** Every message, parsed, in order. What is no JSON object never gets here. */
   message(message: { type?: unknown }, dialect: Dialect): void;
+  /** The session was replaced, and `successor` is about to be opened in its place. */
+  replaced(successor: string): void;
 }
 
 export interface AgentLinkOptions {
@@ -67,7 +69,9 @@ export class AgentLink {
         this.#live = false;
         const successor = code === AgentCloseCode.SESSION_REPLACED ? successorOf(reason) : null;
         this.#set('lost', this.#refusal ?? lossInWords(code));
-        if (successor !== null) onSuccessor(successor);
+        if (successor === null) return;
+        this.#listener?.replaced(successor);
+        onSuccessor(successor);
       },
     });
   }
