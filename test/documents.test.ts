@@ -1,6 +1,6 @@
 /** What the documents say: their programs run, their tables are those of the code, their links lead somewhere. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -9,11 +9,13 @@ import { fileURLToPath } from 'node:url';
 import { withLimits } from '../scripts/limits-table.ts';
 import { USAGE } from '../src/command/command-line.ts';
 import { DEFAULT_LIMITS } from '../src/options.ts';
+import { Client } from './support/client.ts';
 import { Daemon } from './support/daemon.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PATIENCE_MS = 30_000;
 const TOKEN = 'a+b %';
+const withoutPython = spawnSync('python3', ['--version']).status === 0 ? false : 'python3 is not installed';
 
 const readText = (path: string) => readFile(join(ROOT, path), 'utf8');
 
@@ -23,9 +25,9 @@ class Program {
   output = '';
   readonly #closed: Promise<void>;
 
-  constructor(name: string, env: NodeJS.ProcessEnv) {
+  constructor(name: string, env: NodeJS.ProcessEnv, interpreter = process.execPath) {
     const { PATH, NODE_V8_COVERAGE } = process.env;
-    this.process = spawn(process.execPath, [name], { cwd: ROOT, env: { PATH, NODE_V8_COVERAGE, ...env } });
+    this.process = spawn(interpreter, [name], { cwd: ROOT, env: { PATH, NODE_V8_COVERAGE, ...env } });
     this.#closed = new Promise((resolve) => this.process.once('close', () => resolve()));
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
@@ -57,8 +59,9 @@ class Program {
 }
 
 describe('examples/', () => {
-  it('is what README.md shows', async () => {
-    const shown = [...(await readText('README.md')).matchAll(/```js\n(\/\/ (examples\/\w+\.mjs)\n[\s\S]*?)```/g)];
+  it('is what README.md and docs/agents.md show', async () => {
+    const pages = (await readText('README.md')) + (await readText('docs/agents.md'));
+    const shown = [...pages.matchAll(/```(?:js|python)\n((?:\/\/|#) (examples\/\w+\.(?:mjs|py))\n[\s\S]*?)```/g)];
     const names = shown.map(([, , name = '']) => name);
     const files = await readdir(join(ROOT, 'examples'));
     assert.deepEqual(names.sort(), files.map((name) => `examples/${name}`).sort());
@@ -85,6 +88,33 @@ describe('examples/', () => {
       await dashboard.prints('echo has left 1014');
     });
   }
+
+  it('an agent of the standard library of Python joins, with a token and without', {
+    skip: withoutPython,
+  }, async (t) => {
+    for (const token of ['', TOKEN]) {
+      const daemon = await Daemon.start({ env: { HYPI_TOKEN: token } });
+      t.after(() => daemon.stop());
+      const agent = new Program(
+        'examples/agent.py',
+        { HYPIVISOR_WS: daemon.registryUrl, HYPI_TOKEN: token },
+        'python3',
+      );
+      t.after(() => agent.kill());
+      await agent.prints('{"id":1,"result":{"status":"registered"}}');
+      const query = `?token=${encodeURIComponent(token)}`;
+      const client = await Client.open(`${daemon.relayUrl('echo-py')}${query}`);
+      assert.deepEqual(await client.nextJson(), { type: 'init_state', messages: [], tools: [] });
+      const prompt = 'é'.repeat(40_000);
+      client.socket.send(prompt);
+      for (const type of ['message_start', 'message_update', 'message_end']) {
+        const content = [{ type: 'text', text: `You said: ${prompt}` }];
+        assert.deepEqual(await client.nextJson(), { type, message: { role: 'assistant', content } });
+      }
+      client.socket.close(1000);
+      assert.equal((await client.closed).code, 1000);
+    }
+  });
 
   it('the daemon is embedded', async (t) => {
     const home = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
