@@ -14,6 +14,8 @@ export class Peer {
   readonly socket: WebSocket;
   readonly messages: Json[] = [];
   closed: { code: number; reason: string } | null = null;
+  /** Done once the opening handshake is, or has failed. */
+  readonly opened: Promise<void>;
   /** How many bytes of messages have come. */
   bytes = 0;
   readonly #waiting = new Set<() => void>();
@@ -31,6 +33,7 @@ export class Peer {
       this.#wake();
     });
     this.socket.on('error', () => {});
+    this.opened = new Promise((resolve) => this.socket.once('open', resolve).once('close', resolve));
   }
 
   #wake(): void {
