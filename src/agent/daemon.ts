@@ -55,6 +55,15 @@ export class Daemon {
    * @returns why it is not there, as a sentence; null if it is
    */
   async start(): Promise<string | null> {
+    try {
+      return await this.#start();
+    } catch (error) {
+      // The home folder cannot be written, say.
+      return `hypivisor could not be started: ${(error as Error).message}`;
+    }
+  }
+
+  async #start(): Promise<string | null> {
     if ((await this.presence()) !== 'absent') return null;
     const { folder } = this.#options;
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -80,7 +89,11 @@ export class Daemon {
     if (started === null || !(await isProgram(started))) {
       return 'This hypivisor was not started from pi: end it where it was started';
     }
-    process.kill(started.pid, 'SIGTERM');
+    try {
+      process.kill(started.pid, 'SIGTERM');
+    } catch (error) {
+      return `hypivisor cannot be ended: ${(error as Error).message}`;
+    }
     for (let waitedMs = 0; waitedMs < STOP_TIMEOUT_MS; waitedMs += 100) {
       await sleep(100);
       if ((await this.presence()) === 'absent') return 'hypivisor has ended';

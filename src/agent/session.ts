@@ -108,8 +108,8 @@ export class PiSession {
     if (this.#port !== null) this.#register(this.#port);
     if (settings.autostart && settings.isLocal) {
       const problem = await daemon.start();
-      if (problem !== null) log.warn(problem);
-      else this.#uplink?.retryNow();
+      if (problem === null) this.#uplink?.retryNow();
+      else log.warn(problem);
     }
   }
 
