@@ -3,6 +3,7 @@
  *
  *   socket ─▶ admission ─▶ head ─▶ gate ─▶ route ─┬▶ registry endpoint
  *                                                 ├▶ relay
+ *                                                 ├▶ way back of an agent
  *                                                 └▶ page, health, refusal
  */
 import type { Tell } from './events.ts';
@@ -14,10 +15,11 @@ import { encodeResponse, errorResponse, type Response, respond, textResponse } f
 import { Assets } from './http/static.ts';
 import { accept } from './opening/accept.ts';
 import type { Limits } from './options.ts';
-import { NodeStatus, REGISTRY_PATH } from './protocol/registry.ts';
+import { NodeStatus, REGISTRY_PATH, Reach } from './protocol/registry.ts';
 import { SUBPROTOCOL, withoutTokens } from './protocol/subprotocol.ts';
 import type { Target } from './proxy/destination.ts';
 import { Relay, type RelayContext } from './proxy/relay.ts';
+import type { WaysBack } from './proxy/ways-back.ts';
 import { type EndpointContext, RegistryEndpoint } from './registry/endpoint.ts';
 import type { AgentAddress } from './registry/registry.ts';
 import { isOpen, routeOf } from './route.ts';
@@ -31,6 +33,7 @@ export interface FrontDeskContext {
   readonly gate: Gate;
   readonly endpoints: EndpointContext;
   readonly relays: RelayContext;
+  readonly waysBack: WaysBack;
   readonly limits: Limits;
   readonly version: string;
   readonly tell: Tell;
@@ -78,6 +81,7 @@ export class FrontDesk {
     const route = routeOf(head.path, this.assets);
     const upgrades = wantsUpgrade(head);
     try {
+      if (route.kind === 'back' && upgrades && this.#openWayBack(connection, head, rest, route.ticket)) return;
       if (upgrades || !isOpen(route)) gate.authorise(head);
       if (upgrades) gate.admit(head);
       switch (route.kind) {
@@ -89,6 +93,7 @@ export class FrontDesk {
           break;
         case 'missing-node-id':
           throw new HttpError(400, 'Missing node ID');
+        case 'back':
         case 'unknown':
           throw new HttpError(404, 'Not Found');
         default:
@@ -128,14 +133,39 @@ export class FrontDesk {
       onOpened: () => tell('relayOpened', { nodeId, remoteAddress }),
       onRefused: (reason) => tell('relayRefused', { nodeId, reason }),
       onClosed: () => tell('relayClosed', { nodeId }),
+      onDialled: (wasReached) => this.#noteDial(nodeId, address?.owner ?? null, wasReached),
     });
+  }
+
+  /** @param owner of the registration that was dialled: another may have its id by now */
+  #noteDial(nodeId: string, owner: object | null, wasReached: boolean): void {
+    const { roster } = this.#context.endpoints;
+    if (roster.addressOf(nodeId)?.owner !== owner) return;
+    // Of one that was never reached there is nothing to take back.
+    if (wasReached) roster.noteReach(nodeId, Reach.DIRECT);
+    else if (roster.get(nodeId)?.reach !== undefined) roster.noteReach(nodeId, Reach.UNPROVEN);
+  }
+
+  /**
+   * A good ticket stands for the token, and for the Origin.
+   *
+   * @returns false if it is not good: then the request is one like any other to where nothing is
+   */
+  #openWayBack(connection: Connection, head: RequestHead, rest: Buffer, ticket: string): boolean {
+    const { connections, waysBack } = this.#context;
+    const arrive = waysBack.redeem(ticket);
+    if (arrive === null) return false;
+    const upgrade = readUpgradeRequest(head);
+    connections.markAuthorised(connection);
+    arrive(connection, upgrade, readableSubprotocol(withoutTokens(upgrade.subprotocols)), rest);
+    return true;
   }
 
   /** @returns where the agent is, or the sentence that says why there is no way to it */
   #targetOf(nodeId: string, address: AgentAddress | null): Target | string {
     if (address === null) return 'Agent not found';
     if (this.#context.endpoints.roster.get(nodeId)?.status === NodeStatus.OFFLINE) return 'Agent is offline';
-    return address;
+    return { ...address, wayBack: this.#context.waysBack.get(nodeId) };
   }
 
   /** @throws HttpError 405 */

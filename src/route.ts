@@ -2,7 +2,7 @@
  * Routing: the path and the table of files decide what a request is for. Pure.
  */
 import { decodePathSegment } from './http/target.ts';
-import { REGISTRY_PATH, RELAY_PATH_PREFIX } from './protocol/registry.ts';
+import { BACK_PATH_PREFIX, REGISTRY_PATH, RELAY_PATH_PREFIX } from './protocol/registry.ts';
 
 export type Route =
   | { kind: 'asset' }
@@ -10,6 +10,7 @@ export type Route =
   | { kind: 'health' }
   | { kind: 'registry' }
   | { kind: 'relay'; nodeId: string }
+  | { kind: 'back'; ticket: string }
   | { kind: 'missing-node-id' }
   | { kind: 'unknown' };
 
@@ -21,6 +22,7 @@ export type Route =
 export function routeOf(path: string, assets: { has(path: string): boolean }): Route {
   if (path === '/healthz' || path === '*') return { kind: 'health' };
   if (path === REGISTRY_PATH) return { kind: 'registry' };
+  if (path.startsWith(BACK_PATH_PREFIX)) return { kind: 'back', ticket: path.slice(BACK_PATH_PREFIX.length) };
   if (!path.startsWith(RELAY_PATH_PREFIX)) return openRouteOf(path, assets);
   const raw = path.slice(RELAY_PATH_PREFIX.length);
   if (raw === '') return { kind: 'missing-node-id' };

@@ -15,11 +15,14 @@ import { Assets } from './http/static.ts';
 import { LocalMachine } from './local-machine.ts';
 import { type HypivisorOptions, type Settings, withDefaults } from './options.ts';
 import { adviseOnOrigin } from './origin-advice.ts';
-import { type Node, REGISTRY_PATH } from './protocol/registry.ts';
+import { type Node, REGISTRY_PATH, Reach } from './protocol/registry.ts';
 import { TOKEN_SUBPROTOCOL_PREFIX } from './protocol/subprotocol.ts';
 import { Locality } from './proxy/locality.ts';
 import { Resolver } from './proxy/resolver.ts';
 import { Turns } from './proxy/turns.ts';
+import { WaysBack } from './proxy/ways-back.ts';
+import type { Caller } from './registry/methods.ts';
+import type { NodeInfo } from './registry/node-info.ts';
 import { Roster } from './registry/roster.ts';
 import { Connections } from './transport/connections.ts';
 import { Deadlines } from './transport/deadlines.ts';
@@ -32,6 +35,22 @@ export type { Node, RosterEvent } from './protocol/registry.ts';
 
 const require = createRequire(import.meta.url);
 export const { version } = require('../package.json') as { version: string };
+
+/** What has happened so far, or is there now. */
+export interface Counters {
+  /** Open connections. */
+  connections: number;
+  /** Backlogs that a fresh roster took the place of. */
+  resyncs: number;
+  /** Readers of the roster that were closed because they did not read. */
+  laggardsClosed: number;
+  /** Agents that open connections for the daemon. */
+  waysBack: number;
+  /** Connections of such agents that wait for a relay. */
+  spares: number;
+  /** Tickets that were guessed, used before, late, or of an agent that has left. */
+  ticketsRefused: number;
+}
 
 export interface HypivisorAddress {
   port: number;
@@ -50,6 +69,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   readonly #connections: Connections;
   readonly #listener: Listener;
   readonly #roster: Roster;
+  readonly #waysBack: WaysBack;
   readonly #machine: LocalMachine;
   readonly #frontDesk: FrontDesk;
   /**
@@ -76,6 +96,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       ownPort: () => this.#listener.port,
       onlyWhereRegistered: token === null,
     });
+    const waysBack = new WaysBack({ deadlines, limits });
     const roster = new Roster({
       nodeTtlMs,
       maxNodes: limits.maxNodes,
@@ -84,6 +105,8 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       deadlines,
       judge: (agentMachine, peerAddress) => locality.judge(agentMachine, peerAddress),
       onEvent: (event) => {
+        const nodeId = event.event === 'node_joined' ? event.node.id : event.id;
+        waysBack.keepOnly(nodeId, roster.addressOf(nodeId)?.owner ?? null);
         if (event.event === 'node_joined') this.#machine.noteRegistration(event.node);
         tell('roster', event);
       },
@@ -94,6 +117,11 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       this.#laggardsClosed++;
       tell('laggardClosed');
     };
+    const onRegistered = (caller: Caller, { id, dialBack }: NodeInfo) => {
+      if (dialBack) this.#addWayBack(id, caller);
+      else waysBack.keepOnly(id, null);
+    };
+    this.#waysBack = waysBack;
     this.#connections = connections;
     this.#roster = roster;
     this.#machine = machine;
@@ -107,7 +135,8 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
         hostName: os.hostname(),
         explain: adviseOnOrigin,
       }),
-      endpoints: { roster, machine, limits, version, onFault, onLaggard },
+      endpoints: { roster, machine, limits, version, onFault, onLaggard, onRegistered },
+      waysBack,
       relays: {
         connections,
         resolver: new Resolver(deadlines),
@@ -134,12 +163,15 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     return JSON.parse(this.#roster.nodesJson) as Node[];
   }
 
-  /**
-   * The number of open connections, of backlogs replaced by a fresh roster, and of readers closed because they did not
-   * read.
-   */
-  get counters(): { connections: number; resyncs: number; laggardsClosed: number } {
-    return { connections: this.#connections.size, resyncs: this.#roster.resyncs, laggardsClosed: this.#laggardsClosed };
+  get counters(): Counters {
+    return {
+      connections: this.#connections.size,
+      resyncs: this.#roster.resyncs,
+      laggardsClosed: this.#laggardsClosed,
+      waysBack: this.#waysBack.size,
+      spares: this.#waysBack.spares,
+      ticketsRefused: this.#waysBack.ticketsRefused,
+    };
   }
 
   /**
@@ -205,6 +237,21 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     if (this.#warnings.has(sentence)) return;
     this.#warnings.add(sentence);
     this.#tell('warning', sentence);
+  }
+
+  #addWayBack(nodeId: string, caller: Caller): void {
+    const roster = this.#roster;
+    const isOwned = () => roster.addressOf(nodeId)?.owner === caller;
+    const way = this.#waysBack.add(nodeId, caller, {
+      ask: (ticket) => caller.askBack(ticket),
+      onProved: (works) => {
+        if (isOwned()) roster.noteReach(nodeId, works ? Reach.DIAL_BACK : Reach.UNPROVEN);
+      },
+    });
+    roster.noteReach(nodeId, Reach.UNPROVEN);
+    // Its registration is answered first. A program on this machine is dialled, and is asked only if that fails.
+    const { isHere = false, namesHere = false } = roster.addressOf(nodeId)?.registrant ?? {};
+    if (!(isHere && namesHere)) setImmediate(() => way.start());
   }
 
   /** An error that an event listener throws is told as a fault, and affects no client. */

@@ -21,6 +21,7 @@
 import { canonicalAddress, isIp, isLoopback } from './address.ts';
 import { DialError } from './error.ts';
 import type { Registrant } from './locality.ts';
+import type { WayBack } from './way-back.ts';
 
 export interface Target {
   readonly machine: string;
@@ -28,6 +29,13 @@ export interface Target {
   readonly registrant: Registrant;
   /** Another agent, which would not refuse us, registered from the same address with the same port. */
   readonly hasDouble: boolean;
+  /** Null if the agent offers none. */
+  readonly wayBack: WayBack | null;
+}
+
+/** A program on this machine, by all that is known of it: it is dialled, also if it offers a way back. */
+export function isNextDoor({ registrant }: Target): boolean {
+  return registrant.isHere && registrant.namesHere;
 }
 
 /** What is to be known of this machine. */

@@ -41,7 +41,7 @@ export interface DialSink {
 }
 
 /** From the machine's name, or the address, to the head of the opening handshake. */
-function handshakeRequest(request: AgentRequest, address: string): HandshakeRequest {
+export function handshakeRequest(request: AgentRequest, address: string): HandshakeRequest {
   const { machine, port, dialKey, subprotocols, extensions } = request;
   const host = parseAuthority(machine)?.port === null ? machine : address;
   return { host, port, path: '/', bearer: dialKey, subprotocols, extensions };
@@ -123,7 +123,8 @@ function rankOf({ state, reason }: ConnectFailure): number {
   return reason === 'timed out' ? 1 : 0;
 }
 
-function sentenceFor(failure: ConnectFailure | null, { dialKey }: AgentRequest): string {
+/** What the client is told of it. Null if nothing was tried. */
+export function sentenceFor(failure: ConnectFailure | null, { dialKey }: AgentRequest): string {
   if (failure === null) return 'Cannot reach agent: no time left';
   const { state, reason, status } = failure;
   if (state !== ConnectState.HANDSHAKING) return `Cannot reach agent: ${reason}`;

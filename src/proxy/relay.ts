@@ -3,6 +3,7 @@
  *
  *   RESOLVING ──(addresses)──▶ WAITING ──(its turn)──▶ DIALLING ──(reached)──▶ OPEN: 101 to the client, splice
  *       └──────────────────────────┴───────────────────────┴──(error)───────▶ REFUSED: 101, {"error": …}, close
+ *   an agent with a way back skips RESOLVING, and is asked for a connection instead of being dialled
  *   any state but OPEN and REFUSED ──(the client leaves, shutdown)──▶ LEFT: nothing is told
  *
  * The client gets its 101 only once the agent's has been checked, and with what the agent chose. What it sends meanwhile
@@ -12,13 +13,14 @@ import { encodeUpgradeResponse, type UpgradeRequest } from '../http/handshake.ts
 import type { ConnectLimits, Opened } from '../opening/connect.ts';
 import type { Connection, ConnectionHandler } from '../transport/connection.ts';
 import type { Connections } from '../transport/connections.ts';
-import { addressesOf, addressesOfName, type Surroundings, type Target } from './destination.ts';
-import { Dial, type DialSink } from './dial.ts';
+import { addressesOf, addressesOfName, isNextDoor, type Surroundings, type Target } from './destination.ts';
+import { type AgentRequest, Dial, type DialSink } from './dial.ts';
 import { DialError } from './error.ts';
 import { refuse } from './refusal.ts';
 import type { LookUp, Resolver } from './resolver.ts';
 import { type SpliceLimits, splice } from './splice.ts';
 import type { Turn, Turns } from './turns.ts';
+import type { WayBack } from './way-back.ts';
 
 export interface RelayLimits extends ConnectLimits, SpliceLimits {
   /** For finding, waiting for, connecting to and shaking hands with the agent together. */
@@ -55,6 +57,8 @@ export interface RelayEvents {
   onClosed: () => void;
   /** There is no relay; the client was told this sentence. */
   onRefused: (sentence: string) => void;
+  /** The agent was dialled, and was reached or not. */
+  onDialled: (wasReached: boolean) => void;
 }
 
 const State = {
@@ -68,11 +72,13 @@ const State = {
 type State = (typeof State)[keyof typeof State];
 
 const NOTHING = Buffer.alloc(0);
+const NOWHERE = { machine: '', port: 0 };
 
 export class Relay implements ConnectionHandler, DialSink {
   readonly #client: Connection;
   readonly #context: RelayContext;
   readonly #offer: RelayOffer;
+  readonly #request: AgentRequest;
   readonly #events: RelayEvents;
   readonly #endsAt: number;
   #state: State = State.RESOLVING;
@@ -80,7 +86,11 @@ export class Relay implements ConnectionHandler, DialSink {
   #earlyBytes = 0;
   #lookUp: LookUp | null = null;
   #turn: Turn | null = null;
-  #dial: Dial | null = null;
+  /** A dial, or the way back. */
+  #dial: { cancel(): void } | null = null;
+  /** What is tried if the dial fails; null for nothing. */
+  #otherWay: WayBack | null = null;
+  #isDialled = false;
 
   /**
    * Takes the client's connection over; nothing has been written to it.
@@ -100,6 +110,9 @@ export class Relay implements ConnectionHandler, DialSink {
     this.#context = context;
     this.#offer = offer;
     this.#events = events;
+    const { machine, port } = typeof target === 'string' ? NOWHERE : target;
+    const { dialKey, subprotocols, extensions } = offer;
+    this.#request = { machine, port, dialKey, subprotocols, extensions };
     this.#endsAt = client.now + context.limits.dialTimeoutMs;
     client.handler = this;
     client.setDeadline(context.limits.dialTimeoutMs);
@@ -140,6 +153,7 @@ export class Relay implements ConnectionHandler, DialSink {
   // DialSink
 
   onReached(leg: Opened): void {
+    if (this.#isDialled) this.#events.onDialled(true);
     this.#stop(State.OPEN);
     const { key, fallbackSubprotocol } = this.#offer;
     const client = this.#client;
@@ -149,40 +163,64 @@ export class Relay implements ConnectionHandler, DialSink {
   }
 
   onUnreachable(sentence: string): void {
-    this.#refuse(sentence);
+    if (this.#isDialled) this.#events.onDialled(false);
+    const wayBack = this.#otherWay;
+    this.#otherWay = null;
+    if (wayBack === null) this.#refuse(sentence);
+    else this.#openBack(wayBack);
   }
 
   // The way from state to state
 
   #resolve(target: Target): void {
     const { surroundings, resolver, limits } = this.#context;
+    const { wayBack } = target;
+    if (wayBack !== null && !isNextDoor(target)) {
+      this.#wait(() => this.#openBack(wayBack));
+      return;
+    }
+    // What came through a tunnel or a proxy on this machine may bear its name.
+    this.#otherWay = wayBack;
     const addresses = addressesOf(target, surroundings);
     if (addresses !== null) {
-      this.#wait(target, addresses);
+      this.#wait(() => this.#openTo(addresses));
       return;
     }
     const shareMs = limits.dialTimeoutMs * LOOK_UP_SHARE;
     this.#lookUp = resolver.lookUp(target.machine, shareMs, (found) => {
       this.#lookUp = null;
-      this.#attempt(() => this.#wait(target, addressesOfName(target, surroundings, found)));
+      this.#attempt(() => {
+        const addresses = addressesOfName(target, surroundings, found);
+        this.#wait(() => this.#openTo(addresses));
+      });
     });
   }
 
-  #wait(target: Target, addresses: readonly string[]): void {
+  #wait(begin: () => void): void {
     this.#state = State.WAITING;
     this.#turn = this.#context.turns.wait(this.#client.remoteAddress, () => {
-      this.#attempt(() => this.#begin(target, addresses));
+      this.#state = State.DIALLING;
+      // From here on the deadlines of the dial hold.
+      this.#client.clearDeadline();
+      this.#attempt(begin);
     });
   }
 
-  #begin({ machine, port }: Target, addresses: readonly string[]): void {
-    this.#state = State.DIALLING;
+  #openTo(addresses: readonly string[]): void {
     const { connections, limits } = this.#context;
-    const { dialKey, subprotocols, extensions } = this.#offer;
-    const request = { machine, port, dialKey, subprotocols, extensions };
-    // From here on the dial's own deadlines hold.
-    this.#client.clearDeadline();
-    this.#dial = new Dial(addresses, request, connections, limits, this.#endsAt - this.#client.now, this);
+    this.#isDialled = true;
+    const dial = new Dial(addresses, this.#request, connections, limits, this.#remainingMs, this);
+    // It may have failed at once, and the way back been begun.
+    this.#dial ??= dial;
+  }
+
+  #openBack(wayBack: WayBack): void {
+    this.#isDialled = false;
+    this.#dial = wayBack.open(this.#request, this.#remainingMs, this);
+  }
+
+  get #remainingMs(): number {
+    return this.#endsAt - this.#client.now;
   }
 
   /** What goes wrong is told to the client: a fault of ours in no words. */

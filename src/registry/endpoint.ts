@@ -9,7 +9,7 @@
  */
 import type { DataOpcode } from '../frame/message.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
-import { Feature, type SpawnEnded } from '../protocol/registry.ts';
+import { type DialBack, Feature, type SpawnEnded } from '../protocol/registry.ts';
 import type { Connection } from '../transport/connection.ts';
 import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from '../websocket/websocket.ts';
 import type { Subscriber, Subscription } from './broadcast.ts';
@@ -212,6 +212,11 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
         this.#hearsOfSpawns = true;
         return true;
     }
+  }
+
+  askBack(ticket: string): void {
+    const push: DialBack = { event: 'dial_back', ticket };
+    this.#webSocket.sendText(JSON.stringify(push));
   }
 
   onSpawnEnded(ended: SpawnEnded): void {

@@ -36,6 +36,8 @@ export interface Caller {
   onRegistered(): void;
   /** It asks for a feature. @returns false if there is no such thing for it */
   onSubscribe(feature: Feature): boolean;
+  /** The node that it owns is to open a connection for the daemon. */
+  askBack(ticket: string): void;
   /** An agent that it had started has ended, after it was told of the start. */
   onSpawnEnded(ended: SpawnEnded): void;
 }
@@ -46,6 +48,8 @@ export interface MethodContext {
   readonly machine: Machine;
   /** The daemon's own. */
   readonly version: string;
+  /** Hears of each registration, before it is answered. */
+  readonly onRegistered: (caller: Caller, info: NodeInfo) => void;
 }
 
 /** @returns the result, as JSON. @throws RpcError whose sentence the caller is told */
@@ -57,10 +61,12 @@ type SlowMethod = (machine: Machine, caller: Caller, params: Fields | undefined)
 export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
   [
     'register',
-    ({ roster }, caller, params) => {
-      roster.register(caller, readNodeInfo(params), caller.remoteAddress);
+    ({ roster, onRegistered }, caller, params) => {
+      const info = readNodeInfo(params);
+      roster.register(caller, info, caller.remoteAddress);
       caller.onRegistered();
-      return '{"status":"registered"}';
+      onRegistered(caller, info);
+      return info.dialBack ? '{"status":"registered","dial_back":true}' : '{"status":"registered"}';
     },
   ],
   [

@@ -17,6 +17,8 @@ export interface NodeInfo {
   dialKey?: string;
   /** The id that the daemon gave the agent when it started it. */
   spawnId?: string;
+  /** The agent can open connections for the daemon. */
+  dialBack?: true;
   /** The optional fields. */
   details?: DetailsChange;
 }
@@ -29,7 +31,7 @@ const DIAL_KEY = /^[A-Za-z0-9_-]{1,128}$/;
  */
 export function readNodeInfo(params: Record<string, unknown> | undefined): NodeInfo {
   if (params === undefined) throw new RpcError('Missing params');
-  const { id, machine, cwd, port, status, pid, dialKey, spawn_id: spawnId } = params;
+  const { id, machine, cwd, port, status, pid, dialKey, spawn_id: spawnId, dial_back: dialBack } = params;
   if (
     !isText(id, NODE_LIMITS.id) ||
     id === '' ||
@@ -52,6 +54,10 @@ export function readNodeInfo(params: Record<string, unknown> | undefined): NodeI
   if (spawnId !== undefined && spawnId !== null) {
     if (!isText(spawnId, NODE_LIMITS.spawnId)) throw new RpcError('Invalid node info: spawn_id');
     info.spawnId = spawnId;
+  }
+  if (dialBack !== undefined && dialBack !== null) {
+    if (typeof dialBack !== 'boolean') throw new RpcError('Invalid node info: dial_back');
+    if (dialBack) info.dialBack = true;
   }
   const details = readDetails(params);
   if (!isEmpty(details)) info.details = details;

@@ -11,7 +11,14 @@
  * A connection owns the node that it registered, by identity, and the last registration wins. A connection whose node
  * was taken over owns nothing, so its late close changes nothing.
  */
-import { type Node, NodeStatus, type NodeUpdated, PROTOCOL_VERSION, type RosterEvent } from '../protocol/registry.ts';
+import {
+  type Node,
+  NodeStatus,
+  type NodeUpdated,
+  PROTOCOL_VERSION,
+  type Reach,
+  type RosterEvent,
+} from '../protocol/registry.ts';
 import { Doubles } from './doubles.ts';
 import { applyDetails, type DetailsChange } from './node-details.ts';
 import type { NodeInfo } from './node-info.ts';
@@ -40,6 +47,8 @@ export interface Registrant {
 
 /** How to reach an agent. */
 export interface AgentAddress {
+  /** The connection that registered it; null while it is offline. */
+  readonly owner: Owner | null;
   readonly machine: string;
   readonly port: number;
   readonly registrant: Registrant;
@@ -137,7 +146,8 @@ export class Registry {
     const dialKey = info.dialKey ?? null;
     const entry: Entry = { node, json, jsonBytes, owner, place, registrant, dialKey, spot: spotOf(info, registrant) };
     this.#entries.set(info.id, entry);
-    if (dialKey === null) this.#doubles.enter(entry.spot, info.id);
+    // Nobody comes to one that opens its connections itself.
+    if (dialKey === null && !isReachedBack(info, registrant)) this.#doubles.enter(entry.spot, info.id);
     this.#jsonBytes += jsonBytes;
     this.#nodesJson = null;
     this.#idByPlace.set(place, info.id);
@@ -163,6 +173,20 @@ export class Registry {
     this.#needRoom(encoded.jsonBytes, entry.jsonBytes);
     this.#replace(entry, node, encoded);
     return { event: 'node_updated', id, ...changed };
+  }
+
+  /**
+   * The daemon has opened a connection to the agent in that way, or could not.
+   *
+   * @returns what to tell those that want to know; null if that is nothing new
+   */
+  noteReach(id: string, reach: Reach, now: Moment): NodeUpdated | null {
+    const entry = this.#entries.get(id);
+    if (entry === undefined || entry.node.reach === reach) return null;
+    const reached = { reach, reach_since: toSeconds(now) };
+    const node = { ...entry.node, ...reached };
+    this.#replace(entry, node, encode(node));
+    return { event: 'node_updated', id, ...reached };
   }
 
   /**
@@ -213,8 +237,8 @@ export class Registry {
     const entry = this.#entries.get(id);
     if (entry === undefined) return null;
     const { machine, port } = entry.node;
-    const { registrant, dialKey, spot } = entry;
-    return { machine, port, registrant, dialKey, hasDouble: this.#doubles.has(spot, id) };
+    const { owner, registrant, dialKey, spot } = entry;
+    return { owner, machine, port, registrant, dialKey, hasDouble: this.#doubles.has(spot, id) };
   }
 
   /** The roster as a JSON array, in the order in which the nodes first came. */
@@ -297,8 +321,15 @@ function encode(node: Node): Encoded {
 }
 
 /** The same machine and port from the same peer address: two laptops may both be called ubuntu. */
-function placeOf(info: NodeInfo, { address }: Registrant): string {
-  return `${info.port} ${address} ${info.machine}`;
+function placeOf(info: NodeInfo, registrant: Registrant): string {
+  // Its port means nothing here: behind one address there may be many with the same.
+  if (isReachedBack(info, registrant)) return `back ${info.id}`;
+  return `${info.port} ${registrant.address} ${info.machine}`;
+}
+
+/** It opens its connections itself, and is elsewhere, as far as is known. */
+function isReachedBack({ dialBack }: NodeInfo, { isHere, namesHere }: Registrant): boolean {
+  return dialBack === true && !(isHere && namesHere);
 }
 
 function spotOf({ port }: NodeInfo, { address }: Registrant): string {

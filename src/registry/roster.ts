@@ -3,7 +3,7 @@
  * change passes through here, so that every change is told.
  */
 import { encodeText } from '../frame/encode.ts';
-import type { Node, RosterEvent } from '../protocol/registry.ts';
+import type { Node, NodeUpdated, Reach, RosterEvent } from '../protocol/registry.ts';
 import { Deadline, type Deadlines, type Expiring } from '../transport/deadlines.ts';
 import { Broadcast, type Receiver, type Subscriber, type Subscription } from './broadcast.ts';
 import type { DetailsChange } from './node-details.ts';
@@ -92,10 +92,12 @@ export class Roster implements Expiring {
 
   /** @throws RpcError see `Registry.update` */
   update(owner: Owner, change: DetailsChange): void {
-    const update = this.#registry.update(owner, change, this.#now());
-    if (update === null) return;
-    this.#initFrame = null;
-    this.#broadcast.publishUpdate(update);
+    this.#publishUpdate(this.#registry.update(owner, change, this.#now()));
+  }
+
+  /** See `Registry.noteReach`. */
+  noteReach(id: string, reach: Reach): void {
+    this.#publishUpdate(this.#registry.noteReach(id, reach, this.#now()));
   }
 
   /** @throws RpcError see `Registry.deregister` */
@@ -145,6 +147,12 @@ export class Roster implements Expiring {
 
   #now(): Moment {
     return { unixMs: Date.now(), steadyMs: this.#options.deadlines.now() };
+  }
+
+  #publishUpdate(update: NodeUpdated | null): void {
+    if (update === null) return;
+    this.#initFrame = null;
+    this.#broadcast.publishUpdate(update);
   }
 
   #changed(events: readonly RosterEvent[]): void {

@@ -160,6 +160,11 @@ export class Connection implements Expiring, Member {
     return this.#socket.localAddress ?? '';
   }
 
+  /** The kernel asks after so much silence whether the peer is still there, and ends the connection if it does not answer. */
+  probe(silenceMs: number): void {
+    this.#socket.setKeepAlive(true, silenceMs);
+  }
+
   /** The wheel's clock, in milliseconds. */
   get now(): number {
     return this.#all.deadlines.now();

@@ -63,7 +63,7 @@ function targetOf(t: TestContext, machine: string, registeredFrom: string, port 
   const registrant = locality.judge(machine, registeredFrom);
   interfaces.mock.restore();
   name.mock.restore();
-  return { machine, port, registrant, hasDouble };
+  return { machine, port, registrant, hasDouble, wayBack: null };
 }
 
 function find(surroundings: Surroundings, target: Target): Outcome {
@@ -248,18 +248,18 @@ describe('judged when it registered', () => {
   const registrant = { address: '127.0.0.1', isHere: true, namesHere: true };
 
   test('a laptop that is called otherwise now still has its agents', () => {
-    const target = { machine: 'the-name-at-home', port: PORT, registrant, hasDouble: false };
+    const target = { machine: 'the-name-at-home', port: PORT, registrant, hasDouble: false, wayBack: null };
     assert.deepEqual(find(TOKENLESS, target), { addresses: ['127.0.0.1', '::1'], lookUps: [] });
   });
 
   test('also those that registered while it had no name', () => {
-    const target = { machine: '', port: PORT, registrant, hasDouble: false };
+    const target = { machine: '', port: PORT, registrant, hasDouble: false, wayBack: null };
     assert.deepEqual(find(TOKENLESS, target), { addresses: ['127.0.0.1', '::1'], lookUps: [] });
   });
 
   test('one from elsewhere does not become one of this machine by its name', () => {
     const elsewhere = { address: FAR, isHere: false, namesHere: false };
-    const target = { machine: 'ubuntu', port: PORT, registrant: elsewhere, hasDouble: false };
+    const target = { machine: 'ubuntu', port: PORT, registrant: elsewhere, hasDouble: false, wayBack: null };
     assert.deepEqual(find(TOKENLESS, target), { addresses: [FAR], lookUps: ['ubuntu'] });
   });
 });

@@ -72,6 +72,7 @@ async function start(t: TestContext, target: Target | string, options: Options =
     },
     onClosed: () => told.push('closed'),
     onRefused: (sentence) => told.push(sentence),
+    onDialled: () => {},
   };
   const limits = { ...LIMITS, ...options.limits };
   const context = {
@@ -119,6 +120,7 @@ const at = (port: number, fields: Partial<Target> = {}): Target => ({
   port,
   registrant: { address: '127.0.0.1', isHere: true, namesHere: true },
   hasDouble: false,
+  wayBack: null,
   ...fields,
 });
 

@@ -72,6 +72,7 @@ export class House {
       },
       limits: { ...LIMITS, ...limits },
       version: '1.2.3',
+      onRegistered: () => {},
       onFault: (error) => this.faults.push(error),
       onLaggard: () => this.laggardsClosed++,
     };

@@ -74,6 +74,7 @@ describe('Registry', () => {
     assert.deepEqual(registry.addressOf('a'), {
       machine: 'laptop',
       port: 8080,
+      owner: agent,
       registrant: THERE,
       dialKey: 'secret',
       hasDouble: false,
@@ -525,6 +526,46 @@ class Watcher {
     return [...nodes].map(({ offline_since, last_seen, ...node }) => node);
   }
 }
+
+describe('agents that open their connections themselves', () => {
+  let registry: Registry;
+  beforeEach(() => {
+    registry = new Registry(LIMITS);
+  });
+
+  it('may have the same name and port behind one address, and are nobody’s doubles', () => {
+    registry.register({}, info('a', { dialBack: true }), THERE, at(0));
+    registry.register({}, info('b', { dialBack: true }), THERE, at(0));
+    registry.register({}, info('c'), THERE, at(0));
+    assert.deepEqual(ids(registry), ['a', 'b', 'c']);
+    assert.equal(registry.addressOf('c')?.hasDouble, false);
+  });
+
+  it('are one in a place on this machine, where a port belongs to one process', () => {
+    const nextDoor = { ...HERE, isHere: true, namesHere: true };
+    registry.register({}, info('a', { dialBack: true }), nextDoor, at(0));
+    registry.register({}, info('b', { dialBack: true }), nextDoor, at(0));
+    assert.deepEqual(ids(registry), ['b']);
+  });
+
+  it('and others too are shown with how they were reached, until they register anew', () => {
+    const agent = {};
+    registry.register(agent, info('a'), THERE, at(0));
+    const told = { event: 'node_updated', id: 'a', reach: 'direct', reach_since: 1_700_000_001 };
+    assert.deepEqual(registry.noteReach('a', 'direct', at(1500)), told);
+    assert.equal(registry.noteReach('a', 'direct', at(9000)), null);
+    assert.equal(registry.get('a')?.reach_since, 1_700_000_001);
+    assert.deepEqual(registry.noteReach('a', 'unproven', at(9000)), {
+      ...told,
+      reach: 'unproven',
+      reach_since: 1_700_000_009,
+    });
+    assert.equal(registry.initBytes, Buffer.byteLength(registry.initJson));
+    registry.register(agent, info('a'), THERE, at(10_000));
+    assert.equal(registry.get('a')?.reach, undefined);
+    assert.equal(registry.noteReach('nobody', 'direct', at(0)), null);
+  });
+});
 
 describe('agents behind one address', () => {
   let registry: Registry;

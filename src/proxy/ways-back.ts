@@ -1,0 +1,82 @@
+/** The ways back of all agents that offer one: each belongs to one registration, and ends with it. */
+import type { UpgradeRequest } from '../http/handshake.ts';
+import type { Connection } from '../transport/connection.ts';
+import { Tickets } from './tickets.ts';
+import { WayBack, type WayBackContext, type WayBackOwner } from './way-back.ts';
+
+/** Whoever registered the agent: compared by identity only. */
+type Registration = object;
+
+interface Entry {
+  readonly registration: Registration;
+  readonly way: WayBack;
+}
+
+export class WaysBack {
+  readonly #context: WayBackContext;
+  readonly #entries = new Map<string, Entry>();
+  #ticketsRefused = 0;
+
+  constructor(context: Omit<WayBackContext, 'tickets'>) {
+    this.#context = { ...context, tickets: new Tickets(context.deadlines) };
+  }
+
+  /** Tickets that somebody came with and that were not good: guessed, used before, late, or of an agent that has left. */
+  get ticketsRefused(): number {
+    return this.#ticketsRefused;
+  }
+
+  /** How many agents offer a way back. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Of how many of them a connection waits for a relay. */
+  get spares(): number {
+    return [...this.#entries.values()].filter(({ way }) => way.hasSpare).length;
+  }
+
+  /** The agent has registered, and offers a way back; its first connection is asked for by `start` of what is returned. */
+  add(nodeId: string, registration: Registration, owner: WayBackOwner): WayBack {
+    this.#remove(nodeId);
+    const way = new WayBack(this.#context, owner);
+    this.#entries.set(nodeId, { registration, way });
+    return way;
+  }
+
+  /** Something became of the agent: its way ends unless its registration is still this one. */
+  keepOnly(nodeId: string, registration: Registration | null): void {
+    if (this.#entries.get(nodeId)?.registration !== registration) this.#remove(nodeId);
+  }
+
+  get(nodeId: string): WayBack | null {
+    return this.#entries.get(nodeId)?.way ?? null;
+  }
+
+  /**
+   * Somebody has come with a ticket. It is good once.
+   *
+   * @returns null if it is not good; it is counted
+   */
+  redeem(ticket: string): Arrival | null {
+    const way = this.#context.tickets.redeem(ticket);
+    if (way === null) {
+      this.#ticketsRefused++;
+      return null;
+    }
+    return (connection, upgrade, subprotocol, rest) => way.arrive(connection, upgrade, subprotocol, ticket, rest);
+  }
+
+  #remove(nodeId: string): void {
+    this.#entries.get(nodeId)?.way.close();
+    this.#entries.delete(nodeId);
+  }
+}
+
+/** Takes over the connection of an agent that has come with a good ticket; see `WayBack.arrive`. */
+export type Arrival = (
+  connection: Connection,
+  upgrade: UpgradeRequest,
+  subprotocol: string | null,
+  rest: Buffer,
+) => void;
