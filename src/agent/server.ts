@@ -164,7 +164,7 @@ export class AgentServer {
     } catch {
       // Perhaps it has the token.
     }
-    const isKeyless = this.#keylessAddress !== null && remoteAddress === this.#keylessAddress;
+    const isKeyless = this.#keylessAddress !== null && isSameMachine(remoteAddress, this.#keylessAddress);
     if (isKeyless && head.fields.has('origin')) throw new HttpError(403, 'Pages connect through hypivisor');
     if (isKeyless) return;
     if (this.#tokenGate === null) throw new HttpError(401, 'Connect through hypivisor');
@@ -175,6 +175,15 @@ export class AgentServer {
     const answer = encodeResponse(errorResponse(error), new Date().toUTCString());
     writeAndClose(connection, this.#options.connections, answer, LINGER);
   }
+}
+
+/** One that was reached at `::1` may dial from 127.0.0.1. */
+function isSameMachine(address: string, other: string): boolean {
+  return address === other || (isLoopback(address) && isLoopback(other));
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || /^(?:::ffff:)?127\./i.test(address);
 }
 
 function gateOf(token: string): Gate {

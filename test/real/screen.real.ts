@@ -137,6 +137,27 @@ for (const pi of PIS) {
         });
       }
 
+      it('a question that is answered here and there at once has one answer', async () => {
+        for (let round = 0; round < 4; round++) {
+          await terminal.line('ask confirm');
+          await terminal.shows(/Delete it\?/);
+          const { question } = await peer.type('question');
+          await sleep(300);
+          // Enter answers yes.
+          if (round % 2) peer.say({ type: 'answer', id: question.id, value: false });
+          const pressed = terminal.keys('Enter');
+          if (round % 2 === 0) peer.say({ type: 'answer', id: question.id, value: false });
+          await pressed;
+          const end = await peer.type('tool_end');
+          const settled = peer.messages.filter(
+            ({ type, id, seq }) => type === 'question_settled' && id === question.id && seq,
+          );
+          assert.equal(settled.length, 1);
+          assert.match(JSON.stringify(end.result), new RegExp(`answer: ${settled[0].value}`));
+          await peer.state('idle');
+        }
+      });
+
       it('a question that is dismissed here is told so', async () => {
         await terminal.line('ask input');
         await terminal.shows(/Your name\?/);
