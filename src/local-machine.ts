@@ -1,6 +1,6 @@
 /**
- * Acts on this machine for a caller: lists folders and sessions, starts agents within the home folder, and follows them. Keeps
- * the output files of those agents within their bounds.
+ * Acts on this machine for a caller: lists folders and sessions, starts agents within the home folder, and follows
+ * them. Keeps the output files of those agents within their bounds.
  */
 import path from 'node:path';
 import type { Tell } from './events.ts';
@@ -15,7 +15,7 @@ import type { Caller, Machine } from './registry/methods.ts';
 import { RpcError } from './registry/rpc.ts';
 import { Deadline, type Deadlines, type Expiring } from './transport/deadlines.ts';
 
-/** Also where the rest is built into one file, it is a file of its own: it is started as a process. */
+/** It is started as a process, so it is a file of its own even if the rest was bundled into one. */
 const HELPER_PROGRAM = new URL(`host/helper${path.extname(import.meta.url)}`, import.meta.url);
 
 export interface LocalMachineContext {
@@ -32,7 +32,7 @@ export class LocalMachine implements Machine, Expiring {
   readonly #context: LocalMachineContext;
   readonly #helper: Helper;
   readonly #agents: Agents;
-  /** What agents inherit. */
+  /** The environment that agents inherit. */
   readonly #environment: NodeJS.ProcessEnv;
   readonly #outputCheck = new Deadline(this);
   #tendsOutput = false;
@@ -98,7 +98,7 @@ export class LocalMachine implements Machine, Expiring {
     this.#agents.noteRegistration(node);
   }
 
-  /** Looks after the agents' output until `close`: soon, for the start has enough to do, and then while agents live. */
+  /** Tends the agents' output until `close`: for the first time a little later, and from then on while agents live. */
   tendOutput(): void {
     this.#tendsOutput = true;
     this.#tendOutputLater();
@@ -126,7 +126,7 @@ export class LocalMachine implements Machine, Expiring {
     const { maxOutputBytes: maxBytes, outputRetentionMs: minAgeMs } = limits;
     let living = 1;
     try {
-      const report = await this.#helper.ask('keepHouse', { outputDirectory, maxBytes, minAgeMs });
+      const report = await this.#helper.ask('tendOutput', { outputDirectory, maxBytes, minAgeMs });
       living = report.living;
       for (const { name, reason } of report.failures) {
         warn(`Cannot tend the agents' output in ${path.join(outputDirectory, name)}: ${reason}`);

@@ -1,10 +1,10 @@
 /**
- * The agents that this daemon has started: the answer to spawn_agent, and what becomes of each.
+ * The agents that this daemon has started: serves spawn_agent, and follows each agent until it ends.
  *
  *   prepared ─▶ STARTING ─┬▶ REGISTERED ─┬▶ ENDED
  *                         └──────────────┘
  *
- * Nothing of an agent stays with the daemon but the process id that Node waits for. An agent outlives the daemon; the next
+ * The daemon keeps no pipe to an agent; Node only waits for its process id. An agent outlives the daemon, and the next
  * daemon knows nothing of it until it registers.
  */
 
@@ -17,7 +17,7 @@ import type { Helper } from './helper-process.ts';
 import { launch } from './launch.ts';
 import { outputFileName } from './output.ts';
 import type { SpawnParams } from './prepare.ts';
-import { within } from './silence.ts';
+import { within } from './silent-paths.ts';
 
 export interface AgentsOptions {
   readonly home: string;
@@ -51,7 +51,7 @@ export interface EndedAgent extends StartedAgent {
   /** Null if it exited. */
   readonly signal: NodeJS.Signals | null;
   readonly durationMs: number;
-  /** The end of what it printed. */
+  /** The end of its output. */
   readonly outputEnd: string;
 }
 
@@ -62,7 +62,7 @@ export interface Caller {
   readonly onEnded?: (agent: EndedAgent) => void;
 }
 
-/** What an agent says of itself in the registry, as far as it shows which start it was. */
+/** The fields of a registration that tell which start it belongs to. */
 export interface Registration {
   readonly id: string;
   readonly cwd: string;
@@ -70,17 +70,17 @@ export interface Registration {
   readonly spawn_id?: string;
 }
 
-/** What is known of a start. */
+/** The state of one start. */
 export interface Spawn {
   readonly agent: StartedAgent;
   /** The id under which it registered. */
   nodeId: string | null;
   end: EndedAgent | null;
-  /** Called once it is clear whether the start has worked. */
+  /** To be called once the start has succeeded or failed. */
   settle: () => void;
 }
 
-/** Starts remembered, beside those whose agents live. Whoever follows one asks within seconds. */
+/** How many starts are remembered after their agents ended. Callers ask within seconds. */
 const MAX_REMEMBERED = 1000;
 
 export class Agents {
@@ -96,12 +96,14 @@ export class Agents {
     this.#options = options;
   }
 
-  /** What is known of a start; undefined if it was not this daemon's, or is long over. */
+  /** The state of a start, or undefined if this daemon does not know it or has forgotten it. */
   get(spawnId: string): Spawn | undefined {
     return this.#spawns.get(spawnId);
   }
 
-  /** An agent has registered, perhaps one that was started here. Agents that know no spawn id are known by their process. */
+  /**
+   * Notes that an agent registered. Those that were started here are known by their spawn id, or else by their process.
+   */
   noteRegistration({ id, cwd, pid, spawn_id }: Registration): void {
     for (const spawn of this.#starting) {
       const { spawnId, processId, folder } = spawn.agent;
@@ -113,11 +115,11 @@ export class Agents {
   }
 
   /**
-   * Starts an agent in the folder `path`, or in `new_folder` in it. It is resolved once the agent has registered, or has lived
-   * for a while.
+   * Starts an agent in the folder `path`, or in `new_folder` in it. Resolves once the agent has registered or has lived
+   * for `settleMs`.
    *
    * @param environment the agent's, whole but for PWD and the spawn id
-   * @throws HostError also if it ends at once, with the end of what it printed
+   * @throws HostError also if it ends before that, with the end of its output
    */
   async start(params: SpawnParams, environment: NodeJS.ProcessEnv, caller: Caller): Promise<StartedAgent> {
     try {
@@ -172,7 +174,7 @@ export class Agents {
     const { agent } = spawn;
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     const durationMs = Math.round(performance.now() - startedAt);
-    // Where even that cannot be read, its end is told without.
+    // If its output cannot be read, its end is reported without.
     const outputEnd = await this.#helper.ask('readEnd', { file: agent.output }).catch(() => '');
     spawn.end = { ...agent, exitCode: child.exitCode, signal: child.signalCode, durationMs, outputEnd };
     this.#starting.delete(spawn);

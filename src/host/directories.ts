@@ -1,16 +1,18 @@
 /**
- * What folders there are: the answer to list_directories.
+ * Lists the folders in a folder: serves list_directories.
  */
 
 import { isUtf8 } from 'node:buffer';
 import { constants, type Dirent } from 'node:fs';
 import { access, readdir, realpath, stat } from 'node:fs/promises';
 import { hostError, UnusablePathError } from './error.ts';
+import { hasUnfitCharacter } from './expand-path.ts';
 import type { Folder, Jail } from './jail.ts';
-import { Silence } from './silence.ts';
-import { hasUnfitCharacter } from './typed-path.ts';
+import { SilentPaths } from './silent-paths.ts';
 
-/** A folder with ten thousand entries, or with some that do not answer, must not keep other listings waiting. */
+/**
+ * How many entries are looked at in parallel. A folder with ten thousand of them must not keep other listings waiting.
+ */
 const LOOKS_AT_ONCE = 4;
 
 export interface DirectoryListing {
@@ -21,18 +23,23 @@ export interface DirectoryListing {
 }
 
 /**
- * Lists the folders in the folder at `path`; without a path, in the home folder. Left out are dot entries, files, symbolic
- * links that lead outside the jail or nowhere, folders that cannot be read, names that are not UTF-8 and so could neither
- * be told in JSON nor asked for again, names with control characters, from which no agent could register, and what is silent.
+ * Lists the folders in the folder at `path`; without a path, in the home folder. Leaves out dot entries, files,
+ * symbolic links that lead outside the jail or nowhere, folders that cannot be read, names that are not UTF-8 (JSON
+ * cannot carry them), names with control characters (an agent in such a folder could not register), and entries that do
+ * not answer.
  *
  * @throws HostError
  */
-export async function listDirectories(jail: Jail, path?: unknown, silence = new Silence()): Promise<DirectoryListing> {
+export async function listDirectories(
+  jail: Jail,
+  path?: unknown,
+  silentPaths = new SilentPaths(),
+): Promise<DirectoryListing> {
   const current = await canonicalPath(jail, path ?? jail.home);
   try {
     const folder = await jail.enter(current);
     try {
-      return { current, directories: await namesOfFolders(jail, folder, silence) };
+      return { current, directories: await namesOfFolders(jail, folder, silentPaths) };
     } finally {
       await folder.close();
     }
@@ -50,7 +57,7 @@ async function canonicalPath(jail: Jail, path: unknown): Promise<string> {
   }
 }
 
-async function namesOfFolders(jail: Jail, folder: Folder, silence: Silence): Promise<string[]> {
+async function namesOfFolders(jail: Jail, folder: Folder, silentPaths: SilentPaths): Promise<string[]> {
   const entries = await readdir(folder.handlePath, { withFileTypes: true, encoding: 'buffer' });
   const names: Buffer[] = [];
   // All lanes take from one iterator, so each entry is looked at once.
@@ -59,8 +66,8 @@ async function namesOfFolders(jail: Jail, folder: Folder, silence: Silence): Pro
     for (const entry of remaining) {
       if (!isNamedLikeFolder(entry)) continue;
       const path = `${folder.path}/${entry.name}`;
-      if (silence.covers(path)) continue;
-      if (await silence.waitFor(path, isListed(jail, folder, entry))) names.push(entry.name);
+      if (silentPaths.covers(path)) continue;
+      if (await silentPaths.waitFor(path, isListed(jail, folder, entry))) names.push(entry.name);
     }
   };
   await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, lane));

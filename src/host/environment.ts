@@ -1,10 +1,10 @@
 /**
- * The environment of agents: that of the person who started the daemon, without what the daemon and its starters added.
+ * The environment of agents: the one that the person who started the daemon has in a terminal.
  */
 
 import { delimiter } from 'node:path';
 
-/** Set for the daemon's own Node. Agents are Node programs too, and would obey. */
+/** Meant for the daemon's own Node. Agents are Node programs too, so these would act on them. */
 const FOR_NODE = [
   'NODE_ENV',
   'NODE_OPTIONS',
@@ -14,7 +14,9 @@ const FOR_NODE = [
   'NODE_V8_COVERAGE',
 ];
 
-/** Set by systemd for the unit's own process (systemd.exec(5), sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)). */
+/**
+ * Set by systemd for the unit's own process (systemd.exec(5), sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)).
+ */
 const BY_SYSTEMD = [
   'INVOCATION_ID',
   'JOURNAL_STREAM',
@@ -31,7 +33,7 @@ const BY_SYSTEMD = [
   'WATCHDOG_USEC',
 ];
 
-/** Set by pi for what it starts: a daemon, say. They tell of that pi, and of its session. */
+/** Set by pi for programs it starts, such as a daemon. They describe that pi and its session. */
 const BY_PI = [
   'AI_AGENT',
   'PI_CODING_AGENT',
@@ -45,15 +47,17 @@ const BY_PI = [
 /** Set by npm for the scripts it runs, beside `npm_…`. */
 const BY_NPM = ['COLOR', 'INIT_CWD', 'NODE'];
 
-/** The editor npm names if the person chose none (npm's setting `editor`). */
+/** The editor that npm sets if the person chose none (npm's setting `editor`). */
 const EDITOR_OF_NPM = process.platform === 'win32' ? /notepad\.exe$/i : /^vi$/;
 
-/** What npm puts before the person's own PATH: `.bin` of the package and of each folder above it, and node-gyp. */
+/**
+ * Entries that npm puts before the person's own PATH: `.bin` of the package and of each folder above it, and node-gyp.
+ */
 const PATH_ENTRY_OF_NPM = /[/\\](node_modules[/\\]\.bin|node-gyp-bin)[/\\]?$/;
 
 /**
- * The environment of the person who started the daemon, from the daemon's own. Left out is what is set for the daemon
- * alone: its settings (`HYPI_…`), Node's, and what npm, systemd and pi tell the programs they start.
+ * The environment of the person who started the daemon, derived from the daemon's own: without the daemon's settings
+ * (`HYPI_…`), without Node's, and without the variables that npm, systemd and pi add for programs they start.
  */
 export function personalEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const personal = { ...environment };
@@ -73,7 +77,7 @@ function undoNpm(environment: NodeJS.ProcessEnv): void {
     else if (name.toUpperCase() === 'PATH') environment[name] = withoutNpm(environment[name] ?? '');
   }
   const { EDITOR, VISUAL } = environment;
-  // npm takes VISUAL for EDITOR too, and programs ask for VISUAL first: nothing is lost.
+  // npm also copies VISUAL to EDITOR. Programs read VISUAL first, so removing the copy changes nothing.
   if (EDITOR !== undefined && (EDITOR_OF_NPM.test(EDITOR) || EDITOR === VISUAL)) delete environment.EDITOR;
 }
 

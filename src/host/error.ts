@@ -1,5 +1,5 @@
 /**
- * What goes wrong on this machine, in words for the caller.
+ * Errors of this machine, as sentences for the caller.
  */
 
 import { basename } from 'node:path';

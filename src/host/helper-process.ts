@@ -1,40 +1,43 @@
 /**
- * The daemon's side of the helper process. No thread of the daemon ever waits for a disk:
+ * The daemon's side of the helper process. It keeps the threads of the daemon from ever waiting for a disk:
  *
  *   ask() ─▶ queue ─▶ the current process ──────────▶ answer
  *                        │ a path did not answer, or the process did not
  *                        ▼
- *                     retired: gets no more tasks, is killed once it has answered those it has
- *                        │ gone, since its threads were let go
+ *                     retired: gets no more tasks, and is killed once it has answered those it has
+ *                        │ the kernel has ended it
  *                        ▼
  *                     its silent paths may be asked about again
  *
- * A thread in an uninterruptible wait keeps even a killed process from going (a FUSE server that has read the request and
- * does not answer it). So a process that is not gone is the sign that its paths are silent still.
+ * A thread in an uninterruptible wait keeps the kernel from ending a killed process: it waits, for example, for a FUSE
+ * server that has read the request and does not answer. So as long as a killed process exists, its paths are still
+ * silent.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { HostError, hostError } from './error.ts';
 import type { Question, Reply } from './helper.ts';
-import { LATE, within } from './silence.ts';
+import { LATE, within } from './silent-paths.ts';
 import { FAILURE, noAnswer, type Results, type Task, type TaskKind, type Tasks } from './tasks.ts';
 
-/** How many tasks are performed at once. */
+/** How many tasks are performed at once; the others wait in a queue. */
 const MAX_TASKS = 8;
 
-/** What each may have going in parallel (directories.ts, sessions.ts), and one for the search for whom to blame. */
+/** A task makes up to four calls in parallel (directories.ts, sessions.ts), and one more to find a silent folder. */
 const THREADS = MAX_TASKS * 5;
 
-/** Of its time, how much a task gets; the rest is for the search for whom to blame. */
+/** The share of the time limit that a task itself gets; the rest is for finding the silent folder and for the reply. */
 const TASK_SHARE = 0.7;
 
-/** How much of it the process gets to reply: less than the caller waits, so that the process is found silent first. */
+/** The share after which a process without a reply is retired: below 1, so that its caller has not given up yet. */
 const REPLY_SHARE = 0.95;
 
-/** Without tasks for so long the process ends. People look through folders for some seconds, and then not for hours. */
+/**
+ * The process ends after so long without a task. People look through folders for some seconds, and then not for hours.
+ */
 const IDLE_MS = 30_000;
 
-/** Processes that are killed and not gone. Each holds some memory, and none is expected. */
+/** Most processes that were killed and still exist. Each holds some memory, and there should be none. */
 const MAX_RETIRED = 4;
 
 export interface HelperOptions {
@@ -68,12 +71,12 @@ export class Helper {
     });
     const result = await within(this.#options.timeoutMs, answer);
     isLate = true;
-    // A task that has begun has a limit of its own, a little earlier.
+    // A task that has begun has an earlier limit of its own, so this one is still in the queue.
     if (result === LATE) throw tooBusy(kind);
     return result as Results[K];
   }
 
-  /** Ends its processes. What is asked for at the moment is refused. It may be asked again. */
+  /** Ends its processes, and rejects the tasks in progress. A later task starts a new process. */
   close(): void {
     this.#isClosed = true;
     if (this.#current !== null) this.#retire(this.#current);
@@ -100,7 +103,7 @@ export class Helper {
     try {
       reply = await process.ask({ task, silent, timeoutMs: timeoutMs * TASK_SHARE }, timeoutMs * REPLY_SHARE);
     } catch (error) {
-      // What the system refuses, descriptors say, is no fault of ours.
+      // An error of the system, such as too many open files, is no fault of ours.
       if (!this.#isClosed && !('errno' in (error as Error))) onFault(error);
       throw hostError(FAILURE[task.kind], error);
     }
@@ -178,7 +181,7 @@ class HelperProcess {
       this.#rejectAll(error);
       events.onGone();
     };
-    // Its program is none of the caller's business.
+    // The sentence for the caller names no program of ours.
     this.#child.once('error', (error) => end(Object.assign(error, { path: undefined })));
     this.#child.once('exit', () => end(new Error('the helper process has ended')));
     this.#child.on('message', (reply: Reply) => this.#pending.get(reply.id)?.resolve(reply));
@@ -191,7 +194,7 @@ class HelperProcess {
     const reply = new Promise<Reply>((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
       this.#work();
-      // If not, its error or its end is about to be told.
+      // Otherwise its `error` or `exit` event is about to come, and rejects this.
       if (!this.#child.connected) return;
       this.#child.send({ ...question, id } satisfies Question, (error) => {
         if (error !== null) reject(error);
@@ -209,7 +212,7 @@ class HelperProcess {
     if (this.#pending.size === 0) this.kill();
   }
 
-  /** It may be in a wait that nothing interrupts, so its tasks are given up here and now. */
+  /** It may be in an uninterruptible wait, so its tasks are rejected now and not on its exit. */
   kill(): void {
     clearTimeout(this.#idleTimer);
     this.#child.kill('SIGKILL');

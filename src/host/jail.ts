@@ -4,15 +4,15 @@
  *   caller's path ─▶ locate ─▶ canonical path ─▶ is it in home? ─▶ walk ─▶ Folder
  *                    (check)                                       (use)
  *
- * Whoever may write in the home folder can replace a folder by a symbolic link after the check and before the use. So the
- * check alone decides nothing: the walk opens the canonical path again component by component, starting at home, each
- * through the descriptor of its parent (`/proc/self/fd/N/name`) and without following links. A canonical path has no
- * links, so one that is met now was put there since, and is refused. What the caller gets is a descriptor that no later
- * rename can turn elsewhere.
+ * A program that may write in the home folder can replace a folder by a symbolic link after the check and before the
+ * use. So the check alone is not enough: the walk opens the canonical path again component by component, starting at
+ * home, each through the descriptor of its parent (`/proc/self/fd/N/name`) and without following links. A canonical
+ * path has no links, so a link that is found now was put there since, and is refused. The caller gets a descriptor,
+ * which stays with its folder whatever is renamed later.
  *
- * This needs Linux with /proc mounted; without /proc nothing works here. Elsewhere no folder can be reached
- * through a descriptor: there the walk goes by name and asks for the canonical path once more at its end. That finds a link
- * that came and stayed, but not one that came and went, nor one that comes later; and by then a folder may have been made
+ * This needs Linux with /proc mounted; without /proc nothing works here. Elsewhere no folder can be reached through a
+ * descriptor: there the walk goes by name and asks for the canonical path once more at its end. That finds a link that
+ * came and stayed, but not one that came and went, nor one that comes later; and by then a folder may have been made
  * behind it. Best effort.
  */
 
@@ -20,9 +20,11 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, relative, resolve, sep } from 'node:path';
 import { HostError, hasCode, UnusablePathError } from './error.ts';
-import { hasUnfitCharacter, isFitName, meantPath } from './typed-path.ts';
+import { expandPath, hasUnfitCharacter, isFitName } from './expand-path.ts';
 
-/** Linux: NAME_MAX and PATH_MAX less the terminating NUL, in bytes. The shortest in the field, so they hold elsewhere. */
+/**
+ * Linux: NAME_MAX and PATH_MAX less the terminating NUL, in bytes. The shortest in the field, so they hold elsewhere.
+ */
 const MAX_NAME_BYTES = 255;
 const MAX_PATH_BYTES = 4095;
 
@@ -37,13 +39,13 @@ export interface Folder {
   close(): Promise<void>;
 }
 
-/** Where a path leads. */
+/** The place that a path leads to. */
 interface Location {
   /** Canonical as far as it exists, and from there as asked for. Always in the jail. */
   readonly path: string;
   /** The names at its end that do not exist, or could not be looked at. */
   readonly missing: readonly string[];
-  /** What kept it from being canonical to its end. */
+  /** The error that kept it from being canonical to its end. */
   readonly error?: unknown;
 }
 
@@ -60,7 +62,7 @@ export class Jail {
   /**
    * A jail around `home`, which may be a symbolic link. It holds nothing open.
    *
-   * @throws a system error where `home` does not exist.
+   * @throws a system error if `home` does not exist.
    */
   static async open(home: string, throughDescriptors = process.platform === 'linux'): Promise<Jail> {
     return new Jail(await realpath(home), throughDescriptors);
@@ -73,9 +75,9 @@ export class Jail {
   }
 
   /**
-   * The canonical path of what exists at `path`: absolute, relative to home, or as `meantPath` understands it.
+   * The canonical path of what exists at `path`: absolute, relative to home, or as `expandPath` understands it.
    *
-   * @throws HostError where it leads outside, told before whether it exists; else a system error or UnusablePathError.
+   * @throws HostError if it leads outside, whether it exists or not; else a system error or UnusablePathError.
    */
   async canonicalise(path: string): Promise<string> {
     const location = await this.#locate(path);
@@ -86,14 +88,15 @@ export class Jail {
   /**
    * Opens the folder at `path`, as canonicalise understands it.
    *
-   * @throws as canonicalise does, and a system error where it cannot be opened.
+   * @throws as canonicalise does, and a system error if it cannot be opened.
    */
   async enter(path: string): Promise<Folder> {
     return this.#walk(await this.canonicalise(path), openFolder);
   }
 
   /**
-   * Opens the folder `newFolder` (relative, may be nested) in `path`, making both with their parents if they are missing.
+   * Opens the folder `newFolder` (relative, may be nested) in `path`, making both with their parents if they are
+   * missing.
    *
    * @throws as checkNew and enter do
    */
@@ -102,10 +105,10 @@ export class Jail {
   }
 
   /**
-   * The path of what create would open. Nothing is made.
+   * The path of the folder that create would open. Makes nothing.
    *
-   * @throws as canonicalise does; HostError also if `newFolder` is absolute or climbs out of `path`, and UnusablePathError if
-   *   a folder would have to be made with an unfit name
+   * @throws as canonicalise does; HostError also if `newFolder` is absolute or climbs out of `path`, and
+   *   UnusablePathError if a folder would have to be made with an unfit name
    */
   async checkNew(path: string, newFolder: string): Promise<string> {
     const name = normalize(newFolder);
@@ -119,7 +122,7 @@ export class Jail {
 
   /** The check. Whether something outside exists is not told: outside is outside. */
   async #locate(path: string): Promise<Location> {
-    const requested = resolve(this.home, meantPath(path, this.home));
+    const requested = resolve(this.home, expandPath(path, this.home));
     checkUsable(requested);
     const location = await canonicalAsFarAsItExists(requested);
     if (!this.contains(location.path)) throw outside();

@@ -1,13 +1,13 @@
 /**
  * Starting the process of an agent.
  *
- * The agent has no terminal, and it outlives the daemon even if that is killed: it leads a session of its own, and its output
- * goes to a file. A pi in rpc mode lives until its stdin ends, and a pipe ends when its last writer is gone. So its stdin is a
- * FIFO that the agent itself holds open for reading and writing: it waits for bytes that nobody sends, for as long as it lives.
+ * The agent has no terminal, and it outlives the daemon even if that is killed: it leads a session of its own, and its
+ * output goes to a file. A pi in rpc mode lives until its stdin ends, and a pipe ends when its last writer is gone. So
+ * its stdin is a FIFO that the agent itself holds open for reading and writing, and that never ends.
  *
- * Node's spawn() waits for the new process to enter its folder and to load its program, and the daemon would wait with it. So
- * what is spawned is a shell, in the root folder. It makes the FIFO, opens the files, enters the folder, and becomes the
- * agent. A file system that does not answer holds up this shell only.
+ * Node's spawn() blocks until the new process has entered its folder and loaded its program. On a file system that does
+ * not answer, that would block the daemon for ever. So the daemon spawns a shell in the root folder. The shell makes
+ * the FIFO, opens the output file, enters the folder, and replaces itself by the agent.
  *
  * On Windows there are no such FIFOs: stdin is a pipe there, and agents end with the daemon.
  */
@@ -20,7 +20,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { HostError } from './error.ts';
 import { outputFileName } from './output.ts';
-import { LATE, within } from './silence.ts';
+import { LATE, within } from './silent-paths.ts';
 
 export interface Launch {
   /** Names the files that belong to this start; hexadecimal digits and dashes. */
@@ -33,14 +33,15 @@ export interface Launch {
   readonly folder: string;
   /** It must exist. */
   readonly outputDirectory: string;
-  /** A file with what the agent reads from its stdin first. It is removed. */
+  /** A file whose content is the first input on the agent's stdin; null for none. It is removed then. */
   readonly stdinFile: string | null;
 }
 
 /**
- * What the shell does; its arguments are those of `launchByShell`. Descriptor 3 goes to the daemon: it gets the name of each
- * stage that begins, and the shell's complaints. Without variables of its own, for the agent inherits the shell's. After the cd
- * the shell is in a folder, not at a path: whatever is renamed meanwhile, pwd tells where it really is.
+ * The shell's script; `launchByShell` gives its arguments. Descriptor 3 is a pipe to the daemon: the script writes the
+ * name of each stage to it, and the shell its error messages. The script sets no variables, because the agent would
+ * inherit them. Once the shell has entered a folder it stays in it, whatever is renamed, and `pwd -P` tells the
+ * folder's real path.
  */
 const BECOME_AGENT = `
 exec 2>&3
@@ -64,18 +65,18 @@ exec 2>&1 3>&- 4>&-
 exec "$@"
 `;
 
-/** What did not work if a stage is the last one. */
+/** The stages after which a start has failed if no other follows, and the reasons. */
 const FAILURES: Record<string, string> = {
   stdin: 'its stdin cannot be made',
   output: 'its output cannot be written',
   folder: 'its folder cannot be entered',
 };
 
-/** What a shell takes for the name of a variable. Others it may drop. */
+/** The names that a shell knows as variables. Some shells drop all others from the environment. */
 const VARIABLE = /^[A-Za-z_]\w*$/;
 
 /**
- * Starts an agent. It is resolved once the process is about to become the program; if that fails, it ends at once.
+ * Starts an agent. Resolves when the process is about to become the program. If it cannot, it ends at once.
  *
  * @param timeoutMs how long that may take
  * @throws HostError, or a system error
@@ -106,7 +107,9 @@ async function launchByShell(options: Launch, timeoutMs: number): Promise<ChildP
   return agent;
 }
 
-/** The command, with what sets those variables of its environment that the shell may drop: exported functions, say. */
+/**
+ * The command, preceded by `env` with the variables that the shell may drop, such as the exported functions of bash.
+ */
 function withOddVariables(command: readonly string[], environment: NodeJS.ProcessEnv): readonly string[] {
   const odd = Object.entries(environment).filter(([name, value]) => !VARIABLE.test(name) && value !== undefined);
   if (odd.length === 0) return command;

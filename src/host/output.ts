@@ -1,6 +1,6 @@
 /**
- * Where the output of agents goes. A pi in rpc mode prints all it does, and it outlives the daemon: a pipe would break or
- * fill, a file does neither. It would grow without bound, though, so it has to be cut from time to time.
+ * The output files of agents. A pi in rpc mode prints everything it does, and it outlives the daemon. A pipe would
+ * break or fill up, so its output goes to a file, which is emptied from time to time so that it stays within a bound.
  */
 
 import { lstat, open, readdir, rm, truncate } from 'node:fs/promises';
@@ -9,12 +9,12 @@ import { stripVTControlCharacters } from 'node:util';
 import { hasCode, reasonOf } from './error.ts';
 
 /**
- * An output file names its process. Other files in the folder are left alone. The uuid, because a process id comes again,
- * and because containers may share a folder but not their process ids.
+ * An output file names its process. Other files in the folder are left alone. The uuid, because a process id comes
+ * again, and because containers may share a folder but not their process ids.
  */
 const OUTPUT_FILE = /^agent-(\d+)-[\da-f-]{36}\.log$/;
 
-/** What is there only while an agent starts, and stays if that is cut short. */
+/** Files that exist only while an agent starts. One is left behind if a start is interrupted. */
 const START_FILE = /^(?:stdin-[\da-f-]{36}|prompt-[\da-f-]{36}\.jsonl)$/;
 
 const START_FILE_MAX_AGE_MS = 3600 * 1000;
@@ -23,26 +23,26 @@ export function outputFileName(processId: number, spawnId: string): string {
   return `agent-${processId}-${spawnId}.log`;
 }
 
-export interface HouseReport {
-  /** How many output files have an agent that lives. */
+export interface TendingReport {
+  /** How many output files belong to an agent that lives. */
   readonly living: number;
-  /** Files that could not be looked after, and why. */
+  /** Files that could not be emptied or removed, and why. */
   readonly failures: readonly { readonly name: string; readonly reason: string }[];
 }
 
 /**
- * Looks after the files in `outputDirectory`. Output files over `maxBytes` are emptied, in place: the agent that writes one
- * holds it open and goes on. Those that were not written for `minAgeMs` before `now` (Unix milliseconds), and whose agent has
+ * Tends the files in `outputDirectory`. Output files over `maxBytes` are emptied in place, since the agent that writes
+ * one holds it open. Those that were not written for `minAgeMs` before `now` (Unix milliseconds), and whose agent has
  * ended, are removed. That of a living agent stays however old: without its name it could not be emptied any more.
  *
  * @throws a system error if `outputDirectory` exists and cannot be read
  */
-export async function keepHouse(
+export async function tendOutput(
   outputDirectory: string,
   maxBytes: number,
   minAgeMs: number,
   now: number,
-): Promise<HouseReport> {
+): Promise<TendingReport> {
   let living = 0;
   const failures: { name: string; reason: string }[] = [];
   for (const name of await unlessMissing(readdir(outputDirectory), [])) {
@@ -65,7 +65,7 @@ export async function keepHouse(
 
 async function lookAfter(path: string, lives: boolean, maxBytes: number, abandonedBefore: number): Promise<void> {
   const status = await lstat(path);
-  // What a link stands for is somebody else's.
+  // The target of a link is not ours.
   if (!status.isFile()) return;
   if (!lives && status.mtimeMs <= abandonedBefore) await rm(path);
   else if (status.size > maxBytes) await truncate(path);
@@ -89,7 +89,7 @@ function isAlive(processId: number): boolean {
   try {
     return process.kill(processId, 0);
   } catch (error) {
-    // Somebody else's process: alive.
+    // The process of another user exists.
     return hasCode(error, 'EPERM');
   }
 }
@@ -103,7 +103,7 @@ const END_LENGTH = 2000;
 const UNPRINTABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
 /**
- * The end of what an agent printed, as plain text: whole lines if possible, without colours.
+ * The end of an agent's output as plain text: whole lines if possible, without control sequences.
  *
  * @throws a system error if the file cannot be read
  */

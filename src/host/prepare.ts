@@ -1,6 +1,6 @@
 /**
- * What has to be on the disk before an agent is started: its folder, its program, the folder for its output, the file of the
- * session it goes on with, and its first prompt.
+ * Finds or makes all that an agent needs on the disk before it starts: its folder, its program, the folder for its
+ * output, the file of the session to resume, and its first prompt.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -8,11 +8,11 @@ import { constants } from 'node:fs';
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError, hasCode, hostError } from './error.ts';
+import { isRelativeName } from './expand-path.ts';
 import type { Folder, Jail } from './jail.ts';
 import { findProgram } from './program.ts';
 import { findSession } from './sessions.ts';
-import type { Silence } from './silence.ts';
-import { isNameForFolder } from './typed-path.ts';
+import type { SilentPaths } from './silent-paths.ts';
 
 /** As they came from the caller. */
 export interface SpawnParams {
@@ -38,7 +38,7 @@ export interface Preparation {
   readonly program: string;
   /** Arguments for the program behind those of its command: the model, and the file of the session to go on with. */
   readonly args: readonly string[];
-  /** A file with what the agent is to read from its stdin first. Whoever has passed it on removes it. */
+  /** A file whose content is to be the first input on the agent's stdin; null for none. To be removed then. */
   readonly stdinFile: string | null;
 }
 
@@ -54,7 +54,7 @@ export async function prepareAgent(
   jail: Jail,
   options: PrepareOptions,
   params: SpawnParams,
-  silence: Silence,
+  silentPaths: SilentPaths,
 ): Promise<Preparation> {
   try {
     const { environment, outputDirectory } = options;
@@ -68,7 +68,7 @@ export async function prepareAgent(
       throw new HostError('Failed to spawn: a session goes on in its own folder, not in new_folder');
     }
     const existing = newFolder === null ? await enter(jail, path) : await jail.checkNew(path, newFolder);
-    const program = await findProgram(options.program, environment.PATH, silence);
+    const program = await findProgram(options.program, environment.PATH, silentPaths);
     const args = model === null ? [] : ['--model', model];
     if (session !== null) args.push('--session', await findSession(existing, environment, jail.home, session));
     await mkdir(outputDirectory, { recursive: true, mode: 0o700 });
@@ -88,7 +88,7 @@ function pathOf({ path }: SpawnParams): string {
 
 function newFolderOf(params: SpawnParams): string | null {
   const newFolder = textOf(params, 'new_folder')?.trim() ?? null;
-  if (newFolder !== null && !isNameForFolder(newFolder)) {
+  if (newFolder !== null && !isRelativeName(newFolder)) {
     throw new HostError(
       `Failed to spawn: new_folder is the name of a folder in path, not ${JSON.stringify(newFolder)}`,
     );
@@ -103,7 +103,7 @@ function textOf(params: SpawnParams, name: 'new_folder' | 'model' | 'prompt' | '
   return text.trim() === '' ? null : text;
 }
 
-/** What begins with a dash the agent would take for one of its options. */
+/** A leading dash would make it an option of the agent. */
 function isModel(model: string): boolean {
   return !model.startsWith('-') && Buffer.byteLength(model) <= MAX_MODEL_BYTES && !/[\p{Cc}\p{Cs}]/u.test(model);
 }

@@ -1,29 +1,33 @@
 /**
- * Finds the program that a command names, as a shell would, but never in a folder that is opened.
+ * Finds the program that a command names, as a shell does, but never in the folder that an agent is started in.
  */
 
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { basename, delimiter, isAbsolute, join } from 'node:path';
 import { HostError, hasCode } from './error.ts';
-import type { Silence } from './silence.ts';
+import type { SilentPaths } from './silent-paths.ts';
 
-/** What execvp(3) looks through if there is no PATH. */
+/** The folders that execvp(3) searches if there is no PATH. */
 const DEFAULT_PATH = '/bin:/usr/bin';
 
 /**
  * The absolute path of `program`, which is absolute already or a name to be found in `path`. Entries that are relative
- * (empty ones too, `.`, `node_modules/.bin`) would be found in the folder that is opened, and are passed over; so are those
- * that do not answer.
+ * (also empty ones, `.` and `node_modules/.bin`) are skipped, because they would refer to the agent's folder. Those
+ * that do not answer are skipped too.
  *
  * @throws HostError if there is no such program, or none that this user may run
  */
-export async function findProgram(program: string, path: string | undefined, silence: Silence): Promise<string> {
+export async function findProgram(
+  program: string,
+  path: string | undefined,
+  silentPaths: SilentPaths,
+): Promise<string> {
   let error = new HostError(`Failed to spawn: ${basename(program)}: command not found`);
   for (const candidate of candidatesFor(program, path ?? DEFAULT_PATH)) {
-    if (silence.covers(candidate)) continue;
+    if (silentPaths.covers(candidate)) continue;
     try {
-      if (await silence.waitFor(candidate, isProgram(candidate))) return candidate;
+      if (await silentPaths.waitFor(candidate, isProgram(candidate))) return candidate;
     } catch (reason) {
       if (hasCode(reason, 'EACCES')) error = new HostError(`Failed to spawn: ${basename(program)}: permission denied`);
     }

@@ -1,33 +1,34 @@
 /**
- * Past sessions of pi in a folder: the answer to list_sessions, and where spawn_agent finds one to go on with.
+ * Past sessions of pi in a folder: serves list_sessions, and finds the session that spawn_agent resumes.
  *
- * pi keeps each session in a file of JSON lines, `<time>_<id>.jsonl`. The first line is a header with the session's id and
- * folder; the name, which may change, and the messages are lines further down. Tried with pi 0.73.1, 0.87.1 and 1.6.0.
+ * pi keeps each session in a file of JSON lines, `<time>_<id>.jsonl`. The first line is a header with the session's id
+ * and folder; the name, which may change, and the messages are lines further down. Tried with pi 0.73.1, 0.87.1 and
+ * 1.6.0.
  */
 
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { HostError, hasCode, hostError } from './error.ts';
+import { expandPath } from './expand-path.ts';
 import type { Jail } from './jail.ts';
-import { meantPath } from './typed-path.ts';
 
-/** Sessions listed, the newest. A person looks for a recent one. */
+/** How many sessions are listed, newest first. People look for a recent one. */
 const MAX_SESSIONS = 100;
 
-/** Files looked at for that, those with the latest names. */
+/** How many files are considered for that, those with the latest names. */
 const MAX_FILES = 1000;
 
 /** Files read at once. */
 const READS_AT_ONCE = 4;
 
-/** How long reading may take, in milliseconds. Sessions that were not read by then are left out. */
+/** How long reading may take, in milliseconds. Sessions not read by then are left out. */
 const READING_MS = 2000;
 
 /** How much of a file is read, in bytes. Sessions with pictures in them grow to tens of MB. */
 const MAX_READ_BYTES = 64 * 1024 * 1024;
 
-/** Longer lines are passed over: pictures and the output of tools. */
+/** Longer lines are skipped: they hold pictures or the output of tools. */
 const MAX_LINE_BYTES = 1024 * 1024;
 
 const CHUNK_BYTES = 256 * 1024;
@@ -37,7 +38,7 @@ const MAX_TEXT_LENGTH = 200;
 
 const SESSION_ID = /^[A-Za-z\d](?:[\w.-]{0,126}[A-Za-z\d])?$/;
 
-/** Of a FIFO that bears a session's name, nothing is waited for. */
+/** With O_NONBLOCK, since opening a FIFO would wait for a writer. */
 const OPEN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** A past session. */
@@ -91,7 +92,7 @@ export async function findSession(
   id: string,
 ): Promise<string> {
   const directory = sessionDirectory(folder, environment, home);
-  // The id comes from a caller: it names a file only if the folder has it.
+  // The id comes from a caller, so it is compared with the names that exist and never made into a path.
   for (const name of await namesOfFiles(directory)) {
     if (!name.endsWith(`_${id}.jsonl`)) continue;
     const path = join(directory, name);
@@ -102,13 +103,13 @@ export async function findSession(
 }
 
 /**
- * Where pi keeps the sessions of `folder`.
+ * The folder in which pi keeps the sessions of `folder`.
  *
  * @param environment pi's own; `PI_CODING_AGENT_SESSION_DIR` and `PI_CODING_AGENT_DIR` are asked
  */
 export function sessionDirectory(folder: string, environment: NodeJS.ProcessEnv, home: string): string {
   const { PI_CODING_AGENT_SESSION_DIR, PI_CODING_AGENT_DIR } = environment;
-  const absolute = (path: string) => resolve(folder, meantPath(path, home));
+  const absolute = (path: string) => resolve(folder, expandPath(path, home));
   if (PI_CODING_AGENT_SESSION_DIR) return absolute(PI_CODING_AGENT_SESSION_DIR);
   const ofPi = PI_CODING_AGENT_DIR ? absolute(PI_CODING_AGENT_DIR) : join(home, '.pi', 'agent');
   return join(ofPi, 'sessions', `--${folder.replace(/^[/\\]/, '').replace(/[/\\:]/g, '-')}--`);
@@ -187,7 +188,7 @@ async function summarise(handle: FileHandle, folder: string): Promise<Summary | 
   return summary;
 }
 
-/** The lines of a file without their ends. What follows the last line end is no line yet. */
+/** The lines of a file, without line ends. Text after the last line end is left out: pi is still writing it. */
 async function* linesOf(handle: FileHandle): AsyncGenerator<Buffer> {
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   let begun: Buffer[] = [];

@@ -1,18 +1,18 @@
 /**
- * What is done on the disk for a caller, each with its sentence for when the disk does not answer.
+ * The tasks that the helper process performs on the disk, and the beginning of the sentence if one fails.
  */
 
 import { join, resolve } from 'node:path';
 import { type DirectoryListing, listDirectories } from './directories.ts';
 import { HostError, hostError } from './error.ts';
+import { expandPath } from './expand-path.ts';
 import { Jail } from './jail.ts';
-import { type HouseReport, keepHouse, readEnd } from './output.ts';
+import { readEnd, type TendingReport, tendOutput } from './output.ts';
 import { type Preparation, prepareAgent, type SpawnParams } from './prepare.ts';
 import { listSessions, type SessionListing, sessionDirectory } from './sessions.ts';
-import { LATE, type Silence, within } from './silence.ts';
-import { meantPath } from './typed-path.ts';
+import { LATE, type SilentPaths, within } from './silent-paths.ts';
 
-/** Each kind of task with what it takes. All of it is JSON: a task is sent to the helper process. */
+/** The parameters of each kind of task. They are JSON, because a task is sent to the helper process. */
 export interface Tasks {
   listDirectories: { home: string; path: unknown };
   listSessions: { home: string; path: unknown; environment: NodeJS.ProcessEnv };
@@ -23,7 +23,7 @@ export interface Tasks {
     outputDirectory: string;
     params: SpawnParams;
   };
-  keepHouse: { outputDirectory: string; maxBytes: number; minAgeMs: number };
+  tendOutput: { outputDirectory: string; maxBytes: number; minAgeMs: number };
   readEnd: { file: string };
 }
 
@@ -31,33 +31,33 @@ export interface Results {
   listDirectories: DirectoryListing;
   listSessions: SessionListing;
   prepareAgent: Preparation;
-  keepHouse: HouseReport;
+  tendOutput: TendingReport;
   readEnd: string;
 }
 
 export type TaskKind = keyof Tasks;
 export type Task = { [Kind in TaskKind]: { kind: Kind; params: Tasks[Kind] } }[TaskKind];
 
-/** What could not be done, for the beginning of a sentence. */
+/** The beginning of the sentence that a caller gets. */
 export const FAILURE: Record<TaskKind, string> = {
   listDirectories: 'Cannot read directory',
   listSessions: 'Cannot list sessions',
   prepareAgent: 'Failed to spawn',
-  keepHouse: "Cannot tend the agents' output",
+  tendOutput: "Cannot tend the agents' output",
   readEnd: 'Cannot read the output of an agent',
 };
 
 /**
- * Performs a task within `timeoutMs`. What turns out to be silent is noted in `silence`.
+ * Performs a task within `timeoutMs`. Paths that do not answer are added to `silentPaths`.
  *
  * @throws HostError
  */
-export async function perform(task: Task, silence: Silence, timeoutMs: number): Promise<Results[TaskKind]> {
+export async function perform(task: Task, silentPaths: SilentPaths, timeoutMs: number): Promise<Results[TaskKind]> {
   const subjects = subjectsOf(task);
-  if (subjects.some((path) => silence.covers(path))) throw noAnswer(task.kind);
-  const result = await within(timeoutMs, start(task, silence));
+  if (subjects.some((path) => silentPaths.covers(path))) throw noAnswer(task.kind);
+  const result = await within(timeoutMs, start(task, silentPaths));
   if (result !== LATE) return result;
-  await Promise.all(subjects.map((path) => silence.blame(path)));
+  await Promise.all(subjects.map((path) => silentPaths.findSilentFolder(path)));
   throw noAnswer(task.kind);
 }
 
@@ -66,16 +66,16 @@ export function noAnswer(kind: TaskKind): HostError {
   return new HostError(`${FAILURE[kind]}: the file system does not answer`);
 }
 
-async function start({ kind, params }: Task, silence: Silence): Promise<Results[TaskKind]> {
+async function start({ kind, params }: Task, silentPaths: SilentPaths): Promise<Results[TaskKind]> {
   switch (kind) {
     case 'listDirectories':
-      return listDirectories(await openJail(params.home), params.path, silence);
+      return listDirectories(await openJail(params.home), params.path, silentPaths);
     case 'listSessions':
       return listSessions(await openJail(params.home), params.environment, params.path);
     case 'prepareAgent':
-      return prepareAgent(await openJail(params.home), params, params.params, silence);
-    case 'keepHouse':
-      return inWords(kind, keepHouse(params.outputDirectory, params.maxBytes, params.minAgeMs, Date.now()));
+      return prepareAgent(await openJail(params.home), params, params.params, silentPaths);
+    case 'tendOutput':
+      return inWords(kind, tendOutput(params.outputDirectory, params.maxBytes, params.minAgeMs, Date.now()));
     case 'readEnd':
       return inWords(kind, readEnd(params.file));
   }
@@ -111,7 +111,7 @@ function subjectsOf({ kind, params }: Task): string[] {
       const folder = absolute(params.home, path);
       return [typeof new_folder === 'string' ? join(folder, new_folder.trim()) : folder, params.outputDirectory];
     }
-    case 'keepHouse':
+    case 'tendOutput':
       return [params.outputDirectory];
     case 'readEnd':
       return [params.file];
@@ -120,7 +120,7 @@ function subjectsOf({ kind, params }: Task): string[] {
 
 function absolute(home: string, path: unknown): string {
   try {
-    return resolve(home, typeof path === 'string' ? meantPath(path, home) : '');
+    return resolve(home, typeof path === 'string' ? expandPath(path, home) : '');
   } catch {
     return home;
   }

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { listDirectories } from '../../src/host/directories.ts';
 import { Jail } from '../../src/host/jail.ts';
-import { Silence } from '../../src/host/silence.ts';
+import { SilentPaths } from '../../src/host/silent-paths.ts';
 import { descriptorsIn, makeHome } from './home.ts';
 
 function told(message: string): { name: string; message: string } {
@@ -93,9 +93,9 @@ test('a folder from which no agent could register is left out', async (t) => {
 test('a folder that is known to be silent is left out, and not looked at', async (t) => {
   const { home } = await makeHome(t);
   for (const name of ['a', 'b', 'bb', 'c']) await mkdir(join(home, name));
-  const silence = new Silence([join(home, 'b')]);
-  assert.deepEqual((await listDirectories(await Jail.open(home), '~', silence)).directories, ['a', 'bb', 'c']);
-  assert.deepEqual(silence.met, []);
+  const silentPaths = new SilentPaths([join(home, 'b')]);
+  assert.deepEqual((await listDirectories(await Jail.open(home), '~', silentPaths)).directories, ['a', 'bb', 'c']);
+  assert.deepEqual(silentPaths.met, []);
 });
 
 test('what cannot be listed is refused with a sentence', async (t) => {

@@ -47,7 +47,7 @@ test('one process serves many tasks at once', async (t) => {
   assert.equal(new Set(answers.map(({ pid }) => pid)).size, 1);
 });
 
-test('a process that met silence gets no more tasks and is ended; the next is told what not to ask', async (t) => {
+test('a process that met silentPaths gets no more tasks and is ended; the next is told what not to ask', async (t) => {
   const { ask } = await makeHelper(t, STAND_IN);
   const { pid: first } = await ask('a');
   const [silent, beside] = await Promise.allSettled([ask('hang and say'), ask('b')]);

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { chmod, mkdir, open, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { keepHouse, outputFileName, readEnd } from '../../src/host/output.ts';
+import { outputFileName, readEnd, tendOutput } from '../../src/host/output.ts';
 import { eventually } from '../support/measure.ts';
 import { makeHome } from './home.ts';
 
@@ -52,7 +52,7 @@ test('files over the limit are emptied, those at the limit and those of others a
     await writeFile(join(outputDirectory, name), 'x'.repeat(before));
   }
   for (let round = 0; round < 2; round++) {
-    assert.deepEqual(await keepHouse(outputDirectory, 100, FOR_EVER, Date.now()), { living: 3, failures: [] });
+    assert.deepEqual(await tendOutput(outputDirectory, 100, FOR_EVER, Date.now()), { living: 3, failures: [] });
     for (const [name, [, after]] of Object.entries(sizes)) {
       assert.equal((await stat(join(outputDirectory, name))).size, after, name);
     }
@@ -68,7 +68,7 @@ test('a file that is emptied begins again, without a hole', async (t) => {
   t.after(() => writer.kill('SIGKILL'));
   await output.close();
   await eventually(async () => assert.notEqual((await stat(path)).size, 0));
-  await keepHouse(outputDirectory, 0, FOR_EVER, Date.now());
+  await tendOutput(outputDirectory, 0, FOR_EVER, Date.now());
   assert.equal((await stat(path)).size, 0);
   writer.stdin?.end('go on\n');
   await once(writer, 'exit');
@@ -87,7 +87,7 @@ test('old files of agents that have ended are removed', async (t) => {
     ['hyper-pi.jsonl', minAgeMs * 2],
   ];
   for (const [name, ageMs] of files) await writeOld(join(outputDirectory, name), ageMs);
-  assert.deepEqual(await keepHouse(outputDirectory, 100, minAgeMs, Date.now()), { living: 1, failures: [] });
+  assert.deepEqual(await tendOutput(outputDirectory, 100, minAgeMs, Date.now()), { living: 1, failures: [] });
   const left = files.slice(1).map(([name]) => name);
   assert.deepEqual((await readdir(outputDirectory)).sort(), left.sort());
 });
@@ -99,13 +99,13 @@ test('what a start that was cut short has left is removed after an hour', async 
   await writeOld(join(outputDirectory, `stdin-${ID}`), hour + 1000);
   const kept = [`prompt-${OTHER_ID}.jsonl`, `stdin-${OTHER_ID}`];
   for (const name of kept) await writeOld(join(outputDirectory, name), hour - 60_000);
-  assert.deepEqual(await keepHouse(outputDirectory, 100, FOR_EVER, Date.now()), { living: 0, failures: [] });
+  assert.deepEqual(await tendOutput(outputDirectory, 100, FOR_EVER, Date.now()), { living: 0, failures: [] });
   assert.deepEqual((await readdir(outputDirectory)).sort(), kept.sort());
 });
 
 test('if nothing was spawned yet there is nothing to do', async (t) => {
   const missing = join(await makeOutputDirectory(t), 'missing');
-  assert.deepEqual(await keepHouse(missing, 0, 0, Date.now()), { living: 0, failures: [] });
+  assert.deepEqual(await tendOutput(missing, 0, 0, Date.now()), { living: 0, failures: [] });
 });
 
 test('only plain files are touched', async (t) => {
@@ -117,7 +117,7 @@ test('only plain files are touched', async (t) => {
   await symlink('missing', join(outputDirectory, outputFileName(process.pid, ID)));
   await mkdir(join(outputDirectory, outputFileName(ended, OTHER_ID)));
   const names = await readdir(outputDirectory);
-  assert.deepEqual((await keepHouse(outputDirectory, 0, 0, Date.now() + 60_000)).failures, []);
+  assert.deepEqual((await tendOutput(outputDirectory, 0, 0, Date.now() + 60_000)).failures, []);
   assert.equal(await readFile(precious, 'utf8'), 'x');
   assert.deepEqual(await readdir(outputDirectory), names);
 });
@@ -137,7 +137,7 @@ test('a file that may not be touched is told of, and the others are looked after
   const running = spawn(join(outputDirectory, untouchable), ['60']);
   t.after(() => running.kill('SIGKILL'));
   await once(running, 'spawn');
-  const { failures } = await keepHouse(outputDirectory, 100, FOR_EVER, Date.now());
+  const { failures } = await tendOutput(outputDirectory, 100, FOR_EVER, Date.now());
   assert.deepEqual(failures, [{ name: untouchable, reason: 'text file is busy' }]);
   for (const name of names) {
     if (name !== untouchable) assert.equal((await stat(join(outputDirectory, name))).size, 0, name);
@@ -147,7 +147,7 @@ test('a file that may not be touched is told of, and the others are looked after
 test('a folder that is none is told to the caller', async (t) => {
   const file = join(await makeOutputDirectory(t), 'file');
   await writeFile(file, '');
-  await assert.rejects(keepHouse(file, 0, 0, Date.now()), { code: 'ENOTDIR' });
+  await assert.rejects(tendOutput(file, 0, 0, Date.now()), { code: 'ENOTDIR' });
 });
 
 test('the end of an output is plain text', async (t) => {

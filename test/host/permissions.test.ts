@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { listDirectories } from '../../src/host/directories.ts';
 import { Jail } from '../../src/host/jail.ts';
-import { keepHouse } from '../../src/host/output.ts';
+import { tendOutput } from '../../src/host/output.ts';
 import { prepareAgent, type SpawnParams } from '../../src/host/prepare.ts';
-import { Silence } from '../../src/host/silence.ts';
+import { SilentPaths } from '../../src/host/silent-paths.ts';
 import { descriptorsIn, makeHome } from './home.ts';
 
 const NOBODY = 65534;
@@ -69,11 +69,11 @@ test('output files that may not be touched are told, and the others are looked a
   await chmod(join(base, second), 0o400);
   const reason = 'permission denied';
   const never = Number.MAX_SAFE_INTEGER;
-  assert.deepEqual(await keepHouse(base, 0, never, Date.now()), { living: 0, failures: [{ name: second, reason }] });
+  assert.deepEqual(await tendOutput(base, 0, never, Date.now()), { living: 0, failures: [{ name: second, reason }] });
   assert.equal((await stat(join(base, first))).size, 0);
 
   await chmod(base, 0o500);
-  const { failures } = await keepHouse(base, 0, 0, Date.now() + 60_000);
+  const { failures } = await tendOutput(base, 0, 0, Date.now() + 60_000);
   await chmod(base, 0o700);
   assert.deepEqual(
     failures,
@@ -97,5 +97,5 @@ test('nothing is prepared, and no folder made, if output cannot be kept', async 
 
 function prepare(jail: Jail, outputDirectory: string, params: SpawnParams): Promise<unknown> {
   const options = { program: 'true', environment: process.env, outputDirectory };
-  return prepareAgent(jail, options, params, new Silence());
+  return prepareAgent(jail, options, params, new SilentPaths());
 }

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { Jail } from '../../src/host/jail.ts';
 import { type Preparation, prepareAgent, type SpawnParams } from '../../src/host/prepare.ts';
 import { sessionDirectory } from '../../src/host/sessions.ts';
-import { Silence } from '../../src/host/silence.ts';
+import { SilentPaths } from '../../src/host/silent-paths.ts';
 import { descriptorsIn, makeHome, type TestHome } from './home.ts';
 
 interface Machine extends TestHome {
@@ -22,7 +22,7 @@ async function makeMachine(t: TestContext): Promise<Machine> {
     ...place,
     outputDirectory,
     prepare: (params, program = 'true') =>
-      prepareAgent(jail, { program, environment, outputDirectory }, params, new Silence()),
+      prepareAgent(jail, { program, environment, outputDirectory }, params, new SilentPaths()),
   };
 }
 

@@ -3,7 +3,7 @@ import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { findProgram } from '../../src/host/program.ts';
-import { Silence } from '../../src/host/silence.ts';
+import { SilentPaths } from '../../src/host/silent-paths.ts';
 import { makeHome } from './home.ts';
 
 test('a program is found where PATH says, the first first', async (t) => {
@@ -13,7 +13,7 @@ test('a program is found where PATH says, the first first', async (t) => {
   for (const name of ['b/pi', 'closed']) await writeFile(at(name), '', { mode: 0o755 });
   await writeFile(at('a/plain'), '', { mode: 0o644 });
   await symlink('../b/pi', at('a/link'));
-  const find = (program: string, path: string | undefined) => findProgram(program, path, new Silence());
+  const find = (program: string, path: string | undefined) => findProgram(program, path, new SilentPaths());
 
   assert.equal(await find('pi', `${at('missing')}:${at('a')}:${at('b')}`), at('b/pi'));
   assert.equal(await find('pi', `${at('c')}:${at('b')}`), at('b/pi'), 'a folder is no program');
@@ -37,7 +37,7 @@ test('what lies in the folder we are in is never found by name', async (t) => {
   t.after(() => process.chdir(before));
   process.chdir(home);
   for (const path of ['', '.', ':', `:${join(home, 'missing')}`, './', relative('/', home)]) {
-    await assert.rejects(findProgram('pi', path, new Silence()), /command not found/, JSON.stringify(path));
+    await assert.rejects(findProgram('pi', path, new SilentPaths()), /command not found/, JSON.stringify(path));
   }
 });
 
@@ -48,5 +48,5 @@ test('a folder of PATH that is silent is passed over', async (t) => {
     await writeFile(join(home, folder, 'pi'), '', { mode: 0o755 });
   }
   const path = `${join(home, 'a')}:${join(home, 'b')}`;
-  assert.equal(await findProgram('pi', path, new Silence([join(home, 'a')])), join(home, 'b/pi'));
+  assert.equal(await findProgram('pi', path, new SilentPaths([join(home, 'a')])), join(home, 'b/pi'));
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UnusablePathError } from '../../src/host/error.ts';
-import { hasUnfitCharacter, isFitName, isNameForFolder, meantPath } from '../../src/host/typed-path.ts';
+import { expandPath, hasUnfitCharacter, isFitName, isRelativeName } from '../../src/host/expand-path.ts';
 
 const HOME = '/home/u';
 
@@ -33,19 +33,19 @@ test('the home folder as a shell has it, and file URLs, are what they mean', () 
     ['file:', 'file:'],
     ['a b ', 'a b '],
   ] as const) {
-    assert.equal(meantPath(typed, HOME), meant, typed);
+    assert.equal(expandPath(typed, HOME), meant, typed);
   }
 });
 
 test('the URL of a file elsewhere is refused', () => {
   for (const typed of ['file://server/share', 'file:///a%2Fb', 'file:///%zz']) {
-    assert.throws(() => meantPath(typed, HOME), new UnusablePathError('not the URL of a local file'), typed);
+    assert.throws(() => expandPath(typed, HOME), new UnusablePathError('not the URL of a local file'), typed);
   }
 });
 
 test('a name for a folder in another is no path to somewhere else', () => {
   for (const name of ['x', 'a/b', ' x', 'x~', 'a$b', '..', '.x', 'a:b', 'c:', 'http', 'http:x']) {
-    assert.equal(isNameForFolder(name), true, name);
+    assert.equal(isRelativeName(name), true, name);
   }
   for (const name of [
     '~',
@@ -59,7 +59,7 @@ test('a name for a folder in another is no path to somewhere else', () => {
     'FILE:///x',
     'https://x',
   ]) {
-    assert.equal(isNameForFolder(name), false, name);
+    assert.equal(isRelativeName(name), false, name);
   }
 });
 

@@ -6,29 +6,29 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UnusablePathError } from './error.ts';
 
-/** What a shell takes for the home folder. */
+/** The ways to write the home folder in a shell. */
 const HOME = /^(?:~|\$HOME|\$\{HOME\})(?=$|\/)/;
 
 const FILE_URL = /^file:\//i;
 
-/** The beginning of a path to somewhere else than the folder it was typed for. */
+/** The beginning of a path that is not relative to the folder it was typed for. */
 const ELSEWHERE = /^[~$]|^[a-z][a-z\d+.-]*:\//i;
 
 /**
- * What no folder is made of: the beginning of something that a shell would have replaced, and what JSON or an agent's
- * registration could not carry (control characters and lone surrogates).
+ * Names that no new folder gets: a shell would have replaced their beginning, or they hold characters that a
+ * registration cannot carry (control characters and lone surrogates).
  */
 const UNFIT_NAME = /^[~$]|^file:$|[\p{Cc}\p{Cs}]/iu;
 
 const UNFIT_CHARACTER = /[\p{Cc}\p{Cs}]/u;
 
 /**
- * The path that is meant by `typed`, absolute or relative to home: `~`, `$HOME` and `${HOME}`, alone or before a slash, are
- * the home folder, and a `file:` URL is the path it names. All else is a path already.
+ * Expands a path as people type it. `~`, `$HOME` and `${HOME}`, alone or before a slash, become the home folder, and a
+ * `file:` URL becomes its path. Any other text is returned as it is: an absolute path, or one relative to home.
  *
  * @throws UnusablePathError for the URL of a file on another machine
  */
-export function meantPath(typed: string, home: string): string {
+export function expandPath(typed: string, home: string): string {
   if (FILE_URL.test(typed)) return pathOfUrl(typed);
   const start = HOME.exec(typed)?.[0];
   return start === undefined ? typed : join(home, typed.slice(start.length));
@@ -42,12 +42,12 @@ function pathOfUrl(url: string): string {
   }
 }
 
-/** Whether `typed` is a name, or a path of names, for a folder in another. `..` is for the jail to judge. */
-export function isNameForFolder(typed: string): boolean {
+/** Whether `typed` is a name or a relative path of names. `..` is left to the jail. */
+export function isRelativeName(typed: string): boolean {
   return !ELSEWHERE.test(typed);
 }
 
-/** Whether a folder of that name may be made. */
+/** Whether a new folder may have that name. */
 export function isFitName(name: string): boolean {
   return !UNFIT_NAME.test(name);
 }

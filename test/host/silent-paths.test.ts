@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { LATE, Silence, within } from '../../src/host/silence.ts';
+import { LATE, SilentPaths, within } from '../../src/host/silent-paths.ts';
 import { makeHome } from './home.ts';
 
 const never = () => new Promise<never>(() => {});
@@ -21,20 +21,21 @@ test('what takes too long is late; what comes of it later is nobody’s', async 
 });
 
 test('a path that does not answer is silent, and all that is in it', async () => {
-  const silence = new Silence(['/known']);
-  assert.equal(await silence.waitFor('/quick', Promise.resolve('answer')), 'answer');
-  assert.equal(silence.gaveUp, false);
-  assert.equal(await silence.waitFor('/slow', never()), undefined);
-  assert.deepEqual([silence.gaveUp, silence.met], [true, ['/slow']]);
-  for (const path of ['/known', '/known/x', '/slow', '/slow/x/y']) assert.equal(silence.covers(path), true, path);
-  for (const path of ['/', '/know', '/known2', '/slower', '/quick']) assert.equal(silence.covers(path), false, path);
+  const silentPaths = new SilentPaths(['/known']);
+  assert.equal(await silentPaths.waitFor('/quick', Promise.resolve('answer')), 'answer');
+  assert.equal(silentPaths.gaveUp, false);
+  assert.equal(await silentPaths.waitFor('/slow', never()), undefined);
+  assert.deepEqual([silentPaths.gaveUp, silentPaths.met], [true, ['/slow']]);
+  for (const path of ['/known', '/known/x', '/slow', '/slow/x/y']) assert.equal(silentPaths.covers(path), true, path);
+  for (const path of ['/', '/know', '/known2', '/slower', '/quick'])
+    assert.equal(silentPaths.covers(path), false, path);
 });
 
 test('no folder that answers is to blame', async (t) => {
   const { home } = await makeHome(t);
   await mkdir(join(home, 'a'));
-  const silence = new Silence();
-  for (const path of ['a', 'missing', 'missing/x', 'a\0']) await silence.blame(join(home, path));
-  assert.deepEqual(silence.met, []);
-  assert.equal(silence.gaveUp, true);
+  const silentPaths = new SilentPaths();
+  for (const path of ['a', 'missing', 'missing/x', 'a\0']) await silentPaths.findSilentFolder(join(home, path));
+  assert.deepEqual(silentPaths.met, []);
+  assert.equal(silentPaths.gaveUp, true);
 });

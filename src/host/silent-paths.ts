@@ -1,23 +1,25 @@
 /**
- * File systems that do not answer: a network mount whose server is gone keeps whoever asks it waiting, for ever. Nothing
- * can take such a question back, so what can be done is not to wait for the answer, and not to ask again.
+ * File systems that do not answer. A call about a file on a network mount blocks its thread for as long as the server
+ * is gone, and nothing can cancel it. So callers stop waiting for the result, and do not ask about that path again.
  */
 
 import { stat } from 'node:fs/promises';
 import { dirname, sep } from 'node:path';
 
-/** How long one entry of a folder may take, in milliseconds. A disk that has to spin up needs several seconds, once. */
+/**
+ * How long one entry of a folder may take, in milliseconds. The folder itself has just answered, so its disk is awake.
+ */
 const LOOK_MS = 1000;
 
-/** How long each folder on the way to a silent one may take. What answers at all has just answered. */
+/** How long each folder on the way to a silent path may take, in milliseconds. Those that answer do so at once. */
 const PROBE_MS = 300;
 
-/** Which paths are silent, as far as is known. */
-export class Silence {
+/** The paths that do not answer, as far as one task knows. */
+export class SilentPaths {
   readonly #known: readonly string[];
-  /** The silent paths that were met. */
+  /** The paths that turned out to be silent. */
   readonly met: string[] = [];
-  /** A question was given up: it still holds a thread. */
+  /** True if a call was given up; it still blocks a thread. */
   gaveUp = false;
 
   /** @param known absolute paths that did not answer before */
@@ -31,9 +33,9 @@ export class Silence {
   }
 
   /**
-   * Waits for what a question about `path` is answered, but not for ever.
+   * Waits at most `LOOK_MS` for the result of a call about `path`.
    *
-   * @returns the answer; undefined if there was none within `LOOK_MS`: then `path` is silent
+   * @returns the result, or undefined if there was none in time; `path` is then remembered as silent
    */
   async waitFor<T>(path: string, answer: Promise<T>): Promise<T | undefined> {
     const result = await within(LOOK_MS, answer);
@@ -43,8 +45,11 @@ export class Silence {
     return undefined;
   }
 
-  /** Finds out which folder on the way to `path` is silent, if a question about `path` was given up. */
-  async blame(path: string): Promise<void> {
+  /**
+   * Finds the first folder on the way to `path` that does not answer. To be called after a call about `path` was given
+   * up.
+   */
+  async findSilentFolder(path: string): Promise<void> {
     this.gaveUp = true;
     for (const folder of wayTo(path)) {
       const answer = await within(
@@ -60,10 +65,10 @@ export class Silence {
   }
 }
 
-/** It took too long. */
+/** The result of `within` if the time was up. */
 export const LATE = Symbol('late');
 
-/** What `answer` is fulfilled or rejected with, or LATE after `timeoutMs`. Then nobody learns of a rejection any more. */
+/** Settles as `answer` does, or resolves with LATE after `timeoutMs`. A rejection after that is ignored. */
 export function within<T>(timeoutMs: number, answer: Promise<T>): Promise<T | typeof LATE> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, timeoutMs, LATE);
@@ -71,7 +76,7 @@ export function within<T>(timeoutMs: number, answer: Promise<T>): Promise<T | ty
   });
 }
 
-/** The folders from the root to `path`, and `path`. */
+/** All folders from the root to `path`, and `path` itself. */
 function wayTo(path: string): string[] {
   const parent = dirname(path);
   return parent === path ? [path] : [...wayTo(parent), path];
