@@ -137,7 +137,7 @@ export class Registry {
     const { json, jsonBytes } = encode(node);
     const before = this.#entries.get(info.id);
     let freedBytes = before?.jsonBytes ?? 0;
-    for (const id of replaced) freedBytes += this.#entries.get(id)?.jsonBytes ?? 0;
+    for (const id of replaced) freedBytes += (this.#entries.get(id) as Entry).jsonBytes;
     this.#needRoom(jsonBytes, freedBytes);
 
     const events: RosterEvent[] = [];

@@ -226,6 +226,8 @@ test('our request, byte for byte (RFC 6455, 4.1)', () => {
       'Sec-WebSocket-Version: 13\r\n' +
       '\r\n',
   );
+  const withDefaultPort = encodeUpgradeRequest('hypi.example', null, offer(), null).toString();
+  assert.match(withDefaultPort, /^GET \/ HTTP\/1\.1\r\nHost: hypi\.example\r\n/);
   const full = offer({ subprotocols: ['hypi.v1', 'a'], extensions: 'permessage-deflate; b=1' });
   assert.equal(
     encodeUpgradeRequest('::1', 80, full, 'c2VjcmV0', '/a?b').toString(),

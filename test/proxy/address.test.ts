@@ -114,6 +114,13 @@ test('this machine’s own addresses, each in its canonical form, link-local one
   );
 });
 
+test('a sandbox that denies the question leaves this machine without addresses that are known', (t) => {
+  t.mock.method(os, 'networkInterfaces', () => {
+    throw new Error('uv_interface_addresses returned EAFNOSUPPORT');
+  });
+  assert.deepEqual(ownAddresses(), new Set());
+});
+
 test('this machine has a loopback address', () => {
   assert.ok(ownAddresses().has('127.0.0.1'));
 });
