@@ -1,9 +1,10 @@
 /** What reading costs the page's main thread: an answer of 1,500 tokens as it is written, and opening a long history. */
-import type { Browser, CDPSession, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import type { Message } from '../../src/protocol/agent.ts';
 import { assistant, call, result, user } from '../../test/dashboard/support/sample-conversation.ts';
 import { ScriptedAgent } from '../../test/dashboard/support/scripted-agent.ts';
 import type { Daemon } from '../../test/support/daemon.ts';
+import { metrics, open } from './page.ts';
 
 const TOKENS = 1500;
 /** Tokens a second: what fast models write. */
@@ -18,7 +19,7 @@ export interface Cost {
 }
 
 /** About four characters a token, as models write: prose, lists, code. */
-function answer(): string[] {
+export function answer(): string[] {
   const pieces: string[] = [];
   const words = 'The parser keeps what it has read of a header , since a frame may be cut at any byte .'.split(' ');
   for (let section = 0; pieces.length < TOKENS; section++) {
@@ -52,23 +53,6 @@ function history(): Message[] {
     bytes += JSON.stringify(more).length;
   }
   return messages;
-}
-
-async function metrics(client: CDPSession): Promise<{ busyMs: number; heapBytes: number }> {
-  const { metrics: all } = await client.send('Performance.getMetrics');
-  const of = (name: string) => all.find((metric) => metric.name === name)?.value ?? 0;
-  return { busyMs: of('TaskDuration') * 1000, heapBytes: of('JSHeapUsedSize') };
-}
-
-async function open(browser: Browser, url: string): Promise<{ page: Page; client: CDPSession }> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
-  const page = await context.newPage();
-  const client = await context.newCDPSession(page);
-  // The thread's own time: that of a loaded machine's other programs does not count.
-  await client.send('Performance.setTimeDomain', { timeDomain: 'threadTicks' });
-  await client.send('Performance.enable');
-  await page.goto(url);
-  return { page, client };
 }
 
 /** @param classic by an agent whose every event repeats the message from its beginning */

@@ -1,26 +1,75 @@
-/** What the dashboard costs a browser: `npm run bench:dashboard`. It informs, and never fails. */
+/**
+ * What the dashboard costs a browser: `npm run bench:dashboard`. It informs, and never fails.
+ *
+ * Beside each figure stands that of the dashboard that people have today, where it was measured.
+ */
 import { chromium } from 'playwright-core';
 import { Daemon } from '../../test/support/daemon.ts';
+import { bytesOfDashboard } from './bytes.ts';
 import { openHistory, streamAnswer } from './chat.ts';
+import { memory } from './memory.ts';
+import { Crowd, churn, timeToRoster } from './roster.ts';
+
+const MANY = 5000;
+const CHANGES = 500;
+const ANSWERS = 300;
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
 });
-const daemon = await Daemon.start();
-const ms = (value: number) => `${Math.round(value).toLocaleString('en')} ms`;
-try {
-  for (const classic of [false, true]) {
-    const { busyMs, wallMs } = await streamAnswer(browser, daemon, classic);
-    console.log(
-      `an answer of 1,500 tokens${classic ? ', from an older extension' : ''}: main thread busy ${ms(busyMs)} of ${ms(wallMs)}`,
-    );
+
+const ms = (value: number) => (value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`);
+const kilobytes = (value: number) => `${(value / 1000).toFixed(1)} KB`;
+const megabytes = (value: number) => `${(value / 1e6).toFixed(1)} MB`;
+const row = (...cells: string[]) => console.log(`| ${cells.join(' | ')} |`);
+
+/** A daemon for one measurement. */
+async function withDaemon<T>(measure: (daemon: Daemon) => Promise<T>): Promise<T> {
+  const daemon = await Daemon.start();
+  try {
+    return await measure(daemon);
+  } finally {
+    await daemon.stop();
   }
-  const { busyMs, wallMs, bytes } = await openHistory(browser, daemon);
-  console.log(
-    `a history of ${(bytes / 1e6).toFixed(1)} MB: on the screen after ${ms(wallMs)}, main thread busy ${ms(busyMs)}`,
+}
+
+try {
+  row('Measured', 'Pi-DE', 'what people have today');
+  row('---', '---', '---');
+  const { eager, all } = await bytesOfDashboard();
+  row('JS and CSS before the roster shows, in gzip', kilobytes(eager), '1,250 KB');
+  row('JS and CSS in all, in gzip', kilobytes(all), '1,250 KB');
+  for (const count of [10, MANY]) {
+    await withDaemon(async (daemon) => {
+      const crowd = await Crowd.gather(daemon, count);
+      const theirs = count === 10 ? '1.2–1.5 s' : '';
+      row(`to a roster of ${count.toLocaleString('en')} agents`, ms(await timeToRoster(browser, daemon)), theirs);
+      if (count === MANY) {
+        const { longTasks, framesPerSecond, busyMs, seconds } = await churn(browser, daemon, crowd, CHANGES);
+        const longest =
+          longTasks.length === 0 ? 'none' : `${longTasks.length}, the longest ${ms(Math.max(...longTasks))}`;
+        const rate = `${CHANGES} changes a second in it, for ${seconds} s`;
+        row(`${rate}: tasks over 50 ms`, longest, '');
+        row(`${rate}: frames a second`, framesPerSecond.toFixed(0), '');
+        row(`${rate}: main thread busy`, ms(busyMs), '');
+      }
+      crowd.leave();
+    });
+  }
+  for (const classic of [false, true]) {
+    const { busyMs, wallMs } = await withDaemon((daemon) => streamAnswer(browser, daemon, classic));
+    const name = `an answer of 1,500 tokens${classic ? ', from an older extension' : ''}: main thread busy`;
+    row(name, `${ms(busyMs)} of ${ms(wallMs)}`, '9.3 s of 12.3 s');
+  }
+  const history = await withDaemon((daemon) => openHistory(browser, daemon));
+  row(`opening a history of ${megabytes(history.bytes)}`, ms(history.wallMs), '16 s');
+  const readings = await withDaemon((daemon) => memory(browser, daemon, ANSWERS));
+  row(
+    `heap after 6, 30 and 60 minutes' worth of streaming (${ANSWERS} answers in all)`,
+    readings.map(megabytes).join(', '),
+    '',
   );
 } finally {
   await browser.close();
-  await daemon.stop();
 }
