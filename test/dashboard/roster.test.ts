@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { applyPushes, type Nodes } from '../../src/dashboard/state/roster.ts';
+import { applyPushes as apply, type Nodes } from '../../src/dashboard/state/roster.ts';
 import type { Node } from '../../src/protocol/registry.ts';
 
 const node = (id: string, fields: Partial<Node> = {}): Node => ({
@@ -12,6 +12,7 @@ const node = (id: string, fields: Partial<Node> = {}): Node => ({
   ...fields,
 });
 const rosterOf = (...all: Node[]): Nodes => new Map(all.map((each) => [each.id, each]));
+const applyPushes = (nodes: Nodes, pushes: Parameters<typeof apply>[1]) => apply(nodes, pushes).value;
 const init = (...all: Node[]) => ({ event: 'init', nodes: all, protocol_version: '1' }) as const;
 
 describe('the roster', () => {
@@ -53,5 +54,19 @@ describe('the roster', () => {
       { event: 'node_joined', node: node('b') },
     ]);
     assert.deepEqual(before, copy);
+  });
+
+  it('says who joined or changed', () => {
+    const { changed } = apply(rosterOf(node('a'), node('b'), node('c')), [
+      { event: 'node_updated', id: 'a', tool: 'bash' },
+      { event: 'node_updated', id: 'a', tool: null },
+      { event: 'node_offline', id: 'b' },
+      { event: 'node_removed', id: 'c' },
+      { event: 'node_joined', node: node('d') },
+    ]);
+    assert.deepEqual(
+      changed.map(({ id }) => id),
+      ['a', 'b', 'd'],
+    );
   });
 });

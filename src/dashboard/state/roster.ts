@@ -6,10 +6,14 @@ export type Nodes = ReadonlyMap<string, Node>;
 /**
  * What a number of pushes make of the roster; one copy for all of them, since hundreds may come in a second.
  *
- * @returns the very same map where nothing changed
+ * @returns the roster, the very same map where nothing changed, and who joined or changed
  */
-export function applyPushes(nodes: Nodes, pushes: readonly (Push | RequestedPush)[]): Nodes {
+export function applyPushes(
+  nodes: Nodes,
+  pushes: readonly (Push | RequestedPush)[],
+): { value: Nodes; changed: Node[] } {
   let next: Map<string, Node> | null = null;
+  const touched = new Set<string>();
   const writable = () => {
     next ??= new Map(nodes);
     return next;
@@ -19,25 +23,34 @@ export function applyPushes(nodes: Nodes, pushes: readonly (Push | RequestedPush
     switch (push.event) {
       case 'init':
         next = new Map(push.nodes.map((node) => [node.id, node]));
+        for (const { id } of push.nodes) touched.add(id);
         break;
       case 'node_joined':
         writable().set(push.node.id, push.node);
+        touched.add(push.node.id);
         break;
       case 'node_updated': {
         const node = get(push.id);
         if (node !== undefined) writable().set(push.id, merge(node, push));
+        touched.add(push.id);
         break;
       }
       case 'node_offline': {
         const node = get(push.id);
         if (node !== undefined) writable().set(push.id, { ...node, status: 'offline' });
+        touched.add(push.id);
         break;
       }
       case 'node_removed':
         if (get(push.id) !== undefined) writable().delete(push.id);
     }
   }
-  return next ?? nodes;
+  const value: Nodes = next ?? nodes;
+  const changed = [...touched].flatMap((id) => {
+    const node = value.get(id);
+    return node === undefined || node === nodes.get(id) ? [] : [node];
+  });
+  return { value, changed };
 }
 
 /** Null removes a field. */

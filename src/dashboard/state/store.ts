@@ -72,6 +72,7 @@ export function forgetToken(): void {
 // The roster
 
 export const nodes = signal<Nodes>(new Map());
+const KEEP_MS = 10_000;
 export const unread = signal<Unread>(fromStored(load('hypi.unread'), nowInSeconds()));
 
 export const standing = (node: Node): Standing => standingOf(node, unread.value.ids.has(node.id));
@@ -82,7 +83,8 @@ export const shownStandings = signal<ReadonlySet<Standing>>(new Set());
 /** How many stand how, of all. */
 export const counts = computed(() => {
   const result = Object.fromEntries(STANDINGS.map((each) => [each, 0])) as Record<Standing, number>;
-  for (const node of nodes.value.values()) result[standing(node)]++;
+  const { ids } = unread.value;
+  for (const node of nodes.value.values()) result[standingOf(node, ids.has(node.id))]++;
   return result;
 });
 
@@ -107,7 +109,8 @@ export function restOrder(): void {
 function orderRows(): void {
   cancelOrder = null;
   orderedAt = browser.now();
-  rows.value = arrange(nodes.peek().values(), standing, {
+  const { ids } = unread.peek();
+  rows.value = arrange(nodes.peek().values(), (node) => standingOf(node, ids.has(node.id)), {
     grouping: grouping.peek(),
     query: query.peek(),
     standings: shownStandings.peek(),
@@ -131,7 +134,9 @@ effect(() => {
 });
 
 const pending: (Push | RequestedPush)[] = [];
-const flush = coalesced(() => batch(applyPending));
+/** Twenty times a second is as often as anybody sees a number change. */
+const FLUSH_GAP_MS = 50;
+const flush = coalesced(() => batch(applyPending), FLUSH_GAP_MS);
 /** Ids that finished, failed or began to wait while the page was open; for telling. */
 type ChangeListener = (changes: { node: Node; before: Node | undefined; finished: boolean }[]) => void;
 const listeners = new Set<ChangeListener>();
@@ -150,11 +155,10 @@ export function onSpawnEnded(listener: (push: RequestedPush & { event: 'spawn_en
 function applyPending(): void {
   const pushes = pending.splice(0);
   const before = nodes.peek();
-  const after = applyPushes(before, pushes);
+  const { value: after, changed } = applyPushes(before, pushes);
   if (pushes.some(({ event }) => event === 'init')) daemonEvent({ kind: 'roster' });
   for (const push of pushes) if (push.event === 'spawn_ended') for (const tell of spawnListeners) tell(push);
   if (after === before) return;
-  const changed = [...after.values()].filter((node) => node !== before.get(node.id));
   const known = before.size > 0 || unread.peek().returning;
   const inSight = document.visibilityState === 'visible' ? openId.peek() : null;
   const heard = hear(unread.peek(), changed, inSight, nowInSeconds());
@@ -297,7 +301,7 @@ export function connect(): void {
   registry.start();
 }
 
-/** Written when it has changed, but not each time. */
+/** Written when it has changed, but not each time, and when there is nothing else to do. */
 function keepUnread(): void {
   let kept = unread.peek();
   const keep = () => {
@@ -305,7 +309,10 @@ function keepUnread(): void {
     kept = unread.peek();
     save('hypi.unread', toStored(kept));
   };
-  setInterval(keep, 5000);
+  setInterval(() => {
+    if ('requestIdleCallback' in window) requestIdleCallback(keep);
+    else keep();
+  }, KEEP_MS);
   addEventListener('pagehide', keep);
   document.addEventListener('visibilitychange', keep);
 }

@@ -1,15 +1,24 @@
 /** The tab's title and icon: what needs somebody before what works. */
 import { effect } from '@preact/signals';
 import { visible } from '../chat/visible.ts';
+import { coalesced } from '../platform/frame.ts';
 import { nameOf } from '../state/rows.ts';
 import { attentionCount, counts, live, openNode } from '../state/store.ts';
 
+/** Browsers take their time over a title: it may be late by that much. */
+const TITLE_GAP_MS = 300;
+
 export function keepTitle(): void {
+  let title = '';
+  const set = coalesced(() => {
+    if (document.title !== title) document.title = title;
+  }, TITLE_GAP_MS);
   effect(() => {
     const name = openNode.value === null ? '' : `${visible(nameOf(openNode.value))} · `;
     const attention = attentionCount.value;
     const mark = !live.value ? '' : attention > 0 ? `(${attention}) ` : counts.value.working > 0 ? '▸ ' : '';
-    document.title = `${mark}${name}Pi-DE`;
+    title = `${mark}${name}Pi-DE`;
+    set();
   });
   let shown = '';
   effect(() => {

@@ -1,10 +1,12 @@
 /** The roster: everybody, those who need somebody first. Of thousands of rows only those in sight are rendered. */
 import { computed, effect, signal } from '@preact/signals';
-import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import type { NodeQuestion } from '../../protocol/registry.ts';
 import { visible } from '../chat/visible.ts';
 import { shortPath } from '../state/home.ts';
 import { closedGroups, grouping } from '../state/prefs.ts';
-import { ATTENTION_KEY, groupKeyOf, type HeaderRow, type Row as RowState } from '../state/rows.ts';
+import { ATTENTION_KEY, groupKeyOf, type HeaderRow } from '../state/rows.ts';
+import { standingOf } from '../state/standing.ts';
 import { daemon, live, nodes, openId, query, restOrder, rows, shownStandings, standing } from '../state/store.ts';
 import { heightOfAll, offsetsOf, rowsInSight, scrollTo } from '../state/window.ts';
 import { Icon } from './icon.tsx';
@@ -37,27 +39,53 @@ export function moveCursor(by: 1 | -1): void {
   cursor.value = ids[next] as string;
 }
 
-const machines = computed(() => new Set([...nodes.value.values()].map(({ machine }) => machine)).size);
+/** Whether there is more than one. */
+const hasMachines = computed(() => {
+  let first: string | null = null;
+  for (const { machine } of nodes.value.values()) {
+    first ??= machine;
+    if (machine !== first) return true;
+  }
+  return false;
+});
 
 /** What of the rows is in sight. */
-const view = signal({ top: 0, height: 0, width: 0 });
+const view = signal({ top: 0, height: 0 });
+const width = signal(0);
 
-function heightOf(row: RowState): number {
-  if (row.kind === 'header') return heights.value.header;
-  const node = nodes.value.get(row.id);
-  const { agent, question, option } = heights.value;
-  if (node?.question === undefined || !live.value || standing(node) !== 'question') return agent;
-  return agent + question + (linesOf(node.question, view.value.width) - 1) * option;
-}
+/** Who asks, and so has a higher row, with the question. The very same until one comes or goes, whatever else changes. */
+let lastAsking: ReadonlyMap<string, NodeQuestion> = new Map();
+const asking = computed(() => {
+  const now = new Map<string, NodeQuestion>();
+  if (live.value) {
+    for (const node of nodes.value.values()) {
+      if (node.question !== undefined && standingOf(node, false) === 'question') now.set(node.id, node.question);
+    }
+  }
+  const isSame = now.size === lastAsking.size && [...now].every(([id, question]) => lastAsking.get(id) === question);
+  if (!isSame) lastAsking = now;
+  return lastAsking;
+});
+
+const offsets = computed(() => {
+  const { header, agent, question, option } = heights.value;
+  const questions = asking.value;
+  const across = width.value;
+  return offsetsOf(rows.value, (row) => {
+    if (row.kind === 'header') return header;
+    const asked = questions.get(row.id);
+    return asked === undefined ? agent : agent + question + (linesOf(asked, across) - 1) * option;
+  });
+});
 
 export function RosterList() {
   const scroller = useRef<HTMLDivElement>(null);
-  const offsets = useMemo(() => computed(() => offsetsOf(rows.value, heightOf)), []);
 
   useLayoutEffect(() => {
     const element = scroller.current as HTMLDivElement;
     const measure = () => {
-      view.value = { top: element.scrollTop, height: element.clientHeight, width: element.clientWidth };
+      view.value = { top: element.scrollTop, height: element.clientHeight };
+      width.value = element.clientWidth;
     };
     measure();
     const observer = new ResizeObserver(measure);
@@ -91,7 +119,7 @@ export function RosterList() {
             ?.focus({ preventScroll: true });
         });
       }),
-    [offsets],
+    [],
   );
 
   const all = rows.value;
@@ -129,7 +157,7 @@ function AgentRow({ id }: { id: string }) {
       isOpen={openId.value === id}
       isCursor={cursor.value === id}
       showProject={grouping.value !== 'project'}
-      showMachine={grouping.value !== 'machine' && machines.value > 1}
+      showMachine={grouping.value !== 'machine' && hasMachines.value}
     />
   );
 }
