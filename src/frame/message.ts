@@ -146,7 +146,7 @@ export class MessageAssembler implements FrameSink {
   #isText(piece: Buffer, endsMessage: boolean): boolean {
     if (endsMessage && this.#gathered === null) return isUtf8(piece);
     this.#utf8 ??= new Utf8Validator();
-    return this.#utf8.push(piece) && (!endsMessage || this.#utf8.complete);
+    return this.#utf8.push(piece) && (!endsMessage || this.#utf8.atBoundary);
   }
 
   #gather(piece: Buffer): void {

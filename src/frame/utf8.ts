@@ -27,7 +27,7 @@ export class Utf8Validator {
   #upper = 0xbf;
 
   /** True between code points: the text may end here. */
-  get complete(): boolean {
+  get atBoundary(): boolean {
     return this.#missing === 0;
   }
 

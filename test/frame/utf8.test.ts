@@ -11,7 +11,7 @@ function judge(pieces: Iterable<Buffer>): boolean {
   for (const piece of pieces) {
     if (!validator.push(piece)) return false;
   }
-  return validator.complete;
+  return validator.atBoundary;
 }
 
 function* bytesOf(bytes: Buffer): Generator<Buffer> {
@@ -112,10 +112,10 @@ describe('Utf8Validator (RFC 3629)', () => {
     for (const text of ['é', '€', '😀']) {
       const bytes = Buffer.from(text);
       const validator = new Utf8Validator();
-      assert.ok(validator.complete);
+      assert.ok(validator.atBoundary);
       for (let i = 0; i < bytes.length; i++) {
         assert.ok(validator.push(bytes.subarray(i, i + 1)));
-        assert.equal(validator.complete, i === bytes.length - 1);
+        assert.equal(validator.atBoundary, i === bytes.length - 1);
       }
     }
   });
