@@ -1,6 +1,7 @@
 /** Finding 5 of the review, between real machines: each a network namespace with a host name and hosts file of its own. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { registryUrl, relayUrl } from '../../src/protocol/url.ts';
 import { Daemon } from '../support/daemon.ts';
 import { type Machine, Network, type PeerProcess, whyNoNamespaces } from '../support/namespaces.ts';
@@ -143,5 +144,69 @@ describe('a name server that never answers', { skip: why }, () => {
     const { message, tookMs } = await laptop.startPeer().call('say', { relayUrl: relay, text: 'hello' });
     assert.equal(message, 'laptop: hello');
     assert.ok(tookMs < 4500, `${tookMs} ms`);
+  });
+});
+
+describe('an agent behind NAT, 50 ms away', { skip: why }, () => {
+  const DELAY_MS = 50;
+  const ROUND_TRIP_MS = 2 * DELAY_MS;
+  let network: Network;
+  let daemon: Daemon;
+  let dashboard: PeerProcess;
+
+  before(async () => {
+    network = await Network.create();
+    const server = await network.addMachine('server');
+    const desk = await network.addMachine('desk');
+    const hidden = await network.addMachineBehindNat('laptop', DELAY_MS);
+    daemon = await Daemon.start({ launcher: server.launcher, host: server.address, env: { HYPI_TOKEN: TOKEN } });
+    dashboard = desk.startPeer();
+    const agent = hidden.startPeer();
+    // Another one behind the same address, with the same machine name and port.
+    const neighbour = hidden.startPeer();
+    const url = registryUrl(daemon.origin, TOKEN);
+    await agent.call('registerBack', { registryUrl: url, id: 'agent', says: 'agent', machine: 'ubuntu' });
+    await neighbour.call('registerBack', { registryUrl: url, id: 'neighbour', says: 'neighbour', machine: 'ubuntu' });
+  });
+
+  after(async () => {
+    try {
+      await daemon?.stop();
+    } finally {
+      await network?.remove();
+    }
+  });
+
+  async function say(id: string): Promise<{ message: string; openedMs: number }> {
+    return dashboard.call('say', { relayUrl: relayUrl(daemon.origin, id, TOKEN), text: 'hello' });
+  }
+
+  /** Nothing but the machine's load makes it longer, so the shortest tells. */
+  async function shortest(tries: number, measure: () => Promise<number>): Promise<number> {
+    let ms = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < tries; i++) ms = Math.min(ms, await measure());
+    return ms;
+  }
+
+  test('each is reached, and none for the other', async () => {
+    for (const id of ['agent', 'neighbour', 'agent']) assert.equal((await say(id)).message, `${id}: hello`);
+  });
+
+  test('with the spare, opening a relay takes one round trip', async () => {
+    const ms = await shortest(5, async () => {
+      // The next spare is there.
+      await delay(6 * ROUND_TRIP_MS);
+      return (await say('agent')).openedMs;
+    });
+    assert.ok(ms >= ROUND_TRIP_MS - 5 && ms < 2 * ROUND_TRIP_MS, `${ms} ms`);
+  });
+
+  test('without one, at most five', async () => {
+    const ms = await shortest(5, async () => {
+      await delay(6 * ROUND_TRIP_MS);
+      const both = await Promise.all([say('agent'), say('agent')]);
+      return Math.max(...both.map(({ openedMs }) => openedMs));
+    });
+    assert.ok(ms >= 2 * ROUND_TRIP_MS && ms < 5 * ROUND_TRIP_MS, `${ms} ms`);
   });
 });

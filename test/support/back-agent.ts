@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
 import type net from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { backUrl } from '../../src/protocol/url.ts';
@@ -13,6 +14,8 @@ import { Client, type Json } from './client.ts';
 export interface BackAgentOptions {
   /** What it registers with, beside what it must. */
   fields?: Record<string, unknown>;
+  /** A certificate to trust, of a daemon behind TLS. */
+  ca?: string;
   onConnection?: (socket: WebSocket, request: IncomingMessage) => void;
   /** Called with each ticket; it opens a connection unless this says false. */
   onTicket?: (ticket: string, agent: BackAgent) => boolean;
@@ -45,7 +48,7 @@ export class BackAgent {
 
   /** @param machine no name of the machine that the daemon is on, or it is dialled after all */
   static async register(registryUrl: string, id: string, options: BackAgentOptions = {}): Promise<BackAgent> {
-    const uplink = await Client.open(registryUrl);
+    const uplink = await Client.open(registryUrl, [], options.ca === undefined ? {} : { ca: options.ca });
     const agent = new BackAgent(registryUrl, uplink, options);
     uplink.socket.on('message', (payload) => {
       const message = JSON.parse(String(payload));
@@ -59,14 +62,16 @@ export class BackAgent {
   /** Opens a connection with the ticket. @returns the status it was answered with */
   async open(ticket: string): Promise<number> {
     const url = new URL(backUrl(this.#registryUrl, ticket));
-    url.protocol = 'http:';
+    const isSecure = url.protocol === 'wss:';
+    url.protocol = isSecure ? 'https:' : 'http:';
     const headers = {
       Connection: 'Upgrade',
       Upgrade: 'websocket',
       'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
       'Sec-WebSocket-Version': '13',
     };
-    const request = http.get(url, { headers, agent: false });
+    const { ca } = this.#options;
+    const request = (isSecure ? https : http).get(url, { headers, agent: false, ...(ca === undefined ? {} : { ca }) });
     const upgraded = once(request, 'upgrade').then(([response, socket, head]) => {
       this.#take(socket as net.Socket, head as Buffer);
       return (response as IncomingMessage).statusCode as number;

@@ -5,10 +5,13 @@
  *   machine ── eth0 ──┼── bridge, in a namespace too
  *   machine ── eth0 ──┘
  *
+ *   machine ── link0, delayed ── router (NAT) ── eth0 ── bridge
+ *
  * Nothing of it shows outside: no interface in the namespace of the test, no file in /etc. It takes root on Linux, and `ip`.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +21,10 @@ import type { Json } from './client.ts';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const DELAYED_LINK = fileURLToPath(new URL('delayed-link.py', import.meta.url));
 const PEER = fileURLToPath(new URL('peer-process.ts', import.meta.url));
+
+const UNHEARD_RESOLVER = 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n';
 
 /** Puts a machine's own files in place, takes its name, and becomes the program. */
 const BECOME =
@@ -48,6 +54,7 @@ export class Network {
   readonly #directory: string;
   readonly #namespaces: string[] = [];
   readonly #machines: Machine[] = [];
+  readonly #links: ChildProcess[] = [];
 
   private constructor(directory: string) {
     this.#directory = directory;
@@ -77,7 +84,7 @@ export class Network {
   async addMachine(
     hostName: string,
     hosts: Record<string, string> = {},
-    resolver = 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n',
+    resolver = UNHEARD_RESOLVER,
   ): Promise<Machine> {
     const number = this.#machines.length + 1;
     const machine = new Machine(
@@ -105,9 +112,37 @@ export class Network {
     return machine;
   }
 
+  /**
+   * A machine in a network of its own, 192.168.77.0/24, behind a router that hides it (nftables masquerades): it reaches
+   * the others, and none of them reaches it.
+   *
+   * @param delayMs how long a packet between it and the router takes, each way
+   */
+  async addMachineBehindNat(hostName: string, delayMs: number): Promise<Machine> {
+    const router = await this.addMachine('router');
+    const namespace = await this.#addNamespace('hidden');
+    const machine = new Machine(namespace, hostName, '192.168.77.2', '', this.#directory);
+    await ip('-n', namespace, 'link', 'set', 'lo', 'up');
+    const ends = [router.namespace, '192.168.77.1', namespace, machine.address];
+    const link = spawn('python3', [DELAYED_LINK, String(delayMs), ...ends], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#links.push(link);
+    await once(link.stdout, 'data');
+    await ip('-n', namespace, 'route', 'add', 'default', 'via', '192.168.77.1');
+    const inRouter = (...args: string[]) => ip('netns', 'exec', router.namespace, ...args);
+    await inRouter('sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward');
+    await inRouter('nft', 'add table ip nat');
+    await inRouter('nft', 'add chain ip nat leaving { type nat hook postrouting priority 100; }');
+    await inRouter('nft', 'add rule ip nat leaving oifname "eth0" masquerade');
+    await writeFile(machine.hostsFile, `127.0.0.1 localhost ${hostName}\n`);
+    await writeFile(machine.resolverFile, UNHEARD_RESOLVER);
+    this.#machines.push(machine);
+    return machine;
+  }
+
   /** Ends what runs on the machines by `start`, and leaves nothing. */
   async remove(): Promise<void> {
     for (const machine of this.#machines) await machine.stop();
+    for (const link of this.#links) link.kill('SIGKILL');
     for (const namespace of this.#namespaces) await ip('netns', 'delete', namespace);
     await rm(this.#directory, { recursive: true, force: true });
   }

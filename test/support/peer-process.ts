@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import os from 'node:os';
 import { Agent } from './agent.ts';
+import { BackAgent } from './back-agent.ts';
 import { Client, type Json } from './client.ts';
 
 const agents: Agent[] = [];
@@ -44,14 +45,23 @@ const COMMANDS: Record<string, (params: Json) => Promise<unknown>> = {
     await once(socket, 'listening');
   },
 
-  /** Says something to an agent. @returns the first message that comes, and how long it took */
+  /** Registers an agent that opens connections for the daemon, and answers as `serve` says. */
+  async registerBack({ registryUrl, id, says, machine }) {
+    await BackAgent.register(registryUrl, id, {
+      fields: { machine },
+      onConnection: (socket) => socket.on('message', (payload) => socket.send(`${says}: ${payload}`)),
+    });
+  },
+
+  /** Says something to an agent. @returns the first message that comes, and how long that and the opening took */
   async say({ relayUrl, text }) {
     const began = performance.now();
     const client = await Client.open(relayUrl);
+    const openedMs = performance.now() - began;
     client.socket.send(text);
     const { payload } = await client.next();
     client.terminate();
-    return { message: String(payload), tookMs: performance.now() - began };
+    return { message: String(payload), openedMs, tookMs: performance.now() - began };
   },
 };
 
