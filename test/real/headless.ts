@@ -15,17 +15,21 @@ export class HeadlessPi {
   stderr = '';
   #ids = 0;
 
-  /** @param extensions that are loaded; by default ours and one that asks */
+  /**
+   * @param extensions that are loaded; by default ours and one that asks
+   * @param launcher what starts it on another machine, if anything
+   */
   constructor(
     pi: Pi,
     home: Home,
     environment: NodeJS.ProcessEnv,
     args: string[] = [],
     extensions: string[] = [EXTENSION, ASKER],
+    launcher: string[] = [],
   ) {
-    const [node, program] = pi.command;
+    const [command = '', ...first] = [...launcher, ...pi.command];
     const loaded = extensions.flatMap((path) => ['-e', path]);
-    this.process = spawn(node, [program, '--mode', 'rpc', ...loaded, ...args], {
+    this.process = spawn(command, [...first, '--mode', 'rpc', ...loaded, ...args], {
       cwd: home.work,
       env: home.environment(environment),
       stdio: ['pipe', 'pipe', 'pipe'],
