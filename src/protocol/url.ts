@@ -11,7 +11,7 @@
  * @param daemon the page's address (`http://host:port/…`, also below a path of a reverse proxy) or the registry's own
  *   (`ws://host:port/ws`); a query or fragment in it is dropped
  * @param token as it was configured, not encoded; null or '' for none
- * @throws TypeError where `daemon` is no http, https, ws or wss URL
+ * @throws TypeError if `daemon` is no http, https, ws or wss URL
  */
 export function registryUrl(daemon: string, token: string | null): string {
   return withToken(registryBase(daemon), token);
