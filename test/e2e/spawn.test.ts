@@ -186,6 +186,34 @@ describe('what agents are started with', PATIENCE, () => {
   });
 });
 
+describe('the process that works on the disk', PATIENCE, () => {
+  const skip = process.platform === 'linux' ? false : 'processes are found by /proc';
+
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    test(`ends with the daemon, ended by ${signal}`, { skip }, async (t) => {
+      const { daemon, client } = await startWith(t, 'cat');
+      const childrenOf = `/proc/${daemon.pid}/task/${daemon.pid}/children`;
+      assert.equal(await readFile(childrenOf, 'latin1'), '', 'it is there only if somebody asks');
+      await client.call('list_directories');
+      const [helper = '', ...others] = (await readFile(childrenOf, 'latin1')).trim().split(' ');
+      assert.deepEqual(others, []);
+      assert.match(await readFile(`/proc/${helper}/cmdline`, 'latin1'), /helper\.js/);
+      await daemon.stop(signal);
+      await eventually(() => assert.rejects(readFile(`/proc/${helper}/cmdline`), { code: 'ENOENT' }));
+    });
+  }
+
+  test('is replaced if somebody ends it', { skip }, async (t) => {
+    const { daemon, client, home } = await startWith(t, 'cat');
+    for (let round = 0; round < 3; round++) {
+      await client.call('list_directories');
+      const helper = await readFile(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'latin1');
+      process.kill(Number(helper), 'SIGKILL');
+      await eventually(async () => assert.equal((await client.call('list_directories')).result?.current, home));
+    }
+  });
+});
+
 describe('following an agent that was started', PATIENCE, () => {
   /** Registers with its spawn id, says what it was told, and ends once a file `end` is in its folder. */
   const AGENT = `
