@@ -14,12 +14,14 @@ import { Client } from '../support/client.ts';
 import { eventually } from '../support/measure.ts';
 import { RawPeer } from '../support/raw-peer.ts';
 
+const NGINX = 'nginx';
+
 /** As long as a spare must last to be asked for anew at once; nginx itself waits 60 s. */
 const SILENCE_S = 11;
 
 async function whyNot(): Promise<string | false> {
   try {
-    await promisify(execFile)('nginx', ['-v']);
+    await promisify(execFile)(NGINX, ['-v']);
   } catch {
     return 'nginx is not installed';
   }
@@ -59,7 +61,7 @@ http {
   }
 }`,
   );
-  const child: ChildProcess = spawn('nginx', ['-c', join(folder, 'nginx.conf')], { stdio: 'ignore' });
+  const child: ChildProcess = spawn(NGINX, ['-c', join(folder, 'nginx.conf')], { stdio: 'ignore' });
   t.after(async () => {
     child.kill('SIGKILL');
     await rm(folder, { recursive: true, force: true });
