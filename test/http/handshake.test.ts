@@ -260,6 +260,17 @@ test('our request: the Host for names and addresses', () => {
   }
 });
 
+test('our request: the port of the scheme is left out of the Host', () => {
+  for (const [host, field] of [
+    ['hub.example', 'hub.example'],
+    ['::1', '[::1]'],
+  ] as const) {
+    const head = parseRequestHead(encodeUpgradeRequest(host, null, offer(), null), 100);
+    assert.equal(head.fields.get('host'), field);
+  }
+  assert.throws(() => encodeUpgradeRequest('hub.example:80', null, offer(), null), TypeError);
+});
+
 test('our request: nothing can break out of its field', () => {
   const hosts = [
     '',
