@@ -28,7 +28,7 @@ import type { Position } from '../protocol/subprotocol.ts';
 import { AttachmentProblem, contentOf } from './attachment.ts';
 import { Conversation, textOf } from './conversation.ts';
 import { EventLog } from './event-log.ts';
-import { isForPeople, pageOf } from './history.ts';
+import { fitMessage, isForPeople, pageOf } from './history.ts';
 import { byteLength, encode } from './json.ts';
 import type { PiContent, PiEvents, PiSendOptions } from './pi.ts';
 import { clipDetails, nodeQuestion } from './presence.ts';
@@ -41,6 +41,8 @@ import { encodeSnapshot } from './snapshot.ts';
 const EVENT_LOG_CHARS = 4 * 1024 * 1024;
 /** pi may begin again by itself so long after it was told to stop: a provider's back-off. */
 const ABORT_MS = 65_000;
+/** So long it is looked for what somebody runs in the terminal. */
+const BASH_MS = 600_000;
 const MAX_PAGE_MESSAGES = 500;
 
 /** pi, as the session sees it. Each may throw: the client that caused it is told. */
@@ -92,6 +94,7 @@ interface Client {
 
 export class Agent {
   readonly #host: AgentHost;
+  #settles: boolean;
   readonly #clock: Clock;
   readonly #sink: AgentSink;
   readonly #log: EventLog;
@@ -102,6 +105,8 @@ export class Agent {
   #session: SessionInfo;
   /** Messages that have ended and that pi may not have stored yet. */
   #ended: Message[] = [];
+  /** How many messages of the history clients have been told of. */
+  #told: number;
   /** A run that begins before this was not asked for: somebody wants to stop. */
   #abortUntil = 0;
   #ids = 0;
@@ -110,10 +115,12 @@ export class Agent {
   /** @param epoch letters and digits, at most 32; never used before */
   constructor(host: AgentHost, clock: Clock, epoch: string, sink: AgentSink) {
     this.#host = host;
+    this.#settles = host.settles;
     this.#clock = clock;
     this.#sink = sink;
     this.#log = new EventLog(epoch, EVENT_LOG_CHARS);
     this.#session = host.session();
+    this.#told = host.messages().length;
     this.#conversation = new Conversation(clock.now(), {
       onEvent: (event) => this.#tell(event),
       onOutputDue: (delayMs) => this.#after(delayMs, () => this.#conversation.tellOutputs(clock.now())),
@@ -401,9 +408,11 @@ export class Agent {
         this.#runStarted(now);
         break;
       case 'agent_end':
-        if (!this.#host.settles) this.#runEnded(now);
+        if (!this.#settles) this.#runEnded(now);
         break;
       case 'agent_settled':
+        // Some pis say so that do not look like it.
+        this.#settles = true;
         this.#runEnded(now);
         break;
       case 'input':
@@ -436,15 +445,21 @@ export class Agent {
         break;
       case 'session_compact':
         conversation.compactionEnded(now);
-        this.#summaryStored();
+        // The summary is stored as an entry, and is no message of pi's.
+        this.#tellStored();
+        this.refreshSession();
         this.#proceed();
         break;
       case 'session_compact_failed':
         conversation.compactionEnded(now);
         this.#proceed();
         break;
+      case 'user_bash':
+        this.#awaitStored(now + BASH_MS);
+        break;
       case 'session_tree':
         this.#ended = [];
+        this.#told = this.#host.messages().length;
         this.#tell({ type: 'history_reset' });
         this.refreshSession();
         break;
@@ -461,8 +476,11 @@ export class Agent {
   }
 
   #runEnded(now: number): void {
+    // What pi wanted to store, it has.
+    this.#ended = [];
+    this.#tellStored();
     this.#conversation.runEnded(now);
-    const mayRetry = !this.#host.settles && this.#conversation.state === AgentState.FAILED;
+    const mayRetry = !this.#settles && this.#conversation.state === AgentState.FAILED;
     this.#prompts.runEnded(mayRetry, now);
     if (!mayRetry) this.#abortUntil = 0;
     this.refreshSession();
@@ -478,7 +496,8 @@ export class Agent {
   #messageEnded(event: PiEvents['message_end'], now: number): void {
     const { message } = event;
     if (!isForPeople(message)) return;
-    const index = this.#history().length;
+    this.#tellStored();
+    const index = this.#told++;
     this.#ended.push(message);
     const prompt = message.role === 'user' ? this.#prompts.appeared(textOf(message.content)) : null;
     this.#conversation.messageEnded(event, index, prompt, now);
@@ -492,17 +511,28 @@ export class Agent {
     };
     signal?.addEventListener('abort', over, { once: true });
     // Older pis do not say that it has failed.
-    if (!this.#host.settles) this.#after(120_000, over);
+    if (!this.#settles) this.#after(120_000, over);
   }
 
-  /** A compaction is stored as an entry, and is no message of pi's. */
-  #summaryStored(): void {
+  /** Some messages are stored without an event: summaries, and what somebody runs with `!` in the terminal. */
+  #tellStored(): void {
     const messages = this.#history();
-    const message = messages.at(-1);
-    if (message?.role === 'compactionSummary') {
-      this.#tell({ type: 'message_end', message, index: messages.length - 1 });
+    for (; this.#told < messages.length; this.#told++) {
+      const index = this.#told;
+      const message = fitMessage(messages[index] as Message, index, AGENT_LIMITS.snapshotBytes);
+      this.#tell({ type: 'message_end', message, index });
     }
-    this.refreshSession();
+    // One that had an event was never stored.
+    this.#told = messages.length;
+  }
+
+  /** Somebody runs a command in the terminal: what comes of it is stored once it has ended. */
+  #awaitStored(until: number): void {
+    const before = this.#told;
+    this.#after(500, () => {
+      this.#tellStored();
+      if (this.#told === before && this.#clock.now() < until) this.#awaitStored(until);
+    });
   }
 
   #forward(event: object, isRepeated: boolean): void {

@@ -31,6 +31,7 @@ const SESSION_EVENTS: readonly (keyof PiEvents)[] = [
   'agent_end',
   'agent_settled',
   'input',
+  'user_bash',
   'message_start',
   'message_update',
   'message_end',

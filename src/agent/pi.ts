@@ -99,6 +99,7 @@ export interface PiEvents {
   agent_end: object;
   agent_settled: { aborted?: boolean };
   input: { text?: string; source?: string };
+  user_bash: object;
   message_start: { message: Message };
   message_update: { message: Message; assistantMessageEvent?: PiStreamEvent };
   message_end: { message: Message };

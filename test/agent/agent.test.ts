@@ -214,6 +214,25 @@ describe('a prompt', () => {
     assert.deepEqual(host.sent, [{ content: '/deploy', options: { deliverAs: 'followUp' } }]);
   });
 
+  it('waits for the end of a run with a pi that turns out to settle', async () => {
+    const host = new FakeHost();
+    host.settles = false;
+    const { agent, connect, pass } = setUp(host);
+    agent.piEvent('agent_start', {});
+    agent.piEvent('agent_end', {});
+    agent.piEvent('agent_settled', {});
+    agent.piEvent('agent_start', {});
+    agent.piEvent('agent_end', {});
+    const client = connect();
+    assert.equal((client.take()[0] as InitState).state, 'working');
+    client.say('next');
+    pass(1000);
+    assert.deepEqual(host.sent, []);
+    agent.piEvent('agent_settled', {});
+    pass(1000);
+    assert.equal(host.sent.length, 1);
+  });
+
   it('waits while the conversation is compacted', () => {
     const { agent, connect, host, pass } = setUp();
     agent.piEvent('session_before_compact', {});
@@ -370,8 +389,8 @@ describe('the history', () => {
   });
 
   it('has the summary of a compaction as a message', () => {
-    const { agent, connect, host, user } = setUp();
-    host.stored = [user('a')];
+    const { agent, connect, host, user, say } = setUp();
+    say(user('a'));
     const client = connect();
     client.take();
     agent.piEvent('session_before_compact', {});
@@ -381,6 +400,36 @@ describe('the history', () => {
       { index: number; message: Message },
     ];
     assert.deepEqual([end.index, end.message.summary], [1, 'so far']);
+  });
+
+  it('has what is stored without a word, in its place', () => {
+    const { agent, connect, host, pass, user, say } = setUp();
+    const client = connect();
+    say(user('a'));
+    client.take();
+    // `! ls` in the terminal.
+    agent.piEvent('user_bash', {});
+    pass(1000);
+    host.stored.push({ role: 'bashExecution', command: 'ls', output: 'x', timestamp: 3 });
+    pass(1000);
+    const ended = () =>
+      client.take().flatMap((event) => (event.type === 'message_end' ? [[event.index, event.message.role]] : []));
+    assert.deepEqual(ended(), [[1, 'bashExecution']]);
+    host.stored.push({ role: 'custom', content: 'by another extension', timestamp: 4 });
+    say(user('b'));
+    assert.deepEqual(ended(), [
+      [2, 'custom'],
+      [3, 'user'],
+    ]);
+    // One that pi tells of and never stores leaves no gap.
+    agent.piEvent('message_end', { message: { role: 'custom', content: 'fleeting', timestamp: 5 } });
+    agent.piEvent('agent_settled', {});
+    say(user('c'));
+    assert.deepEqual(ended(), [
+      [4, 'custom'],
+      [4, 'user'],
+    ]);
+    assert.equal((connect().messages[0] as InitState).messages.length, 5);
   });
 
   it('shows no system prompt', () => {

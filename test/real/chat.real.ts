@@ -392,6 +392,25 @@ for (const pi of PIS) {
       peer.socket.close();
     });
 
+    it('shows a compaction: working while it lasts, and its summary as a message', async () => {
+      const [peer, init] = await joinChat(daemon.origin, node.id);
+      await turn(peer, 'say 3000');
+      await turn(peer, 'say 3000');
+      const { success, error } = await headless.rpc({ type: 'compact' });
+      assert.equal(success, true, String(error));
+      const { message, index } = await peer.next(
+        ({ type, message }) => type === 'message_end' && message.role === 'compactionSummary',
+      );
+      assert.match(message.summary, /\S/);
+      assert.equal(index, (init.totalMessages ?? 0) + 4);
+      const states = peer.messages.filter(({ type }) => type === 'state').map(({ state }) => state);
+      assert.deepEqual(states.slice(-2), ['working', 'idle']);
+      await turn(peer, 'and on');
+      const again = (await joinChat(daemon.origin, node.id))[1];
+      assert.equal(again.totalMessages, index + 3);
+      peer.socket.close();
+    });
+
     it('serves two clients at once the same', async () => {
       const [[one], [two]] = await Promise.all([joinChat(daemon.origin, node.id), joinChat(daemon.origin, node.id)]);
       await turn(one, 'say 30');
