@@ -50,10 +50,9 @@ const BY_NPM = ['COLOR', 'INIT_CWD', 'NODE'];
 /** The editor that npm sets if the person chose none (npm's setting `editor`). */
 const EDITOR_OF_NPM = process.platform === 'win32' ? /notepad\.exe$/i : /^vi$/;
 
-/**
- * Entries that npm puts before the person's own PATH: `.bin` of the package and of each folder above it, and node-gyp.
- */
-const PATH_ENTRY_OF_NPM = /[/\\](node_modules[/\\]\.bin|node-gyp-bin)[/\\]?$/;
+/** npm puts these before the person's own PATH: `.bin` of the package and of each folder above it, then node-gyp. */
+const BIN = /[/\\]node_modules[/\\]\.bin$/;
+const NODE_GYP = /[/\\]node-gyp-bin$/;
 
 /**
  * The environment of the person who started the daemon, derived from the daemon's own: without the daemon's settings
@@ -83,6 +82,9 @@ function undoNpm(environment: NodeJS.ProcessEnv): void {
 
 function withoutNpm(path: string): string {
   const entries = path.split(delimiter);
-  const first = entries.findIndex((entry) => !PATH_ENTRY_OF_NPM.test(entry));
-  return entries.slice(first === -1 ? entries.length : first).join(delimiter);
+  const end = entries.findIndex((entry) => !BIN.test(entry));
+  // Without node-gyp behind it, a folder called .bin is the person's own.
+  if (!NODE_GYP.test(entries[end] ?? '')) return path;
+  // One npm may run another.
+  return withoutNpm(entries.slice(end + 1).join(delimiter));
 }

@@ -66,7 +66,7 @@ describe('what agents are started with', PATIENCE, () => {
       HYPI_NODE_TTL: '7',
       HYPI_SPAWN_ID: 'x',
     };
-    const PATH = process.env.PATH ?? '';
+    const PATH = '/mine/node_modules/.bin:/usr/bin:/bin';
     const bins = '/x/node_modules/.bin:/node_modules/.bin:/x/node_modules/@npmcli/run-script/lib/node-gyp-bin';
     const env = { ...person, ...byNpm, ...byTheDaemon, PATH: `${bins}:${PATH}` };
     const { daemon, client, home } = await startWith(t, 'sleep 60', env);

@@ -68,16 +68,24 @@ test('what npm added is left out', () => {
 
 test('of PATH only what npm put before it is left out', () => {
   const npm_lifecycle_event = 'start';
+  const gyp = '/npm/node-gyp-bin';
   for (const [PATH, expected] of [
-    ['/a/node_modules/.bin:/usr/bin:/mine/node_modules/.bin', '/usr/bin:/mine/node_modules/.bin'],
-    ['/a/node_modules/.bin:/usr/bin', '/usr/bin'],
-    ['/a/node_modules/.bin', ''],
+    [
+      `/a/node_modules/.bin:/node_modules/.bin:${gyp}:/usr/bin:/mine/node_modules/.bin`,
+      '/usr/bin:/mine/node_modules/.bin',
+    ],
+    [`/a/node_modules/.bin:${gyp}:/mine/node_modules/.bin:/usr/bin`, '/mine/node_modules/.bin:/usr/bin'],
+    // One npm that runs another.
+    [`/b/node_modules/.bin:${gyp}:/a/node_modules/.bin:${gyp}:/usr/bin`, '/usr/bin'],
+    [`/a/node_modules/.bin:${gyp}`, ''],
+    ['/mine/node_modules/.bin:/usr/bin', '/mine/node_modules/.bin:/usr/bin'],
+    ['/mine/node_modules/.bin', '/mine/node_modules/.bin'],
     ['/a/node_modules/.binary:/usr/bin', '/a/node_modules/.binary:/usr/bin'],
     ['', ''],
   ]) {
-    assert.deepEqual(personalEnvironment({ PATH, npm_lifecycle_event }), { PATH: expected });
+    assert.deepEqual(personalEnvironment({ PATH, npm_lifecycle_event }), { PATH: expected }, PATH);
   }
-  const PATH = '/mine/node_modules/.bin:/usr/bin';
+  const PATH = `/mine/node_modules/.bin:${gyp}:/usr/bin`;
   assert.deepEqual(personalEnvironment({ PATH }), { PATH }, 'npm did not start it');
 });
 
@@ -98,7 +106,10 @@ test('under a real npm the person’s environment is found again', async (t) => 
   await mkdir(folder);
   const script = `${process.execPath} -e 'console.log(JSON.stringify(process.env))'`;
   await writeFile(join(folder, 'package.json'), JSON.stringify({ scripts: { start: script } }));
-  const personal = { PATH: process.env.PATH ?? '', HOME: base, LANG: 'C', EDITOR: 'nano' };
+  // These tests may themselves be run by npm.
+  const path = (process.env.PATH ?? '').split(':').filter((entry) => !/\/(\.bin|node-gyp-bin)$/.test(entry));
+  const PATH = ['/mine/node_modules/.bin', ...path].join(':');
+  const personal = { PATH, HOME: base, LANG: 'C', EDITOR: 'nano' };
   const options = { cwd: folder, env: personal };
   const { stdout } = await promisify(execFile)('npm', ['start', '--silent', '--offline'], options);
   const underNpm = JSON.parse(stdout);
