@@ -6,7 +6,7 @@ import { isOpen, type Route, routeOf } from '../src/route.ts';
 /** As it stands in a request target: latin1, one character a byte. */
 const raw = (text: string) => Buffer.from(text).toString('latin1');
 const assets = new Set(['/assets/a.js', '/icon.png']);
-const withPage = new Set(['/', '/healthz', '/ws', '/ws/agent/a', '*']);
+const withPage = new Set(['/', '/healthz', '/ws', '/ws/agent/a', '/ws/back/t', '*']);
 const relay = (nodeId: string): Route => ({ kind: 'relay', nodeId });
 
 describe('routeOf', () => {
@@ -21,6 +21,9 @@ describe('routeOf', () => {
     ['/ws', { kind: 'registry' }],
     ['/ws/agent/a', relay('a')],
     ['/ws/agent/', { kind: 'missing-node-id' }],
+    ['/ws/back/t-_9', { kind: 'back', ticket: 't-_9' }],
+    ['/ws/back/', { kind: 'back', ticket: '' }],
+    ['/ws/back', { kind: 'unknown' }],
     // protocol.md: unknown paths, `/ws/` and `/ws/other` too
     ['/ws/', { kind: 'unknown' }],
     ['/ws/other', { kind: 'unknown' }],
@@ -56,7 +59,7 @@ describe('routeOf', () => {
 
   it('lets no file take the place of another route', () => {
     const kinds = [...withPage].map((path) => routeOf(path, withPage).kind);
-    assert.deepEqual(kinds, ['asset', 'health', 'registry', 'relay', 'health']);
+    assert.deepEqual(kinds, ['asset', 'health', 'registry', 'relay', 'back', 'health']);
   });
 
   it('finds any id again that was percent-encoded', () => {

@@ -3,7 +3,13 @@ import { lookup } from 'node:dns/promises';
 import os from 'node:os';
 import { describe, type TestContext, test } from 'node:test';
 import { isLoopback } from '../../src/proxy/address.ts';
-import { addressesOf, addressesOfName, type Surroundings, type Target } from '../../src/proxy/destination.ts';
+import {
+  addressesOf,
+  addressesOfName,
+  isNextDoor,
+  type Surroundings,
+  type Target,
+} from '../../src/proxy/destination.ts';
 import { DialError } from '../../src/proxy/error.ts';
 import { Locality } from '../../src/proxy/locality.ts';
 
@@ -303,4 +309,14 @@ describe('looking up', () => {
       assert.deepEqual(addresses, [FAR], machine);
     }
   });
+});
+
+test('a program is next door if it came from this machine and named it', () => {
+  for (const isHere of [true, false]) {
+    for (const namesHere of [true, false]) {
+      const registrant = { address: '127.0.0.1', isHere, namesHere };
+      const target = { machine: 'ubuntu', port: PORT, registrant, hasDouble: false, wayBack: null };
+      assert.equal(isNextDoor(target), isHere && namesHere);
+    }
+  }
 });

@@ -275,6 +275,24 @@ describe('requests', () => {
     assert.deepEqual(await stranger.call(call(3, 'subscribe', { features: [] })), nothing);
   });
 
+  room('an agent that can is asked for connections, no other, and none is told of it', {}, async (house) => {
+    const [agent, watcher] = [await house.open(), await house.open()];
+    await Promise.all([agent.message(), watcher.message()]);
+    const params = { ...info('a'), status: 'active', dial_back: true };
+    assert.deepEqual(await agent.call(call(1, 'register', params)), {
+      id: 1,
+      result: { status: 'registered', dial_back: true },
+    });
+    assert.equal((await watcher.message()).event, 'node_joined');
+    house.callers[0]?.askBack('t-1');
+    assert.deepEqual(await agent.message(), { event: 'dial_back', ticket: 't-1' });
+    assert.deepEqual(await watcher.call(call(2, 'ping')), health(2, 1));
+    agent.peer.socket.destroy();
+    await until(() => agent.connection.gone, 'the connection is gone');
+    house.callers[0]?.askBack('t-2');
+    assert.deepEqual(house.faults, []);
+  });
+
   describe('that wait for this machine', () => {
     room('hold up nothing that came after them', {}, async (house) => {
       const asked: { params: object; answer: (result: unknown) => void; fail: (error: unknown) => void }[] = [];

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { type EndpointContext, type EndpointLimits, RegistryEndpoint } from '../../src/registry/endpoint.ts';
-import type { Machine } from '../../src/registry/methods.ts';
+import type { Caller, Machine } from '../../src/registry/methods.ts';
 import type { NodeInfo } from '../../src/registry/node-info.ts';
 import { Roster } from '../../src/registry/roster.ts';
 import { Connection, SOCKET_OPTIONS } from '../../src/transport/connection.ts';
@@ -43,6 +43,8 @@ export class House {
   readonly connections = new Connections(this.deadlines, (error) => this.faults.push(error));
   readonly roster: Roster;
   laggardsClosed = 0;
+  /** The connections that have registered, in order. */
+  readonly callers: Caller[] = [];
   /** Called with each change of the roster. */
   onEvent = () => {};
   readonly #context: EndpointContext;
@@ -72,7 +74,7 @@ export class House {
       },
       limits: { ...LIMITS, ...limits },
       version: '1.2.3',
-      onRegistered: () => {},
+      onRegistered: (caller) => this.callers.push(caller),
       onFault: (error) => this.faults.push(error),
       onLaggard: () => this.laggardsClosed++,
     };

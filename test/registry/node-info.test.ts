@@ -29,6 +29,11 @@ describe('readNodeInfo', () => {
     assert.deepEqual(read({ spawn_id: null }), INFO);
   });
 
+  it('knows an agent that opens connections for the daemon', () => {
+    assert.deepEqual(read({ dial_back: true }), { ...INFO, dialBack: true });
+    for (const none of [false, null, undefined]) assert.deepEqual(read({ dial_back: none }), INFO);
+  });
+
   it('names an optional field that is not what it must be', () => {
     for (const [field, value] of [
       ['name', 7],
@@ -36,6 +41,8 @@ describe('readNodeInfo', () => {
       ['question', {}],
       ['spawn_id', 'x'.repeat(65)],
       ['spawn_id', 7],
+      ['dial_back', 1],
+      ['dial_back', 'true'],
     ] as const) {
       assert.throws(() => read({ [field]: value }), { name: 'RpcError', message: `Invalid node info: ${field}` });
     }
