@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { cp, mkdir, readFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { Node } from '../../src/protocol/registry.ts';
 import { Daemon } from '../support/daemon.ts';
 import { HeadlessPi } from './headless.ts';
@@ -199,9 +201,8 @@ for (const pi of PIS) {
     it('installed as a package, as its users do', async () => {
       const daemon = await Daemon.start();
       const roster = new RosterPeer(daemon.origin);
-      const settings = path.join(home.path, '.pi', 'agent', 'settings.json');
-      const before = JSON.parse(await readFile(settings, 'utf8')) as object;
-      await writeFile(settings, JSON.stringify({ ...before, packages: [PACKAGE] }));
+      const [node, program] = pi.command;
+      await promisify(execFile)(node, [program, 'install', PACKAGE], { cwd: home.work, env: home.environment() });
       const terminal = await start({ HYPIVISOR_WS: daemon.registryUrl }, [], []);
       await roster.joined();
       await terminal.shows(/hypivisor 1 agent/);
