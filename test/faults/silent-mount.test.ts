@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, readdir, realpath, rm, symlink } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { launch } from '../../src/host/launch.ts';
 import { Agent } from '../support/agent.ts';
 import { Client } from '../support/client.ts';
 import { Daemon, type DaemonOptions } from '../support/daemon.ts';
@@ -74,6 +75,7 @@ describe('a mount under home that never answers', { skip, timeout: 120_000 }, ()
     }
     for (const path of ['silent', 'silent/x', 'silent/x/y', 'link', 'link-deeper']) {
       assert.match((await ask('list_directories', { path })).error, SILENT, path);
+      assert.match((await ask('list_sessions', { path })).error, SILENT, path);
       assert.match((await ask('spawn_agent', { path })).error, SILENT, path);
       assert.match((await ask('spawn_agent', { path: '~', new_folder: `${path}/new` })).error, SILENT, path);
     }
@@ -145,13 +147,33 @@ describe('a mount under home that never answers', { skip, timeout: 120_000 }, ()
     await endsPromptly(daemon);
   });
 
-  test('may hold the output of agents', async (t) => {
+  test('may hold the output of agents, and the sessions of pi', async (t) => {
     // The log elsewhere: a thread that waits for this mount cannot even be killed.
     const { daemon, ask } = await startBeside(t, ['.pi'], {
       args: ['--spawn-command', 'sleep 60', '--log-file', 'none'],
     });
     assert.match((await ask('spawn_agent', { path: 'a' })).error, SILENT);
+    assert.match((await ask('list_sessions', { path: 'a' })).error, SILENT);
     assert.deepEqual((await ask('list_directories')).result.directories, ['a', 'b']);
     await endsPromptly(daemon);
+  });
+
+  test('may fall silent just before an agent would enter it', async (t) => {
+    const base = await realpath(await mkdtemp(join(tmpdir(), 'hypivisor-mount-')));
+    const folder = join(base, 'folder');
+    const outputDirectory = join(base, 'output');
+    for (const path of [folder, outputDirectory]) await mkdir(path);
+    const mount = await SilentMount.at(folder);
+    t.after(async () => {
+      await mount.unmount();
+      await rm(base, { recursive: true });
+    });
+    const command = ['/bin/sh', '-c', 'touch ran'] as const;
+    const options = { spawnId: '0', command, environment: {}, folder, outputDirectory, stdinFile: null };
+    let turns = 0;
+    const turning = setInterval(() => turns++, 10);
+    t.after(() => clearInterval(turning));
+    await assert.rejects(launch(options, 1000), { message: 'Failed to spawn: the file system does not answer' });
+    assert.ok(turns > 10, 'this process goes on meanwhile');
   });
 });
