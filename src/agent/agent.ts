@@ -109,6 +109,9 @@ export class Agent {
   #told: number;
   /** A run that begins before this was not asked for: somebody wants to stop. */
   #abortUntil = 0;
+  /** When the prompts are to be looked at next; null if nothing is set. */
+  #proceedAt: number | null = null;
+  #outputsDue = false;
   #ids = 0;
   #isClosed = false;
 
@@ -123,7 +126,7 @@ export class Agent {
     this.#told = host.messages().length;
     this.#conversation = new Conversation(clock.now(), {
       onEvent: (event) => this.#tell(event),
-      onOutputDue: (delayMs) => this.#after(delayMs, () => this.#conversation.tellOutputs(clock.now())),
+      onOutputDue: (delayMs) => this.#tellOutputsIn(delayMs),
     });
     this.#prompts = new Prompts({
       send: (content, deliver, isCommand) => this.#send(content, deliver, isCommand),
@@ -131,7 +134,7 @@ export class Agent {
       holdsMessages: () => host.holdsMessages(),
       onOutcome: (outcome) => this.#tell({ type: 'prompt_status', ...outcome }),
       onQueue: () => this.#tell({ type: 'queue', entries: this.#prompts.queue }),
-      onDue: (delayMs) => this.#after(delayMs, () => this.#proceed()),
+      onDue: (delayMs) => this.#proceedIn(delayMs),
     });
     this.#questions = new Questions({
       onAsked: (question) => this.#asked({ type: 'question', question }),
@@ -594,6 +597,27 @@ export class Agent {
     const canExpand = this.#host.features.includes('commands');
     this.#host.send(content, canExpand ? { deliverAs: deliver, expandPromptTemplates: true } : { deliverAs: deliver });
     if (isCommand) this.refreshSession();
+  }
+
+  /** One timer is enough, however many ask: whatever is looked at sets the next. */
+  #proceedIn(delayMs: number): void {
+    const at = this.#clock.now() + delayMs;
+    if (this.#proceedAt !== null && this.#proceedAt <= at) return;
+    this.#proceedAt = at;
+    this.#after(delayMs, () => {
+      if (this.#proceedAt !== at) return;
+      this.#proceedAt = null;
+      this.#proceed();
+    });
+  }
+
+  #tellOutputsIn(delayMs: number): void {
+    if (this.#outputsDue) return;
+    this.#outputsDue = true;
+    this.#after(delayMs, () => {
+      this.#outputsDue = false;
+      this.#conversation.tellOutputs(this.#clock.now());
+    });
   }
 
   #proceed(): void {

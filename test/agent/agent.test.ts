@@ -270,6 +270,26 @@ describe('a prompt', () => {
   });
 });
 
+describe('timers', () => {
+  it('are one at a time, however much waits', () => {
+    const { agent, connect, host, pass, timers } = setUp();
+    host.idle = false;
+    const client = connect();
+    for (let i = 0; i < 32; i++) client.say({ type: 'prompt', id: `p${i}`, text: `${i}` });
+    agent.piEvent('agent_start', {});
+    agent.piEvent('tool_execution_start', { toolCallId: 't', toolName: 'bash', args: {} });
+    let text = '';
+    for (let i = 0; i < 500; i++) {
+      text += `${i}\n`;
+      const partialResult = { content: [{ type: 'text' as const, text }] };
+      agent.piEvent('tool_execution_update', { toolCallId: 't', toolName: 'bash', partialResult });
+    }
+    assert.ok(timers.length <= 3, `${timers.length}`);
+    pass(60_000);
+    assert.ok(timers.length <= 3, `${timers.length}`);
+  });
+});
+
 describe('stopping', () => {
   it('stops pi, gives back what waits, and stops it again if it begins by itself', () => {
     const { agent, connect, host, pass } = setUp();

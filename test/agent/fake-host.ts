@@ -110,5 +110,5 @@ export function setUp(host = new FakeHost()) {
     agent.piEvent('message_end', { message });
     host.stored.push(message);
   };
-  return { agent, host, connect, pass, faults, user, say, detailsTold: () => details };
+  return { agent, host, connect, pass, faults, timers, user, say, detailsTold: () => details };
 }
