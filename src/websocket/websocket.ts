@@ -343,10 +343,10 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
 
   /** When the peer last showed that it lives. */
   get #signOfLifeAt(): number {
-    const { blocked, blockedSince, aliveAt, now } = this.connection;
-    if (blocked) return blockedSince;
+    const { connection } = this;
+    if (connection.blocked) return connection.blockedSince;
     // It may have spoken while we do not listen.
-    return this.#paused ? now : aliveAt;
+    return this.#paused ? connection.now : connection.aliveAt;
   }
 
   /** When the peer is to be pinged, or found dead. */
