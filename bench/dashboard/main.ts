@@ -4,14 +4,16 @@
  * Beside each figure stands that of the dashboard that people have today, where it was measured.
  */
 import { chromium } from 'playwright-core';
+import { Crowd } from '../../test/dashboard/support/crowd.ts';
 import { Daemon } from '../../test/support/daemon.ts';
 import { bytesOfDashboard } from './bytes.ts';
 import { openHistory, streamAnswer } from './chat.ts';
 import { memory } from './memory.ts';
-import { Crowd, churn, timeToRoster } from './roster.ts';
+import { churn, timeToRoster } from './roster.ts';
 
 const MANY = 5000;
 const CHANGES = 500;
+/** An hour of a model that writes 125 tokens a second. */
 const ANSWERS = 300;
 
 const browser = await chromium.launch({

@@ -260,7 +260,7 @@ describe('what is unread', { skip }, () => {
     await standing(page, 'ada', 'finished').waitFor();
     await page.reload();
     await standing(page, 'ada', 'finished').waitFor();
-    assert.match(await page.title(), /^\(1\)/);
+    await eventually(async () => assert.match(await page.title(), /^\(1\)/));
     await row(page, 'ada').locator('a').click();
     await standing(page, 'ada', 'idle').waitFor();
     await row(page, 'bob').locator('a').click();

@@ -4,25 +4,31 @@ import type { Command, InitState, Tool } from '../../protocol/agent.ts';
 import type { AgentLink } from '../link/agent-link.ts';
 
 export interface Facts {
-  nodeId: string;
   tools: readonly Tool[];
   commands: readonly Command[] | null;
   session: InitState['session'] | null;
   totalMessages: number | null;
 }
 
-export const facts = signal<Facts | null>(null);
+const NO_FACTS: Facts = { tools: [], commands: null, session: null, totalMessages: null };
+/** An agent that is opened again goes on where it was, and does not say all of it again. */
+const MOST_AGENTS = 100;
+
+/** By node id. */
+const known = signal<ReadonlyMap<string, Facts>>(new Map());
+
+export const factsOf = (nodeId: string): Facts => known.value.get(nodeId) ?? NO_FACTS;
 
 /** @returns a function that ends it */
 export function observeFacts(link: AgentLink): () => void {
   const { nodeId } = link;
-  if (facts.peek()?.nodeId !== nodeId)
-    facts.value = { nodeId, tools: [], commands: null, session: null, totalMessages: null };
   return link.observe((message) => {
-    const known = facts.peek();
-    if (known?.nodeId !== nodeId) return;
-    const next = factsAfter(known, message);
-    if (next !== known) facts.value = next;
+    const before = known.peek().get(nodeId) ?? NO_FACTS;
+    const after = factsAfter(before, message);
+    if (after === before) return;
+    // The one that was looked at last is the last.
+    const others = [...known.peek()].filter(([id]) => id !== nodeId).slice(1 - MOST_AGENTS);
+    known.value = new Map([...others, [nodeId, after]]);
   });
 }
 

@@ -12,6 +12,7 @@ import { nameOf, splitPath } from '../state/rows.ts';
 import { STANDING_WORDS, standingSince } from '../state/standing.ts';
 import {
   attentionCount,
+  daemon,
   linkTo,
   live,
   markRead,
@@ -144,6 +145,8 @@ function openNext(): void {
 }
 
 function NobodyOpen() {
+  // The banner says it; nothing that is known now can be added.
+  if (!live.value && daemon.value.met) return null;
   return (
     <div class="empty centered">
       {nodes.value.size === 0 ? (

@@ -39,6 +39,7 @@ export function Dialog({ title, size = 'narrow', bare = false, children }: Dialo
       ref={element}
       class="dialog"
       data-size={size}
+      data-bare={bare}
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();

@@ -7,7 +7,7 @@ import { visible } from '../chat/visible.ts';
 import { canCopy, copyText } from '../platform/clipboard.ts';
 import { clock } from '../platform/clock.ts';
 import { show } from '../state/dialogs.ts';
-import { facts } from '../state/facts.ts';
+import { factsOf } from '../state/facts.ts';
 import { bytes, count, dollars, duration, percent } from '../state/format.ts';
 import { notify } from '../state/notices.ts';
 import { hashOf } from '../state/place.ts';
@@ -24,7 +24,7 @@ export function Inspector() {
   const node = openNode.value;
   useEffect(() => {
     // Asked for once; the older kind answers it as well.
-    if (openedLink.value?.status.value.phase === 'live' && facts.peek()?.commands === null) {
+    if (openedLink.value?.status.value.phase === 'live' && node !== null && factsOf(node.id).commands === null) {
       openedLink.value.send({ type: 'list_commands' });
     }
   }, [openedLink.value, openedLink.value?.status.value.phase]);
@@ -41,7 +41,7 @@ export function Inspector() {
         <Session node={node} />
         <Machine node={node} />
         <Told node={node} />
-        <Tools />
+        <Tools node={node} />
         <Connection />
       </div>
     </aside>
@@ -67,7 +67,7 @@ function Fact({ name, children }: { name: string; children: ComponentChildren })
 }
 
 function Session({ node }: { node: Node }) {
-  const session = facts.value?.nodeId === node.id ? facts.value.session : null;
+  const { session, totalMessages } = factsOf(node.id);
   const context = node.context ?? session?.context;
   const cost = node.cost ?? session?.cost;
   const model = node.model ?? session?.model;
@@ -103,7 +103,7 @@ function Session({ node }: { node: Node }) {
           </Fact>
         )}
         {cost !== undefined && <Fact name="Cost">{dollars(cost)}</Fact>}
-        {facts.value?.totalMessages != null && <Fact name="Messages">{facts.value.totalMessages}</Fact>}
+        {totalMessages !== null && <Fact name="Messages">{totalMessages}</Fact>}
         {sessionId !== undefined && (
           <Fact name="Id">
             <code>{visible(sessionId)}</code>
@@ -217,8 +217,8 @@ function Told({ node }: { node: Node }) {
   );
 }
 
-function Tools() {
-  const { tools = [], commands = null } = facts.value ?? {};
+function Tools({ node }: { node: Node }) {
+  const { tools, commands } = factsOf(node.id);
   return (
     <>
       <Section title={`Tools ${tools.length > 0 ? tools.length : ''}`}>

@@ -9,9 +9,9 @@ const MOST_OPTIONS = 4;
 const LONGEST_OPTION = 40;
 
 /** What stands before the options in a row, what an option needs beside its letters, and a letter, in CSS pixels. */
-const INDENT = 84;
-const PADDING = 24;
-const LETTER = 6.9;
+const INDENT = 62;
+const PADDING = 22;
+const LETTER = 6.8;
 
 /**
  * How many lines the options of a question take in a roster that is so wide: rows are placed before they are rendered, so

@@ -3,6 +3,7 @@ import { computed, effect, signal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { NodeQuestion } from '../../protocol/registry.ts';
 import { visible } from '../chat/visible.ts';
+import { show } from '../state/dialogs.ts';
 import { shortPath } from '../state/home.ts';
 import { closedGroups, grouping } from '../state/prefs.ts';
 import { ATTENTION_KEY, groupKeyOf, type HeaderRow } from '../state/rows.ts';
@@ -202,7 +203,10 @@ function Nobody() {
   return (
     <div class="empty">
       <p class="empty-title">No agents yet</p>
-      <p>Agents appear here by themselves once they run with the hypivisor extension. Or start one now.</p>
+      <p>Agents appear here by themselves once they run with the hypivisor extension.</p>
+      <button type="button" class="button primary only-phone" disabled={!live.value} onClick={() => show('spawn')}>
+        <Icon name="plus" /> Start an agent
+      </button>
     </div>
   );
 }

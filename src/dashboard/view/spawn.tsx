@@ -59,7 +59,6 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
       setFilter('');
       setSession('');
       setNewFolder('');
-      filterField.current?.focus();
       setSessions(await sessionsOf(result.current));
     } catch (failure) {
       setError((failure as Error).message);
@@ -68,6 +67,10 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
   useEffect(() => {
     void browse();
   }, []);
+  useEffect(() => {
+    // Where typing needs no keyboard on the screen.
+    if (!matchMedia('(pointer: coarse)').matches) filterField.current?.focus();
+  }, [listing]);
 
   const start = async () => {
     if (listing === null) return;
