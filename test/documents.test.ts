@@ -180,6 +180,20 @@ describe('ARCHITECTURE.md', () => {
   });
 });
 
+describe('docs/dashboard.md', () => {
+  it('names every file of src/dashboard/', async () => {
+    const document = await readText('docs/dashboard.md');
+    const words = new Set(/```\nsrc\/dashboard\/[\s\S]*?```/.exec(document)?.[0].match(/[a-z][a-z0-9-]*/g));
+    const entries = await readdir(join(ROOT, 'src', 'dashboard'), { recursive: true });
+    const names = entries.flatMap((path) => /([\w-]+)(?:\.d)?\.(?:tsx?|css)$/.exec(path)?.[1] ?? []);
+    assert.ok(names.length > 50);
+    assert.deepEqual(
+      names.filter((name) => !words.has(name)),
+      [],
+    );
+  });
+});
+
 describe('docs/security.md', () => {
   /** The tests that a row of the table of threats names, by file. */
   async function testsNamed(): Promise<[threat: string, file: string, names: string[]][]> {
@@ -217,6 +231,7 @@ describe('the documents', () => {
     'CONTRIBUTING.md',
     'SECURITY.md',
     'CONTRIBUTING.md',
+    'docs/dashboard.md',
     'docs/security.md',
     'docs/reliability.md',
     'docs/performance.md',

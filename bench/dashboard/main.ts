@@ -3,6 +3,7 @@
  *
  * Beside each figure stands that of the dashboard that people have today, where it was measured.
  */
+import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
 import { Crowd } from '../../test/dashboard/support/crowd.ts';
 import { Daemon } from '../../test/support/daemon.ts';
@@ -13,8 +14,11 @@ import { churn, timeToRoster } from './roster.ts';
 
 const MANY = 5000;
 const CHANGES = 500;
-/** An hour of a model that writes 125 tokens a second. */
-const ANSWERS = 300;
+/** An hour of a model that writes 125 tokens a second; fewer by `--answers`. */
+const HOUR = 300;
+
+const { values } = parseArgs({ options: { answers: { type: 'string' } } });
+const answers = Number(values.answers ?? HOUR);
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -66,9 +70,9 @@ try {
   }
   const history = await withDaemon((daemon) => openHistory(browser, daemon));
   row(`opening a history of ${megabytes(history.bytes)}`, ms(history.wallMs), '16 s');
-  const readings = await withDaemon((daemon) => memory(browser, daemon, ANSWERS));
+  const readings = await withDaemon((daemon) => memory(browser, daemon, answers));
   row(
-    `heap after 6, 30 and 60 minutes' worth of streaming (${ANSWERS} answers in all)`,
+    `heap after a tenth, a half and all of ${answers} such answers${answers === HOUR ? ', an hour of streaming' : ''}`,
     readings.map(megabytes).join(', '),
     '',
   );

@@ -288,4 +288,19 @@ describe('starting an agent', { skip }, () => {
     await page.locator('.conversation-title').getByText('notes/ideas').waitFor();
     assert.equal(await page.getByRole('dialog').count(), 0);
   });
+
+  it('says why an agent did not come up', async (t) => {
+    const { path, env } = program(t);
+    await writeFile(path, 'console.error("pi: out of order"); process.exit(3);');
+    const stage = await Stage.open(t, { env });
+    const { page } = await visit(t, stage.url);
+    await page.getByText('No agents yet').waitFor();
+    await page.keyboard.press('a');
+    await page.getByRole('button', { name: 'Start here' }).click();
+    await page.getByText('exit code 3').waitFor();
+    await page.getByText('pi: out of order').waitFor();
+    await assertAccessible(page, 'an agent that did not come up');
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.getByRole('dialog', { name: 'Start an agent' }).waitFor();
+  });
 });
