@@ -291,13 +291,18 @@ describe('starting an agent', { skip }, () => {
 
   it('says why an agent did not come up', async (t) => {
     const { path, env } = program(t);
-    await writeFile(path, 'console.error("pi: out of order"); process.exit(3);');
     const stage = await Stage.open(t, { env });
     const { page } = await visit(t, stage.url);
     await page.getByText('No agents yet').waitFor();
     await page.keyboard.press('a');
+    // At once: the daemon waits for as long, and answers with it.
+    await writeFile(path, 'console.error("pi: out of paper"); process.exit(4);');
     await page.getByRole('button', { name: 'Start here' }).click();
-    await page.getByText('exit code 3').waitFor();
+    await page.getByRole('alert').getByText('out of paper').waitFor();
+    // A while later, but before it has registered.
+    await writeFile(path, 'setTimeout(() => { console.error("pi: out of order"); process.exit(3); }, 2500);');
+    await page.getByRole('button', { name: 'Start here' }).click();
+    await page.getByText('ended with exit code 3 before it registered').waitFor();
     await page.getByText('pi: out of order').waitFor();
     await assertAccessible(page, 'an agent that did not come up');
     await page.getByRole('button', { name: 'Try again' }).click();

@@ -73,7 +73,7 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
   }, [listing]);
 
   const start = async () => {
-    if (listing === null) return;
+    if (listing === null || busy) return;
     setBusy(true);
     setError(null);
     const params: SpawnParams = { path: listing.current };
@@ -263,7 +263,7 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
         <button type="button" class="button" onClick={hide}>
           Cancel
         </button>
-        <button type="submit" class="button primary" disabled={busy || problem !== null || !live.value}>
+        <button type="submit" class="button primary" disabled={problem !== null || !live.value}>
           {session === '' ? 'Start here' : 'Resume here'}
         </button>
       </footer>
