@@ -11,8 +11,10 @@ process.once('exit', () => {
 
 export class HeadlessPi {
   readonly process: ChildProcess;
-  stdout = '';
   stderr = '';
+  /** The answers to commands, as they came; events are many times as much, and nobody asks for them here. */
+  readonly #answers: string[] = [];
+  #line = '';
   #ids = 0;
 
   /**
@@ -36,8 +38,13 @@ export class HeadlessPi {
     });
     running.add(this.process);
     this.process.once('exit', () => running.delete(this.process));
-    this.process.stdout?.on('data', (chunk) => {
-      this.stdout += chunk;
+    this.process.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+      const [first = '', ...others] = chunk.split('\n');
+      this.#line += first;
+      for (const line of others) {
+        if (this.#line.slice(0, 200).includes('"response"')) this.#answers.push(this.#line);
+        this.#line = line;
+      }
     });
     this.process.stderr?.on('data', (chunk) => {
       this.stderr += chunk;
@@ -55,7 +62,7 @@ export class HeadlessPi {
     this.process.stdin?.write(`${JSON.stringify({ id, ...command })}\n`);
     const until = Date.now() + 20_000;
     while (Date.now() < until) {
-      const line = this.stdout.split('\n').find((line) => line.includes(`"id":"${id}"`) && line.includes('"response"'));
+      const line = this.#answers.find((line) => line.includes(`"id":"${id}"`));
       if (line !== undefined) return JSON.parse(line) as Record<string, unknown>;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }

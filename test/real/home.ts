@@ -29,7 +29,8 @@ export class Home {
     const provider = { baseUrl: modelUrl, api: 'openai-completions', apiKey: 'x', models: [model] };
     await writeFile(path.join(agent, 'models.json'), JSON.stringify({ providers: { mock: provider } }));
     const retry = { enabled: true, maxRetries: 3, baseDelayMs: 1000 };
-    const all = { defaultProvider: 'mock', defaultModel: 'mock-1', retry, quietStartup: true, ...settings };
+    const compaction = { keepRecentTokens: 2000 };
+    const all = { defaultProvider: 'mock', defaultModel: 'mock-1', retry, compaction, quietStartup: true, ...settings };
     await writeFile(path.join(agent, 'settings.json'), JSON.stringify(all));
     return home;
   }
