@@ -300,8 +300,18 @@ describe('starting an agent', { skip }, () => {
     await page.getByRole('button', { name: 'Start here' }).click();
     await page.getByRole('alert').getByText('out of paper').waitFor();
     // A while later, but before it has registered.
-    await writeFile(path, 'setTimeout(() => { console.error("pi: out of order"); process.exit(3); }, 2500);');
+    const go = `${path}.go`;
+    t.after(() => rm(go, { force: true }));
+    const waits = `import { existsSync } from 'node:fs';
+      setInterval(() => {
+        if (!existsSync(${JSON.stringify(go)})) return;
+        console.error('pi: out of order');
+        process.exit(3);
+      }, 50);`;
+    await writeFile(path, waits);
     await page.getByRole('button', { name: 'Start here' }).click();
+    await page.getByText('It opens here as soon as it registers').waitFor();
+    await writeFile(go, '');
     await page.getByText('ended with exit code 3 before it registered').waitFor();
     await page.getByText('pi: out of order').waitFor();
     await assertAccessible(page, 'an agent that did not come up');
