@@ -27,7 +27,7 @@ export interface ChatProps {
   seen(): void;
 }
 
-/** What keys and the palette can ask of the chat that is open. Each is quiet where it does not apply. */
+/** What keys and the palette can ask of the chat that is open. Each does nothing if it does not apply. */
 export interface ChatCommands {
   /** `c`: focus into the composer. */
   compose(): void;
@@ -35,7 +35,7 @@ export interface ChatCommands {
   stop(): void;
   /** `.`: to the newest message, and follow. */
   toBottom(): void;
-  /** `y` and `N`: answer the oldest question, where it is a confirm. */
+  /** `y` and `N`: answer the oldest question, if it is a confirm. */
   answer(yes: boolean): void;
 }
 

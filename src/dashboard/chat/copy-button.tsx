@@ -3,7 +3,7 @@ import { announce } from '../platform/announce.ts';
 import { canCopy, copyText } from '../platform/clipboard.ts';
 import { Icon } from './icons.tsx';
 
-/** Copies a text whole and as it is, whatever is shown of it. Nothing where the browser has no clipboard for this page. */
+/** Copies a text whole and as it is, whatever is shown of it. Renders nothing if the browser gives this page no clipboard. */
 export function CopyButton({ text, label }: { text: () => string; label: string }) {
   const [copied, setCopied] = useState(false);
   if (!canCopy) return null;

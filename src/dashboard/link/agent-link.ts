@@ -1,7 +1,7 @@
 /**
  * The connection to one agent, through the daemon's relay: what the chat is given to talk to it.
  *
- * It offers deltas and, where the chat has come somewhere before, to go on from there; an agent that knows neither answers
+ * It offers deltas and, if the chat was connected before, to go on from there; an agent that knows neither answers
  * in the classic way. It is live from the agent's first message, not from the 101: behind that the daemon may have put an
  * error in words, which becomes the status.
  */
@@ -104,7 +104,7 @@ export class AgentLink {
   /**
    * Sends a request as JSON, or a string as it is: a prompt in classic mode.
    *
-   * @returns false where there is no live connection: nothing was sent, and nothing is kept for later
+   * @returns false if there is no live connection: nothing was sent, and nothing is kept for later
    */
   send(message: object | string): boolean {
     if (!this.#live) return false;

@@ -19,7 +19,7 @@ export interface Environment {
   /** @returns a function that calls it off */
   after(ms: number, callback: () => void): () => void;
   random(): number;
-  /** @throws where the URL or a subprotocol is malformed */
+  /** @throws if the URL or a subprotocol is malformed */
   open(url: string, protocols: string[]): Socket;
   /** Whether nobody can see the page. */
   hidden(): boolean;

@@ -32,9 +32,9 @@ export interface LinkHandlers {
   opened(protocol: string): void;
   message(text: string): void;
   /**
-   * The socket is gone, and another try follows unless `stop` is called. Code 1006 where no close frame came.
+   * The socket is gone, and another try follows unless `stop` is called. The code is 1006 if no close frame came.
    *
-   * @param wasOpen false where it never opened
+   * @param wasOpen false if it never opened
    */
   lost(code: number, reason: string, wasOpen: boolean): void;
   phase?(phase: Phase): void;
@@ -122,7 +122,7 @@ export class Link {
     if (this.#phase === 'waiting') this.#connect();
   }
 
-  /** @returns false where it is not open: nothing was sent, and nothing is kept for later */
+  /** @returns false if it is not open: nothing was sent, and nothing is kept for later */
   send(text: string): boolean {
     if (this.#phase !== 'open' || this.#socket === null) return false;
     this.#socket.send(text);

@@ -42,7 +42,7 @@ export interface RegistryHandlers {
   phase(phase: Phase): void;
   /** `wasLive` if the roster had come on this connection. */
   lost(code: number, wasLive: boolean): void;
-  /** Which of our features the daemon has; none where it is older. */
+  /** Which of our features the daemon has; none if it is older. */
   features(granted: readonly string[]): void;
   /** The way to the daemon was dead, and is replaced: whatever else goes there had better be too. */
   deaf(): void;
@@ -101,7 +101,7 @@ export class RegistryLink {
 
   /**
    * @throws RequestError with the daemon's sentence
-   * @throws UnknownOutcome where no answer came
+   * @throws UnknownOutcome if no answer came
    */
   request<M extends Method>(method: M, params: Params<M>, timeoutMs = REQUEST_TIMEOUT_MS): Promise<Result<M>> {
     const id = ++this.#lastId;

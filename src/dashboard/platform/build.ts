@@ -9,11 +9,11 @@ const own = document.querySelector<HTMLMetaElement>('meta[name="build"]')?.conte
 
 export interface Served {
   isNewer: boolean;
-  /** Seconds that the daemon's clock is ahead; null where it does not say. */
+  /** Seconds that the daemon's clock is ahead; null if it does not say. */
   clockAhead: number | null;
 }
 
-/** @returns null where it cannot be had */
+/** @returns null if it cannot be had */
 export async function askServed(): Promise<Served | null> {
   try {
     const before = Date.now();

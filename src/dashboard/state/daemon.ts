@@ -49,7 +49,7 @@ export function daemonAfter(daemon: Daemon, event: DaemonEvent, now: number): Da
   }
 }
 
-/** How long until the banner is due: 0 if it is, null where there is nothing to say. */
+/** How long until the banner is due: 0 if it is, null if there is nothing to say. */
 export function bannerIn({ live, downSince }: Daemon, now: number): number | null {
   if (live || downSince === null) return null;
   return Math.max(downSince + BANNER_DELAY_MS - now, 0);

@@ -4,7 +4,7 @@
  * All letters of the query must come in the text in order; the more of them at the beginnings of words and one after the
  * other, the better.
  *
- * @returns null where it does not fit
+ * @returns null if it does not fit
  */
 export function fit(query: string, text: string): number | null {
   const wanted = query.toLowerCase().replace(/\s+/g, '');

@@ -29,7 +29,7 @@ const oneOf =
 
 export const scheme = pref('scheme', oneOf('system', 'dark', 'light'));
 export const grouping = pref<Grouping>('grouping', oneOf<Grouping>('project', 'machine', 'none'));
-/** Open from the beginning only where there is room for it. */
+/** Open from the beginning only if there is room for it. */
 export const inspectorOpen = pref('inspector', (stored) =>
   typeof stored === 'boolean' ? stored : innerWidth >= WIDE_PX,
 );

@@ -6,7 +6,7 @@ export type Nodes = ReadonlyMap<string, Node>;
 /**
  * What a number of pushes make of the roster; one copy for all of them, since hundreds may come in a second.
  *
- * @returns the roster, the very same map where nothing changed, and who joined or changed
+ * @returns the roster, the very same map if nothing changed, and who joined or changed
  */
 export function applyPushes(
   nodes: Nodes,

@@ -18,7 +18,7 @@ export interface HeaderRow {
   kind: 'header';
   key: string;
   title: string;
-  /** What tells two of the same title apart; '' where nothing must. */
+  /** What tells two of the same title apart; '' if nothing must. */
   detail: string;
   count: number;
   closed: boolean;
@@ -123,7 +123,7 @@ export function nameOf({ name, id, cwd }: Node): string {
   return name || (id.length <= READABLE_ID ? id : splitPath(cwd).folder || id);
 }
 
-/** What tells agents of the same name apart; null where the name does. */
+/** What tells agents of the same name apart; null if the name does. */
 export const shortIdOf = ({ name, id }: Node): string | null =>
   name || id.length <= READABLE_ID ? null : id.slice(0, 8);
 

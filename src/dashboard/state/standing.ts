@@ -48,7 +48,7 @@ export function standingOf(node: Node, unread: boolean): Standing {
   }
 }
 
-/** Since when it stands so, in Unix seconds on the daemon's clock; null where nobody said. */
+/** Since when it stands so, in Unix seconds on the daemon's clock; null if nobody said. */
 export function standingSince(node: Node): number | null {
   if (node.status === 'offline') return node.offline_since ?? null;
   return node.state_since ?? null;

@@ -207,7 +207,7 @@ export function markRead(id: string): void {
   unread.value = read(unread.peek(), id);
 }
 
-/** Where a session was replaced by another, whoever looked at the one looks at the other. */
+/** If a session was replaced by another, a person who looked at the old one now looks at the new one. */
 function followSuccessor(before: Nodes, after: Nodes): void {
   const id = openId.peek();
   if (id === null || after.has(id)) return;

@@ -1,7 +1,7 @@
 /**
  * What nobody has read yet: an agent that finished since it was last looked at. Pure; kept in this browser.
  *
- * An agent has finished where it was working when last heard of, and is not any more; also over a reload, and also where
+ * An agent has finished if it was working when last heard of, and is not any more; also over a reload, and also if
  * the whole run fell into the time that the page was closed: its state then is younger than the one that is remembered,
  * or than its registration. On the very first visit nothing is unread.
  */
@@ -34,7 +34,7 @@ export const FIRST_VISIT: Unread = { returning: false, heard: new Map(), ids: ne
  * @param changed agents that joined or changed
  * @param open the agent that is in sight, which is read as it comes; null for none
  * @param now Unix seconds
- * @returns the state, the very same where nothing changed, and which agents finished by this change
+ * @returns the state, the very same if nothing changed, and which agents finished by this change
  */
 export function hear(
   state: Unread,
@@ -72,7 +72,7 @@ export function hear(
 function hasRun(node: Node, before: Heard | undefined, returning: boolean): boolean {
   if (before !== undefined) {
     if (before.state === 'working' || before.state === 'waiting') return true;
-    // Both idle: it worked in between where the later idle began later. A daemon that was restarted says it anew.
+    // Both idle: it worked in between if the later idle began later. A daemon that was restarted says it anew.
     return before.state === 'idle' && began(node) > before.since + REGISTRATION_SECONDS && !registeredSince(node);
   }
   return returning && !registeredSince(node);

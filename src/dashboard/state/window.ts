@@ -42,7 +42,7 @@ export function rowsInSight(
   return { start, end };
 }
 
-/** Where to scroll so that a row is in sight; the very same place where it is already. */
+/** Where to scroll so that a row is in sight; the very same place if it is in sight already. */
 export function scrollTo(offsets: Offsets, row: number, scrollTop: number, height: number, margin: number): number {
   const top = offsets.tops[row] as number;
   const bottom = offsets.tops[row + 1] as number;

@@ -54,7 +54,7 @@ async function tell(title: string, options: NotificationOptions): Promise<void> 
   }
 }
 
-/** Null where the browser has none for this page. */
+/** Null if the browser has none for this page. */
 async function registerWorker(): Promise<ServiceWorkerRegistration | null> {
   if (!('serviceWorker' in navigator)) return null;
   navigator.serviceWorker.addEventListener('message', ({ data }) => {

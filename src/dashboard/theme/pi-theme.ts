@@ -56,7 +56,7 @@ const PAGE_MAPPING: Record<string, string> = {
   raised: 'infoBg',
 };
 
-/** @throws Error with a sentence for people where it is no theme */
+/** @throws Error with a sentence for people if it is no theme */
 export function readPiTheme(text: string): PiTheme {
   let value: unknown;
   try {

@@ -127,7 +127,7 @@ function Header({ node: signal, link }: { node: ReadonlySignal<Node>; link: Agen
   );
 }
 
-/** How the connection to this agent is, where it is not simply there. */
+/** The state of the connection to this agent, unless it is simply open. */
 function LinkState({ link }: { link: AgentLink }) {
   const { phase, reason } = link.status.value;
   if (phase === 'live') return null;

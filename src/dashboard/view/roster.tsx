@@ -14,7 +14,7 @@ import { Icon } from './icon.tsx';
 import { linesOf } from './quick-answer.tsx';
 import { Row } from './row.tsx';
 
-/** What the styles say how high rows are, in CSS pixels: higher where a finger is the pointer. */
+/** What the styles say how high rows are, in CSS pixels: higher if a finger is the pointer. */
 const heights = signal(readHeights());
 matchMedia('(pointer: coarse)').addEventListener('change', () => (heights.value = readHeights()));
 

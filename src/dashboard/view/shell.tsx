@@ -1,4 +1,4 @@
-/** The page's layout: the roster at the side, the conversation in the middle, the inspector where it is wanted. */
+/** The page's layout: the roster at the side, the conversation in the middle, the inspector if it is wanted. */
 import type { ComponentType } from 'preact';
 import { type DialogName, dialog } from '../state/dialogs.ts';
 import { inspectorOpen } from '../state/prefs.ts';

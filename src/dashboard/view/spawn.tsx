@@ -271,7 +271,7 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
   );
 }
 
-/** None where the daemon is an older one, which keeps no track of them. */
+/** None if the daemon is an older one, which keeps no track of them. */
 async function sessionsOf(path: string): Promise<PastSession[]> {
   try {
     return (await request('list_sessions', { path })).sessions ?? [];
@@ -314,7 +314,7 @@ function Watch({ started, again }: { started: Started; again(): void }) {
     const stop = onSpawnEnded((push) => {
       if (push.spawn_id === spawnId) setEnded(push);
     });
-    // Where no push is to be had it is asked for.
+    // If the daemon pushes nothing, it is asked.
     const poll = setInterval(async () => {
       try {
         const status = await request('spawn_status', { spawn_id: spawnId });
