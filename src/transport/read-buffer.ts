@@ -3,13 +3,13 @@
  *
  *   LITTLE ──(a read fills it)──▶ MUCH ──(a read does not)──▶ LITTLE
  *
- * Where little comes, all sockets read into one buffer, and what came is copied out of it, a large chunk into a buffer that
- * is used again: an idle relay holds none, and no socket reads over what another's write still needs. Where much comes, a
- * socket has a buffer of its own, and nothing is copied.
+ * If little comes, all sockets read into one buffer, and what came is copied out of it, a large chunk into a buffer that is
+ * used again: an idle relay holds none, and no socket reads over what another's write still needs. If much comes, a socket
+ * has a buffer of its own, and nothing is copied.
  */
 const READ_BYTES = 64 * 1024;
 
-/** As many as pour at the same time, mostly: memory that was just used costs far less than fresh memory. */
+/** About as many as there are busy sockets: memory that was just used costs far less than fresh memory. */
 const MAX_SPARE = 64;
 
 /** A copy so large goes into a buffer that is used again. Smaller ones come out of Node's pool, and may be kept for longer. */
@@ -22,15 +22,18 @@ function takeBuffer(): Buffer {
   return spare.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
 }
 
+const State = { LITTLE: 'little', MUCH: 'much' } as const;
+type State = (typeof State)[keyof typeof State];
+
 export class ReadBuffer {
-  #pours = false;
+  #state: State = State.LITTLE;
   /** While much comes, and for a large copy. */
   #own: Buffer | null = null;
   #kept = false;
 
   /** What to read into next. */
   next(): Buffer {
-    if (!this.#pours) {
+    if (this.#state === State.LITTLE) {
       this.#giveBack();
       return shared;
     }
@@ -41,7 +44,7 @@ export class ReadBuffer {
 
   /** What was read last, into what `next` gave: valid until the next read, unless it is kept. */
   chunk(length: number): Buffer {
-    this.#pours = length === READ_BYTES;
+    this.#state = length === READ_BYTES ? State.MUCH : State.LITTLE;
     if (this.#own === null) {
       const read = shared.subarray(0, length);
       if (length < LARGE_COPY_BYTES) return Buffer.from(read);
@@ -58,7 +61,7 @@ export class ReadBuffer {
 
   /** The connection is gone, and reads no more. */
   release(): void {
-    this.#pours = false;
+    this.#state = State.LITTLE;
     this.#giveBack();
   }
 
