@@ -122,14 +122,14 @@ export class FrontDesk {
     const { remoteAddress } = connection;
     const address = endpoints.roster.addressOf(nodeId);
     const subprotocols = withoutTokens(upgrade.subprotocols);
-    const offer = {
+    const request = {
       ...upgrade,
       subprotocols,
       fallbackSubprotocol: plainSubprotocol(subprotocols),
       refusalSubprotocol: readableSubprotocol(subprotocols),
       dialKey: address?.dialKey ?? null,
     };
-    new Relay(connection, relays, offer, this.#targetOf(nodeId, address), rest, {
+    new Relay(connection, relays, request, this.#targetOf(nodeId, address), rest, {
       onOpened: () => tell('relayOpened', { nodeId, remoteAddress }),
       onRefused: (reason) => tell('relayRefused', { nodeId, reason }),
       onClosed: () => tell('relayClosed', { nodeId }),

@@ -43,7 +43,7 @@ export interface RelayContext {
 }
 
 /** What the client asks the agent for, without anything that is meant for the daemon. */
-export interface RelayOffer extends UpgradeRequest {
+export interface RelayRequest extends UpgradeRequest {
   /** What the client is answered with if the agent chooses none; null for nothing. */
   fallbackSubprotocol: string | null;
   /** What it is answered with if there is no relay; null for nothing. */
@@ -77,8 +77,8 @@ const NOWHERE = { machine: '', port: 0 };
 export class Relay implements ConnectionHandler, DialSink {
   readonly #client: Connection;
   readonly #context: RelayContext;
-  readonly #offer: RelayOffer;
-  readonly #request: AgentRequest;
+  readonly #request: RelayRequest;
+  readonly #agentRequest: AgentRequest;
   readonly #events: RelayEvents;
   readonly #endsAt: number;
   #state: State = State.RESOLVING;
@@ -101,18 +101,18 @@ export class Relay implements ConnectionHandler, DialSink {
   constructor(
     client: Connection,
     context: RelayContext,
-    offer: RelayOffer,
+    request: RelayRequest,
     target: Target | string,
     rest: Buffer,
     events: RelayEvents,
   ) {
     this.#client = client;
     this.#context = context;
-    this.#offer = offer;
+    this.#request = request;
     this.#events = events;
     const { machine, port } = typeof target === 'string' ? NOWHERE : target;
-    const { dialKey, subprotocols, extensions } = offer;
-    this.#request = { machine, port, dialKey, subprotocols, extensions };
+    const { dialKey, subprotocols, extensions } = request;
+    this.#agentRequest = { machine, port, dialKey, subprotocols, extensions };
     this.#endsAt = client.now + context.limits.dialTimeoutMs;
     client.handler = this;
     client.setDeadline(context.limits.dialTimeoutMs);
@@ -155,7 +155,7 @@ export class Relay implements ConnectionHandler, DialSink {
   onReached(leg: Opened): void {
     if (this.#isDialled) this.#events.onDialled(true);
     this.#stop(State.OPEN);
-    const { key, fallbackSubprotocol } = this.#offer;
+    const { key, fallbackSubprotocol } = this.#request;
     const client = this.#client;
     client.write(encodeUpgradeResponse(key, leg.subprotocol ?? fallbackSubprotocol, leg.extensions));
     splice(client, this.#takeEarly(), leg.connection, leg.rest, this.#context.limits, this.#events.onClosed);
@@ -209,14 +209,14 @@ export class Relay implements ConnectionHandler, DialSink {
   #openTo(addresses: readonly string[]): void {
     const { connections, limits } = this.#context;
     this.#isDialled = true;
-    const dial = new Dial(addresses, this.#request, connections, limits, this.#remainingMs, this);
+    const dial = new Dial(addresses, this.#agentRequest, connections, limits, this.#remainingMs, this);
     // It may have failed at once, and the way back been begun.
     this.#dial ??= dial;
   }
 
   #openBack(wayBack: WayBack): void {
     this.#isDialled = false;
-    this.#dial = wayBack.open(this.#request, this.#remainingMs, this);
+    this.#dial = wayBack.open(this.#agentRequest, this.#remainingMs, this);
   }
 
   get #remainingMs(): number {
@@ -236,7 +236,7 @@ export class Relay implements ConnectionHandler, DialSink {
   #refuse(sentence: string): void {
     if (!this.#isUnderWay) return;
     this.#stop(State.REFUSED);
-    const { key, refusalSubprotocol } = this.#offer;
+    const { key, refusalSubprotocol } = this.#request;
     this.#client.write(encodeUpgradeResponse(key, refusalSubprotocol, null));
     refuse(this.#client, this.#takeEarly(), sentence, this.#context.limits.closingTimeoutMs);
     this.#events.onRefused(sentence);

@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { isLoopback } from '../../src/proxy/address.ts';
 import type { Target } from '../../src/proxy/destination.ts';
-import { Relay, type RelayEvents, type RelayOffer } from '../../src/proxy/relay.ts';
+import { Relay, type RelayEvents, type RelayRequest } from '../../src/proxy/relay.ts';
 import { Resolver } from '../../src/proxy/resolver.ts';
 import { Turns } from '../../src/proxy/turns.ts';
 import type { Connection } from '../../src/transport/connection.ts';
@@ -53,7 +53,7 @@ interface Started {
 }
 
 interface Options {
-  offer?: Partial<RelayOffer>;
+  request?: Partial<RelayRequest>;
   rest?: Buffer;
   limits?: Partial<typeof LIMITS>;
   turns?: Turns;
@@ -82,16 +82,16 @@ async function start(t: TestContext, target: Target | string, options: Options =
     limits,
     surroundings: SURROUNDINGS,
   };
-  const offer = {
+  const request = {
     key: KEY,
     subprotocols: [],
     extensions: null,
     fallbackSubprotocol: null,
     refusalSubprotocol: null,
     dialKey: null,
-    ...options.offer,
+    ...options.request,
   };
-  new Relay(connection, context, offer, target, options.rest ?? NOTHING, events);
+  new Relay(connection, context, request, target, options.rest ?? NOTHING, events);
   return { loopback, connection, client, told };
 }
 
@@ -158,7 +158,7 @@ test('the client gets its 101 with what the agent chose, then the agent’s mess
   );
   const extensions = 'permessage-deflate; client_max_window_bits';
   const started = await start(t, at(port), {
-    offer: { subprotocols: ['hypi.v1', 'mine'], extensions, fallbackSubprotocol: 'hypi.v1', dialKey: 'ZGlhbA' },
+    request: { subprotocols: ['hypi.v1', 'mine'], extensions, fallbackSubprotocol: 'hypi.v1', dialKey: 'ZGlhbA' },
   });
   await eventually(() => {
     const { head, frames } = answerTo(started.client);
@@ -177,8 +177,8 @@ test('the client gets its 101 with what the agent chose, then the agent’s mess
 
 test('where the agent chose no subprotocol, the client gets the fallback', async (t) => {
   const port = await serve(t, { handleProtocols: () => false }, () => {});
-  const offer = { subprotocols: ['hypi.v1'], fallbackSubprotocol: 'hypi.v1' };
-  const { client } = await start(t, at(port), { offer });
+  const request = { subprotocols: ['hypi.v1'], fallbackSubprotocol: 'hypi.v1' };
+  const { client } = await start(t, at(port), { request });
   await eventually(() => assert.equal(fieldOf(answerTo(client).head, 'Sec-WebSocket-Protocol'), 'hypi.v1'));
 });
 
@@ -228,8 +228,8 @@ test('early words up to the bound leave the client being read; a byte more does 
 });
 
 test('a sentence instead of a target is what the client is told', async (t) => {
-  const offer = { subprotocols: ['hypi.v1'], refusalSubprotocol: 'hypi.v1', extensions: 'permessage-deflate' };
-  const head = await refused(await start(t, 'Agent not found', { offer }), 'Agent not found');
+  const request = { subprotocols: ['hypi.v1'], refusalSubprotocol: 'hypi.v1', extensions: 'permessage-deflate' };
+  const head = await refused(await start(t, 'Agent not found', { request }), 'Agent not found');
   assert.equal(fieldOf(head, 'Sec-WebSocket-Protocol'), 'hypi.v1');
   assert.equal(fieldOf(head, 'Sec-WebSocket-Extensions'), null);
 });
@@ -327,7 +327,7 @@ test('a fault of our own: the client is told as little as it needs, the daemon t
   const agent = await RawAgent.serve(() => {});
   t.after(() => agent.stop());
   // No head can carry that.
-  const started = await start(t, at(agent.port), { offer: { subprotocols: ['no token'] } });
+  const started = await start(t, at(agent.port), { request: { subprotocols: ['no token'] } });
   await refused(started, 'Cannot reach agent');
   assert.equal(started.loopback.faults.length, 1);
 });
