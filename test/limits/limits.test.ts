@@ -7,6 +7,8 @@ import { Daemon, type DaemonOptions } from '../support/daemon.ts';
 import { eventually, footprint } from '../support/measure.ts';
 import { RawPeer } from '../support/raw-peer.ts';
 import { Crowd } from './crowd.ts';
+import { besideRush } from './dials.ts';
+import { spread } from './figure.ts';
 import { CLIENTS, unfinished } from './fragments.ts';
 import { ofDaemon, type Pouring } from './relays.ts';
 import { heaviest } from './roster.ts';
@@ -88,6 +90,15 @@ describe('limits', { ...PATIENCE, concurrency: 2, skip: process.platform !== 'li
     assert.equal(refusal?.measured, refusal?.bound);
     assert.ok(Number(nodes?.measured) > 900, `${nodes?.measured} nodes`);
   });
+
+  for (const resetAt of ['the request', 'the dial'] as const) {
+    test(`relays that are opened and reset at ${resetAt}, as fast as can be: a client beside them is served`, async () => {
+      const { tookMs, resetsPerSecond } = await besideRush('127.0.0.1', resetAt, 50, quietly);
+      assert.ok(resetsPerSecond > 0);
+      const { median } = spread(tookMs);
+      assert.ok(median < 1000, `half of them waited for ${median} ms`);
+    });
+  }
 
   test('5,000 registers on one connection keep one node', async (t) => {
     const daemon = await start(t);

@@ -1,6 +1,7 @@
 /** npm run limits: see USAGE. */
 import { describeMachine } from '../../bench/machine.ts';
 import { descriptors } from './descriptors.ts';
+import { dials } from './dials.ts';
 import { faults } from './faults.ts';
 import type { Figure, Part, Say } from './figure.ts';
 import { fragments } from './fragments.ts';
@@ -16,6 +17,7 @@ const PARTS: Record<string, Part> = {
   heads,
   fragments,
   relays,
+  dials,
   roster,
   descriptors,
   silent,
