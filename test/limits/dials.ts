@@ -13,7 +13,7 @@ const ASKED = 200;
 const PAUSE_MS = 10;
 const SERVED_WITHIN_MS = 100;
 const WARM_UP_RESETS = 10_000;
-const WARM_UP_MS = 10_000;
+const WARM_UP_MS = 5000;
 const LANES = 64;
 const COUNTS_EVERY_MS = 100;
 
