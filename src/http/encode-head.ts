@@ -1,4 +1,4 @@
-import { isFieldValue, isToken } from './grammar.ts';
+import { isFieldLine, isFieldValue } from './grammar.ts';
 
 /**
  * Encodes a message head, with its empty line.
@@ -10,8 +10,9 @@ export function encodeHead(startLine: string, fields: Iterable<readonly [name: s
   if (!isFieldValue(startLine)) throw new TypeError('Invalid start-line');
   let head = `${startLine}\r\n`;
   for (const [name, value] of fields) {
-    if (!isToken(name) || !isFieldValue(value)) throw new TypeError('Invalid field');
-    head += `${name}: ${value}\r\n`;
+    const line = `${name}: ${value}`;
+    if (!isFieldLine(line)) throw new TypeError('Invalid field');
+    head += `${line}\r\n`;
   }
   return Buffer.from(`${head}\r\n`, 'latin1');
 }

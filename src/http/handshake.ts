@@ -41,8 +41,19 @@ export class HandshakeError extends Error {
  * base64-encoded … The nonce MUST be selected randomly for each connection" (section 4.1).
  */
 export function createKey(): string {
-  return randomBytes(16).toString('base64');
+  if (nextNonce === nonces.length) {
+    nonces = randomBytes(NONCES_AT_ONCE * NONCE_BYTES);
+    nextNonce = 0;
+  }
+  nextNonce += NONCE_BYTES;
+  return nonces.toString('base64', nextNonce - NONCE_BYTES, nextNonce);
 }
+
+/** Drawing random bytes costs a call, however few they are. */
+const NONCE_BYTES = 16;
+const NONCES_AT_ONCE = 64;
+let nonces = Buffer.alloc(0);
+let nextNonce = 0;
 
 /** The Sec-WebSocket-Accept that proves that the server has read the key (section 4.2.2). */
 export function acceptFor(key: string): string {

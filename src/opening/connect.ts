@@ -79,7 +79,7 @@ export interface ConnectLimits {
 /** As much as other clients take. */
 const CONNECT_LIMITS: ConnectLimits = { maxHeadBytes: 16 * 1024, maxHeadFields: 100 };
 
-/** A connection whose opening handshake is done. It is paused, has no deadline, and waits for its new handler. */
+/** A connection whose opening handshake is done. It has no deadline, and is paused unless its handler is set at once. */
 export interface Opened {
   readonly connection: Connection;
   /** What the peer chose of the subprotocols offered; null for none. */
@@ -298,11 +298,12 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
     const { subprotocol, extensions } = readUpgradeResponse(head, this.#offer);
     this.#state = ConnectState.OPEN;
     const connection = this.#connection;
-    // The rest is a view of what was read, and is waited for beyond this call.
-    connection.keepChunk();
-    connection.pause();
     connection.clearDeadline();
+    // The rest is a view of the chunk in hand, and may be kept.
+    if (rest.length > 0) connection.keepChunk();
     this.#sink.onOpened({ connection, subprotocol, extensions, rest });
+    // Nobody has taken it over yet: what comes meanwhile waits.
+    if (connection.handler === this) connection.pause();
   }
 
   /** OPEN or FAILED: another speaks on the connection, or nobody does. */
