@@ -155,6 +155,52 @@ describe('sending', { skip }, () => {
     assert.equal(prompts(agent).length, 1);
   });
 
+  it('sends what waited over a reload with its files, or says that they are gone', async (t) => {
+    const { page, stage, agent, chat, composer } = await openChat(t);
+    await composer.waitFor();
+    await stage.kill();
+    await chat.getByText(/Trying again/).waitFor();
+    for (const words of ['kept', 'lost']) {
+      await page
+        .locator('input[type=file]')
+        .setInputFiles({ name: `${words}.txt`, mimeType: 'text/plain', buffer: Buffer.from(words) });
+      await chat.getByText(`${words}.txt`).waitFor();
+      await composer.fill(words);
+      await composer.press('Enter');
+      await chat.locator('[data-pending="waiting"]', { hasText: words }).waitFor();
+    }
+    await page.evaluate(
+      () =>
+        new Promise((done) => {
+          const request = indexedDB.open('pi-de');
+          request.onsuccess = () => {
+            const store = request.result.transaction('files', 'readwrite').objectStore('files');
+            const keys = store.getAllKeys();
+            keys.onsuccess = () => {
+              store.delete(
+                keys.result.find(
+                  (key) =>
+                    String(key).startsWith('ada ') &&
+                    window.localStorage
+                      .getItem('pi-de.outbox.ada')
+                      ?.includes(`"id":"${String(key).slice(4)}","text":"lost"`),
+                ) as string,
+              );
+              store.transaction.oncomplete = done;
+            };
+          };
+        }),
+    );
+    await stage.restart();
+    takesPrompts(agent);
+    await page.reload();
+    await agent.register();
+    await until(() => prompts(agent).length === 1, 'the prompt');
+    assert.deepEqual([prompts(agent)[0].text, prompts(agent)[0].attachments.length], ['kept', 1]);
+    await chat.getByText('Its files are gone.').waitFor();
+    assert.equal(prompts(agent).length, 1);
+  });
+
   it('stops the agent', async (t) => {
     const { agent, chat } = await openChat(t, { details: { state: 'working' } });
     const stop = chat.getByRole('button', { name: 'Stop the agent' });

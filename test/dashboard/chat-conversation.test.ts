@@ -247,15 +247,6 @@ describe('the delta dialect', () => {
     assert.equal(state.runs.get('t')?.output, 'efgh');
   });
 
-  it('takes the fields of a session that changed, and forgets those that are gone', () => {
-    const state = delta(
-      EMPTY,
-      init({ session: { id: 's1', name: 'old', model: 'm' } }),
-      ...numbered([{ type: 'session', name: null, cost: 1.5 }]),
-    );
-    assert.deepEqual(state.session, { id: 's1', model: 'm', cost: 1.5 });
-  });
-
   it('changes nothing for what makes no sense', () => {
     const nonsense = [
       { type: 'init_state' },

@@ -25,7 +25,7 @@ import { onUserMessage } from './outbox.ts';
 
 /** Pushes and answers of a classic agent, as far as they are understood. */
 export type ClassicMessage =
-  | { type: 'init_state'; messages: Message[]; tools?: unknown; truncated?: boolean; totalMessages?: number }
+  | { type: 'init_state'; messages: Message[]; totalMessages?: number }
   | { type: 'message_start' | 'message_update' | 'message_end'; message: Message }
   | { type: 'tool_execution_start'; toolCallId: string; toolName: string; args: unknown }
   | { type: 'tool_execution_update'; toolCallId: string; toolName: string; args: unknown; partialResult?: ToolOutput }
@@ -97,13 +97,12 @@ export function receiveClassic(state: Conversation, message: ClassicMessage, now
 
 function onInitState(
   before: Conversation,
-  { messages: told, tools, totalMessages }: Extract<ClassicMessage, { type: 'init_state' }>,
+  { messages: told, totalMessages }: Extract<ClassicMessage, { type: 'init_state' }>,
   now: number,
 ): Conversation {
   const messages = readMessages(told);
   const oldestIndex = Math.max(0, (totalMessages ?? messages.length) - messages.length);
   let state = replaceHistory({ ...before, live: null }, messages, oldestIndex);
-  const names = Array.isArray(tools) ? tools : [];
   state = {
     ...state,
     position: null,
@@ -111,7 +110,6 @@ function onInitState(
     queue: [],
     questions: [],
     features: ['attachments'],
-    tools: names.map((tool) => (typeof tool === 'string' ? { name: tool } : tool)),
     activity: activityFrom(messages.at(-1), now),
   };
   for (const message of messages.slice(-REPEATED)) if (message.role === 'user') state = onUserMessage(state, message);

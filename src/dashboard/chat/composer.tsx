@@ -2,13 +2,14 @@ import { useComputed } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { AgentFeature, type Attachment, type Delivery } from '../../protocol/agent.ts';
 import type { AgentLink } from '../link/agent-link.ts';
-import { addFiles, readFile, sizeOf } from './attachments.ts';
+import { AttachmentChip } from './attachment-chip.tsx';
+import { addFiles, readFile } from './attachments.ts';
 import { loadDraft, loadFiles, saveDraft, saveFiles } from './drafts.ts';
 import { onEnter } from './enter.ts';
 import { Icon } from './icons.tsx';
 import { type Choice, choose, commandChoices, fileChoices, step, type Trigger, triggerAt } from './menu.ts';
+import { Menu } from './menu-view.tsx';
 import type { Session } from './session.ts';
-import { visible } from './visible.ts';
 
 /** Text that comes by paste and is longer than this goes as a file. */
 const PASTED_FILE_CHARACTERS = 50_000;
@@ -307,62 +308,4 @@ function placeholderFor(away: boolean, busy: boolean): string {
   if (busy) return 'Queue a message';
   // A narrow screen has no room for more.
   return touch.matches ? 'Message' : 'Message, / for commands, @ for files';
-}
-
-interface MenuProps {
-  choices: readonly Choice[];
-  chosen: number;
-  loading: boolean;
-  label: string;
-  take(choice: Choice): void;
-}
-
-/** Above the composer, and never higher than there is room. */
-function Menu({ choices, chosen, loading, label, take }: MenuProps) {
-  const list = useRef<HTMLDivElement>(null);
-  useLayoutEffect(() => {
-    const element = list.current;
-    if (element === null) return;
-    const room = element.getBoundingClientRect().bottom - (visualViewport?.offsetTop ?? 0) - 8;
-    element.style.maxHeight = `${Math.max(88, Math.min(room, 320))}px`;
-    element.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' });
-  });
-  return (
-    <div class="menu" id="composer-menu" role="listbox" aria-label={label} ref={list}>
-      {loading && choices.length === 0 && (
-        <div class="soft" role="option" tabIndex={-1} aria-selected={false} aria-disabled="true">
-          Loading …
-        </div>
-      )}
-      {choices.map((choice, index) => (
-        // biome-ignore lint/a11y/useKeyWithClickEvents: keys are the text field's, which has the focus
-        <div
-          key={choice.label}
-          id={`choice-${index}`}
-          role="option"
-          tabIndex={-1}
-          aria-selected={index === chosen}
-          onMouseDown={(event) => event.preventDefault()}
-          onClick={() => take(choice)}
-        >
-          <span class="choice-label">{visible(choice.label)}</span>
-          {choice.hint !== '' && <span class="soft">{visible(choice.hint)}</span>}
-        </div>
-      ))}
-    </div>
-  );
-}
-
-function AttachmentChip({ file, remove }: { file: Attachment; remove(): void }) {
-  const picture = /^image\/(?:png|jpeg|gif|webp)$/.test(file.mimeType ?? '');
-  return (
-    <li>
-      {picture ? <img src={`data:${file.mimeType};base64,${file.data}`} alt="" /> : <Icon name="file" />}
-      <span class="attachment-name">{visible(file.filename)}</span>
-      <span class="soft">{Math.max(1, Math.round(sizeOf(file) / 1024)).toLocaleString('en')} KB</span>
-      <button type="button" class="chat-tool" aria-label={`Remove ${file.filename}`} onClick={remove}>
-        <Icon name="close" />
-      </button>
-    </li>
-  );
 }

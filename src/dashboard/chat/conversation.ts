@@ -14,8 +14,6 @@ import type {
   Question,
   QuestionSettled,
   QueueEntry,
-  SessionInfo,
-  Tool,
 } from '../../protocol/agent.ts';
 import type { AgentState } from '../../protocol/registry.ts';
 import type { Position } from '../../protocol/subprotocol.ts';
@@ -93,9 +91,7 @@ export interface Conversation {
   readonly live: MessageEntry | null;
   readonly runs: ReadonlyMap<string, ToolRun>;
   readonly activity: Activity;
-  readonly session: Partial<SessionInfo>;
   readonly cwd: string | null;
-  readonly tools: readonly Tool[];
   readonly features: readonly AgentFeature[];
   readonly commands: readonly Command[] | null;
   /** The last answer to `list_files`. */
@@ -121,9 +117,7 @@ export const EMPTY: Conversation = {
   live: null,
   runs: new Map(),
   activity: { state: 'idle', since: null, error: null },
-  session: {},
   cwd: null,
-  tools: [],
   features: [],
   commands: null,
   files: null,

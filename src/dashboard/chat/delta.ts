@@ -76,9 +76,7 @@ function onInitState(before: Conversation, init: InitState, now: number): Conver
     gap: false,
     hasOlder: oldestIndex > 0,
     clockAhead,
-    session: init.session ?? {},
     cwd: init.cwd ?? null,
-    tools: readList(init.tools, 'name'),
     features: Array.isArray(init.features) ? init.features : [],
     queue: readList(init.queue, 'id', 'text'),
     questions: readList<Question>(init.questions, 'id').map(readQuestion),
@@ -161,15 +159,6 @@ function onEvent(state: Conversation, event: StreamEvent): Conversation {
         since: event.since - state.clockAhead,
         error: readText(event.error),
       });
-    case 'session': {
-      const { type: _, seq: __, ...changes } = event;
-      const session: Record<string, unknown> = { ...state.session };
-      for (const [field, value] of Object.entries(changes)) {
-        if (value === null) delete session[field];
-        else session[field] = value;
-      }
-      return { ...state, session };
-    }
     case 'queue':
       return { ...state, queue: readList(event.entries, 'id', 'text') };
     case 'prompt_status':
@@ -186,7 +175,7 @@ function onEvent(state: Conversation, event: StreamEvent): Conversation {
       // The events go on, but the history is another one: a snapshot has both.
       return { ...state, position: null, gap: true };
     default:
-      // From a newer agent.
+      // Of the session, which the inspector shows, or from a newer agent.
       return state;
   }
 }

@@ -27,21 +27,30 @@ export function moveDraft(from: string, to: string): void {
   }
 }
 
-/** Prompts whose outcome was not known when the page went. Their files are in IndexedDB, by the prompt's id. */
-export function loadOutbox(nodeId: string): Prompt[] {
-  const prompts = load(outboxKey(nodeId));
-  if (!Array.isArray(prompts)) return [];
-  return prompts.filter(isPrompt).map((prompt): Prompt => {
+/** A prompt as it is kept: its files are in IndexedDB, by its id. */
+export interface KeptPrompt {
+  readonly prompt: Prompt;
+  /** How many files go with it. */
+  readonly files: number;
+}
+
+/** Prompts whose outcome was not known when the page went. */
+export function loadOutbox(nodeId: string): KeptPrompt[] {
+  const kept = load(outboxKey(nodeId));
+  if (!Array.isArray(kept)) return [];
+  return kept.filter(isPrompt).map(({ files, ...prompt }): KeptPrompt => {
     const { status } = prompt;
-    return { ...prompt, attachments: [], status: status === 'sending' || status === 'queued' ? 'unknown' : status };
+    const lost = status === 'sending' || status === 'queued';
+    return { prompt: { ...prompt, attachments: [], status: lost ? 'unknown' : status }, files: Number(files) || 0 };
   });
 }
 
 export function saveOutbox(nodeId: string, outbox: readonly Prompt[]): void {
-  save(outboxKey(nodeId), outbox.length === 0 ? undefined : outbox.map((prompt) => ({ ...prompt, attachments: [] })));
+  const kept = outbox.map((prompt) => ({ ...prompt, attachments: [], files: prompt.attachments.length }));
+  save(outboxKey(nodeId), kept.length === 0 ? undefined : kept);
 }
 
-function isPrompt(value: unknown): value is Prompt {
+function isPrompt(value: unknown): value is Prompt & { files?: unknown } {
   if (typeof value !== 'object' || value === null) return false;
   const { id, text, status } = value as Record<string, unknown>;
   return typeof id === 'string' && typeof text === 'string' && typeof status === 'string';

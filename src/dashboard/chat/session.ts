@@ -40,26 +40,36 @@ export class Session implements AgentListener {
   readonly stopping = signal(false);
   /** Where the transcript was when it was left. */
   scroll: Scroll = AT_BOTTOM;
-  /** Rows are shown from here on: the message's index in the history; null for the newest few. */
-  shownFrom: number | null = null;
   readonly #committed = signal<Conversation>(EMPTY);
   #state: Conversation = EMPTY;
   #scheduled = false;
   #committedAt = 0;
   #link: AgentLink | null = null;
+  readonly #incomplete = new Set<string>();
   #acks = new Map<string, (error: string | null) => void>();
   #olderTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(nodeId: string) {
     this.nodeId = nodeId;
     this.conversation = computed(() => this.#committed.value);
-    this.#state = { ...EMPTY, outbox: loadOutbox(nodeId) };
+    const kept = loadOutbox(nodeId);
+    this.#state = { ...EMPTY, outbox: kept.map(({ prompt }) => prompt) };
     this.#committed.value = this.#state;
-    for (const { id } of this.#state.outbox) {
-      loadFiles(filesKey(nodeId, id)).then((attachments) => {
-        if (attachments.length > 0) this.#change((state) => updatePrompt(state, id, { attachments }));
-      });
+    for (const { prompt, files } of kept) if (files > 0) this.#fetchFiles(prompt.id, files);
+  }
+
+  /** Until its files are there again, a prompt that waits is not sent. */
+  async #fetchFiles(id: string, count: number): Promise<void> {
+    this.#incomplete.add(id);
+    const attachments = await loadFiles(filesKey(this.nodeId, id));
+    this.#incomplete.delete(id);
+    if (attachments.length < count) {
+      const error = 'Its files are gone. Discard it, and write it again.';
+      this.#change((state) => updatePrompt(state, id, { status: 'failed', error }));
+      return;
     }
+    this.#change((state) => updatePrompt(state, id, { attachments }));
+    this.#flush();
   }
 
   /** @returns a function that ends it */
@@ -208,7 +218,7 @@ export class Session implements AgentListener {
   }
 
   #deliver(prompt: Prompt): void {
-    if (this.#link?.status.peek().phase !== 'live') return;
+    if (this.#link?.status.peek().phase !== 'live' || this.#incomplete.has(prompt.id)) return;
     if (this.#link.status.peek().dialect === 'delta') {
       const { id, text, attachments, deliver } = prompt;
       const request: AgentRequest = { type: 'prompt', id, text, deliver, client: clientName() };
@@ -268,7 +278,8 @@ export class Session implements AgentListener {
   }
 
   #keepOutbox(before: readonly Prompt[], outbox: readonly Prompt[]): void {
-    saveOutbox(this.nodeId, outbox);
+    // What is incomplete is kept as it was, with the number of its files.
+    if (this.#incomplete.size === 0) saveOutbox(this.nodeId, outbox);
     const ids = new Set(outbox.map(({ id }) => id));
     for (const { id, attachments } of before) {
       if (attachments.length > 0 && !ids.has(id)) saveFiles(filesKey(this.nodeId, id), []);
