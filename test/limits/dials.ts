@@ -12,7 +12,6 @@ import { atMost, type Figure, figure, inMs, type Part, type Say, spread } from '
 const ASKED = 200;
 const PAUSE_MS = 10;
 const SERVED_WITHIN_MS = 100;
-const WARM_UP_RESETS = 10_000;
 const WARM_UP_MS = 5000;
 const LANES = 64;
 const COUNTS_EVERY_MS = 100;
@@ -37,14 +36,13 @@ export const dials: Part = {
   async run(say) {
     const figures: Figure[] = [];
     for (const resetAt of ['the request', 'the dial'] as const) {
-      for (const [from, address] of [
+      for (const [whose, from] of [
         ['another address', '127.0.0.2'],
         ['the same address', '127.0.0.1'],
       ] as const) {
-        const what = `reset at ${resetAt}, from ${from}`;
-        const { tookMs, resetsPerSecond } = await besideRush(address, resetAt, ASKED, (text) =>
-          say(`${what}: ${text}`),
-        );
+        const what = `reset at ${resetAt}, from ${whose}`;
+        const tell = (text: string) => say(`${what}: ${text}`);
+        const { tookMs, resetsPerSecond } = await besideRush({ from, resetAt }, ASKED, WARM_UP_MS, tell);
         const { median, p99, max } = spread(tookMs);
         figures.push(
           figure(`${what}: resets in a second`, resetsPerSecond.toFixed(0)),
@@ -57,8 +55,18 @@ export const dials: Part = {
   },
 };
 
-/** Opens a relay so many times beside the rush, each time for one message and its echo. */
-export async function besideRush(from: string, resetAt: ResetAt, asked: number, say: Say): Promise<Served> {
+/**
+ * Opens relays beside the rush, one after the other, each for one message and its echo.
+ *
+ * @param asked how many
+ * @param warmUpMs how long the rush goes on before the first
+ */
+export async function besideRush(
+  { from, resetAt }: Omit<RushOptions, 'port'>,
+  asked: number,
+  warmUpMs: number,
+  say: Say,
+): Promise<Served> {
   const daemon = await Daemon.start();
   const [agent, silentAgent] = [await Agent.serve(), await Agent.serve({ onConnection: () => {} })];
   let rush: Rush | undefined;
@@ -67,9 +75,8 @@ export async function besideRush(from: string, resetAt: ResetAt, asked: number, 
     rush = await Rush.start({ port: daemon.port, from, resetAt });
     await silentAgent.register(daemon.registryUrl, 'silent', { port: rush.agentPort });
     rush.begin();
-    // What it runs is compiled by then, and what came meanwhile is accepted.
-    const endsAt = performance.now() + WARM_UP_MS;
-    while (rush.resets < WARM_UP_RESETS && performance.now() < endsAt) await delay(COUNTS_EVERY_MS);
+    // The daemon's code is compiled by then.
+    await delay(warmUpMs);
     const [began, resetsBefore] = [performance.now(), rush.resets];
     const tookMs: number[] = [];
     while (tookMs.length < asked) {
