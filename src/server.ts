@@ -15,8 +15,9 @@ import { Assets } from './http/static.ts';
 import { LocalMachine } from './local-machine.ts';
 import { type HypivisorOptions, type Settings, withDefaults } from './options.ts';
 import { adviseOnOrigin } from './origin-advice.ts';
-import { type Node, REGISTRY_PATH, Reach } from './protocol/registry.ts';
+import { type Node, Reach } from './protocol/registry.ts';
 import { TOKEN_SUBPROTOCOL_PREFIX } from './protocol/subprotocol.ts';
+import { registryUrl } from './protocol/url.ts';
 import { Locality } from './proxy/locality.ts';
 import { Resolver } from './proxy/resolver.ts';
 import { Turns } from './proxy/turns.ts';
@@ -269,7 +270,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     const { port, hosts } = this.address as HypivisorAddress;
     const everywhere = ['127.0.0.1', '::', '0.0.0.0'];
     const host = hosts.some((address) => everywhere.includes(address)) ? 'localhost' : (hosts[0] as string);
-    return `ws://${host.includes(':') ? `[${host}]` : host}:${port}${REGISTRY_PATH}`;
+    return registryUrl(`http://${host.includes(':') ? `[${host}]` : host}:${port}`, null);
   }
 }
 

@@ -1,6 +1,7 @@
 /** The environment → what the extension does. Pure. */
 import { Environment } from '../protocol/environment.ts';
-import { DEFAULT_PORT, REGISTRY_PATH } from '../protocol/registry.ts';
+import { DEFAULT_PORT } from '../protocol/registry.ts';
+import { registryUrl } from '../protocol/url.ts';
 
 const DEFAULT_FIRST_PORT = 8080;
 const DEFAULT_RECONNECT_MS = 5000;
@@ -28,7 +29,7 @@ export interface Settings {
 export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
   const value = (name: string) => environment[name]?.trim() || null;
   const named = value(Environment.HYPIVISOR_WS);
-  const url = named ?? `ws://localhost:${DEFAULT_PORT}${REGISTRY_PATH}`;
+  const url = named ?? registryUrl(`http://localhost:${DEFAULT_PORT}`, null);
   const isLocal = isLoopback(url);
   const reconnectMs = whole(value(Environment.PI_SOCKET_RECONNECT_MS), 1, MAX_RECONNECT_MS) ?? DEFAULT_RECONNECT_MS;
   return {
