@@ -52,7 +52,7 @@ export async function buildDashboard(from, to) {
     app.outputFiles.map(({ path, contents }) => [`/assets/${basename(path)}`, { contents, immutable: true }]),
   );
   assets.set('/sw.js', { contents: worker.outputFiles[0].contents, immutable: false });
-  for (const name of ['app.webmanifest', 'icon.svg', 'icon-maskable.svg']) {
+  for (const name of ['app.webmanifest', 'icon.svg', 'icon-maskable.svg', 'icon-180.png', 'icon-512.png']) {
     assets.set(`/${name}`, { contents: await readFile(join(from, name)), immutable: false });
   }
 

@@ -334,10 +334,7 @@ describe('notifications', { skip }, () => {
 
   it('are hidden and explained off localhost without TLS', async (t) => {
     const stage = await Stage.open(t, { args: ['--allow-host', 'desk.test'] });
-    const { page } = await visit(t, 'about:blank');
-    await page.addInitScript(`Object.defineProperty(window, 'isSecureContext', { value: false });
-      delete Navigator.prototype.clipboard; delete window.Notification;`);
-    await page.goto(stage.url);
+    const { page } = await visit(t, `http://desk.test:${stage.daemon.port}/`);
     await page.getByRole('button', { name: 'Settings' }).click();
     await page.getByText('Browsers allow notifications to pages from localhost or over HTTPS only').waitFor();
     assert.equal(await page.getByLabel(/Tell me/).count(), 0);

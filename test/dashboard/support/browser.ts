@@ -16,6 +16,8 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // A name that is no loopback: what browsers keep from plain HTTP is kept from it.
+  '--host-resolver-rules=MAP desk.test 127.0.0.1',
 ];
 
 /** For a test's options: why it is skipped, or false. */
