@@ -27,7 +27,7 @@ import { Connection, type ConnectionHandler, type Socket } from './transport/con
 import type { Connections } from './transport/connections.ts';
 import { writeAndClose } from './transport/linger.ts';
 
-/** The rooms it hands connections to, and what it needs before that. */
+/** The rooms it hands connections to, and the settings it needs before that. */
 export interface FrontDeskContext {
   readonly connections: Connections;
   readonly gate: Gate;
@@ -73,7 +73,7 @@ export class FrontDesk {
   }
 
   /**
-   * Gate, then route. The 401 comes first, so without the token nothing is learned of what exists, except the open
+   * Gate, then route. The 401 comes first, so without the token nobody learns which paths exist, except the open
    * routes.
    */
   #serve(connection: Connection, head: RequestHead, rest: Buffer): void {

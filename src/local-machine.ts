@@ -23,7 +23,7 @@ export interface LocalMachineContext {
   readonly deadlines: Deadlines;
   /** The registry's URL, at which the agents started here find this very daemon. */
   readonly ownUrl: () => string;
-  /** Hears of what somebody should mend, in a sentence. */
+  /** Told of a problem that somebody should fix, in a sentence. */
   readonly warn: (sentence: string) => void;
   readonly tell: Tell;
 }

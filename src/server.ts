@@ -37,7 +37,7 @@ export type { Node, RosterEvent } from './protocol/registry.ts';
 const require = createRequire(import.meta.url);
 export const { version } = require('../package.json') as { version: string };
 
-/** What has happened so far, or is there now. */
+/** Counts of events so far, and of things that exist now. */
 export interface Counters {
   /** Open connections. */
   connections: number;

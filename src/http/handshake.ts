@@ -19,7 +19,7 @@ const VERSION = '13';
 /** 16 bytes in canonical base64: the 22nd character carries two bits, so four zero bits follow them. */
 const KEY = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
 
-/** What a client's opening handshake asks for. */
+/** The content of a client's opening handshake. */
 export interface UpgradeRequest {
   readonly key: string;
   /** In the client's order of preference. Each is a token, and none is there twice. */
@@ -66,7 +66,7 @@ export function wantsUpgrade(head: RequestHead): boolean {
 }
 
 /**
- * Checks a client's opening handshake (section 4.2.1) and reads what it asks for.
+ * Checks a client's opening handshake (section 4.2.1) and reads its content.
  *
  * @throws {HttpError} 405, 426 or 400, with the fields that tell the client what is expected.
  */

@@ -22,9 +22,12 @@ type State = (typeof State)[keyof typeof State];
 
 export interface ReconnectOptions {
   readonly deadlines: Deadlines;
-  /** Begins one attempt, with what is to be asked for now. What it throws reaches the caller of `start`; later it is a failure. */
+  /**
+   * Begins one attempt, with the request as it is now. An error that it throws at the first reaches the caller of `start`;
+   * later it counts as a failure.
+   */
   readonly connect: (sink: ConnectSink) => Attempt;
-  /** A connection is open: it belongs to whoever is told, who calls `lost` when it has ended. */
+  /** A connection is open, and belongs to the sink, which calls `lost` when it has ended. */
   readonly onOpened: (opened: Opened) => void;
   /** @param nextMs how long it waits before the next attempt */
   readonly onFailed: (failure: ConnectFailure, nextMs: number) => void;
@@ -68,7 +71,7 @@ export class Reconnect implements ConnectSink {
     }
   }
 
-  /** Gives up what is under way. A connection that is open stays with whoever has it. */
+  /** Gives up the attempt or the wait in progress. A connection that is open stays with its owner. */
   stop(): void {
     this.#state = State.STOPPED;
     this.#options.deadlines.clear(this.#deadline);

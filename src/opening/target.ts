@@ -1,4 +1,4 @@
-/** From a URL, as people write it, to what `connect` needs. Pure. */
+/** From a URL, as people write it, to the parameters of `connect`. Pure. */
 import type { ConnectTarget, HttpProxy } from './connect.ts';
 import { proxyFor } from './proxy-environment.ts';
 

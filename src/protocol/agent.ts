@@ -200,7 +200,7 @@ export interface PromptOutcome {
   error?: string;
 }
 
-/** What an agent can do beside the classic mode, for a client that is newer or older than it. */
+/** The abilities of an agent beside the classic mode, for a client that is newer or older than it. */
 export const AgentFeature = {
   QUEUE: 'queue',
   STEER: 'steer',
@@ -254,13 +254,13 @@ export interface Resumed {
   now: number;
 }
 
-/** Who settled a question. */
+/** The one who settled a question. */
 export type SettledBy = 'terminal' | 'dashboard' | 'dismissed' | 'timeout' | 'gone';
 
 export interface QuestionSettled {
   type: 'question_settled';
   id: string;
-  /** `timeout` and `gone`: who asked waits no more. */
+  /** `timeout` and `gone`: the asker no longer waits. */
   by: SettledBy;
   /** As the client that answered or dismissed it called itself. */
   client?: string;
@@ -292,7 +292,7 @@ export interface ToolEnd {
   durationMs: number;
 }
 
-/** What happens, without the number. */
+/** An event, without its number. */
 export type AgentEvent =
   /** An assistant begins to write: its content is empty, and comes as deltas. Other messages only have a `message_end`. */
   | { type: 'message_start'; message: Message }
@@ -379,7 +379,7 @@ export interface Attachment {
   mimeType?: string;
 }
 
-/** What classic clients send beside plain text, and others too. */
+/** The messages that classic clients send beside plain text, and others too. */
 export type ClassicRequest =
   | { type: 'abort' }
   | { type: 'fetch_history'; before: number; limit: number }

@@ -19,7 +19,7 @@ export const BACK_PATH_PREFIX = '/ws/back/';
 export const NodeStatus = { ACTIVE: 'active', OFFLINE: 'offline' } as const;
 export type NodeStatus = (typeof NodeStatus)[keyof typeof NodeStatus];
 
-/** What an agent is doing. */
+/** The activity of an agent. */
 export const AgentState = { IDLE: 'idle', WORKING: 'working', WAITING: 'waiting', FAILED: 'failed' } as const;
 export type AgentState = (typeof AgentState)[keyof typeof AgentState];
 
@@ -74,7 +74,7 @@ export interface NodeQuestion {
   options?: string[];
 }
 
-/** What an agent says of itself beside where it is. */
+/** An agent's description of itself, beside its address. */
 export interface NodeDetails {
   /** The session's name. */
   name?: string;
@@ -141,7 +141,7 @@ export interface RegisterParams extends NodeDetails, Ages {
 /** Fields that are missing stay as they are; null removes one. */
 export type UpdateParams = { [Field in keyof NodeDetails]?: NonNullable<NodeDetails[Field]> | null } & Ages;
 
-/** What a connection may ask to be told beside the roster. */
+/** The topics that a connection may subscribe to, beside the roster. */
 export const Feature = {
   /** `node_updated` for every node. */
   UPDATES: 'updates',
@@ -185,7 +185,7 @@ export interface PastSession {
   first?: string;
 }
 
-/** Every method of the registry: what it takes and what it answers. */
+/** Every method of the registry, with its parameters and its result. */
 export interface Methods {
   register: { params: RegisterParams; result: { status: 'registered'; dial_back?: true } };
   deregister: { params: { id: string }; result: { status: 'deregistered' | 'not_found' } };
@@ -216,7 +216,7 @@ export type Answer<M extends Method = Method> =
   | { id?: string | number; result: Result<M>; error?: never }
   | { id?: string | number; error: string; result?: never };
 
-/** What changed in the roster. */
+/** A change of the roster. */
 export type RosterEvent =
   | { event: 'node_joined'; node: Node }
   | { event: 'node_offline'; id: string }
@@ -249,7 +249,7 @@ export interface Init {
   protocol_version: typeof PROTOCOL_VERSION;
 }
 
-/** What every client is sent. */
+/** A push to every client. */
 export type Push = Init | RosterEvent;
-/** What only those are sent who asked for it. */
+/** A push to subscribers of its topic alone. */
 export type RequestedPush = NodeUpdated | SpawnEnded | DialBack;

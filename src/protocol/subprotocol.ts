@@ -43,7 +43,7 @@ export function deltaSubprotocols(token: string | null, resumeFrom: Position | n
   return [plain, DELTA_SUBPROTOCOL, ...resume, ...tokens];
 }
 
-/** What was offered without the entries that carry a token: they are passed to nobody, and echoed to nobody. */
+/** The offer without the entries that carry a token: they are passed to nobody, and echoed to nobody. */
 export function withoutTokens(offered: readonly string[]): string[] {
   return offered.filter((entry) => !entry.startsWith(TOKEN_SUBPROTOCOL_PREFIX));
 }

@@ -38,7 +38,7 @@ export function isNextDoor({ registrant }: Target): boolean {
   return registrant.isHere && registrant.namesHere;
 }
 
-/** What is to be known of this machine. */
+/** The facts about this machine that the addresses depend on. */
 export interface Surroundings {
   isHere(address: string): boolean;
   isOwn(address: string, port: number): boolean;
@@ -64,7 +64,7 @@ export function addressesOf(target: Target, surroundings: Surroundings): readonl
 }
 
 /**
- * @param found what the name was resolved to, in the order to try them; [] if it does not resolve, null if there was no
+ * @param found the addresses of the name, in the order to try them; [] if it does not resolve, null if there was no
  *   answer in time
  * @returns canonical addresses, at least one
  * @throws DialError if there is none to dial

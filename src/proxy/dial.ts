@@ -21,9 +21,9 @@ import {
 } from '../opening/connect.ts';
 import type { Connections } from '../transport/connections.ts';
 
-/** What is asked of the agent. */
+/** The request that the agent gets. */
 export interface AgentRequest {
-  /** The agent's machine as it named it: what it expects for a Host, if that is a host name. */
+  /** The agent's machine as the agent named it: the Host that it expects, if that is a host name. */
   readonly machine: string;
   readonly port: number;
   /** Proves to the agent that the daemon is the one it registered with; null if it gave none. */
@@ -117,13 +117,13 @@ export class Dial implements ConnectSink {
   }
 }
 
-/** How much a failure tells: who answered, wrongly, more than who was silent, and that more than who refused. */
+/** How much a failure tells: a wrong answer tells more than silence, and silence more than a refusal. */
 function rankOf({ state, reason }: ConnectFailure): number {
   if (state === ConnectState.HANDSHAKING) return 2;
   return reason === 'timed out' ? 1 : 0;
 }
 
-/** What the client is told of it. Null if nothing was tried. */
+/** The sentence for the client. Null if no address was tried. */
 export function sentenceFor(failure: ConnectFailure | null, { dialKey }: AgentRequest): string {
   if (failure === null) return 'Cannot reach agent: no time left';
   const { state, reason, status } = failure;

@@ -1,4 +1,4 @@
-/** What the daemon knows of the machine it runs on, as it is now: laptops change their names and addresses. */
+/** The daemon's knowledge of its own machine, as it is now: laptops change their names and addresses. */
 import os from 'node:os';
 import { canonicalAddress, isLoopback, ownAddresses } from './address.ts';
 

@@ -6,7 +6,7 @@
  *   an agent with a way back skips RESOLVING, and is asked for a connection instead of being dialled
  *   any state but OPEN and REFUSED ──(the client leaves, shutdown)──▶ LEFT: nothing is told
  *
- * The client gets its 101 only once the agent's has been checked, and with what the agent chose. What it sends meanwhile
+ * The client gets its 101 only once the agent's has been checked, and with the agent's choice. The bytes it sends meanwhile
  * is kept, up to a bound, and its leaving ends the dial.
  */
 import { encodeUpgradeResponse, type UpgradeRequest } from '../http/handshake.ts';
@@ -25,28 +25,28 @@ import type { WayBack } from './way-back.ts';
 export interface RelayLimits extends ConnectLimits, SpliceLimits {
   /** For finding, waiting for, connecting to and shaking hands with the agent together. */
   dialTimeoutMs: number;
-  /** What a client may send before its 101, in bytes. */
+  /** The most that a client may send before its 101, in bytes. */
   maxEarlyBytes: number;
 }
 
 /** How much of the dial's time looking up a name may take: a name server that says nothing leaves enough for the guess. */
 const LOOK_UP_SHARE = 0.4;
 
-/** What all relays share. */
+/** The parts that all relays share. */
 export interface RelayContext {
   connections: Connections;
   resolver: Resolver;
   turns: Turns;
   limits: RelayLimits;
-  /** What is known of this machine. */
+  /** The facts about this machine. */
   surroundings: Surroundings;
 }
 
-/** What the client asks the agent for, without anything that is meant for the daemon. */
+/** The client's request to the agent, without anything that is meant for the daemon. */
 export interface RelayRequest extends UpgradeRequest {
-  /** What the client is answered with if the agent chooses none; null for nothing. */
+  /** The subprotocol of the 101 if the agent chooses none; null for none. */
   fallbackSubprotocol: string | null;
-  /** What it is answered with if there is no relay; null for nothing. */
+  /** The subprotocol of the 101 if there is no relay; null for none. */
   refusalSubprotocol: string | null;
   dialKey: string | null;
 }
@@ -88,7 +88,7 @@ export class Relay implements ConnectionHandler, DialSink {
   #turn: Turn | null = null;
   /** A dial, or the way back. */
   #dial: { cancel(): void } | null = null;
-  /** What is tried if the dial fails; null for nothing. */
+  /** The way that is tried if the dial fails; null for none. */
   #otherWay: WayBack | null = null;
   #isDialled = false;
 
@@ -179,7 +179,7 @@ export class Relay implements ConnectionHandler, DialSink {
       this.#wait(() => this.#openBack(wayBack));
       return;
     }
-    // What came through a tunnel or a proxy on this machine may bear its name.
+    // An agent that came through a tunnel or a proxy on this machine may bear its name.
     this.#otherWay = wayBack;
     const addresses = addressesOf(target, surroundings);
     if (addresses !== null) {
@@ -223,7 +223,7 @@ export class Relay implements ConnectionHandler, DialSink {
     return this.#endsAt - this.#client.now;
   }
 
-  /** What goes wrong is told to the client: a fault of ours in no words. */
+  /** An error is told to the client; a fault of ours is told without its details. */
   #attempt(step: () => void): void {
     try {
       step();

@@ -8,7 +8,7 @@
  * A client that opens and resets at once has mostly left before its turn comes, and has cost no dial.
  */
 
-/** So many dials begin in a turn of the event loop; what has come meanwhile is then read first. */
+/** The most dials that begin in one turn of the event loop; bytes that came meanwhile are then read first. */
 const MAX_BEGUN_A_TURN = 16;
 
 export interface TurnLimits {

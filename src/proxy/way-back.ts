@@ -29,7 +29,7 @@ import type { TicketHolder, Tickets } from './tickets.ts';
 
 /** So many tickets may be out at once: an agent need not serve a flood. Relays beyond that wait for the next. */
 const MAX_TICKETS = 16;
-/** A spare that lasted so long was a good one: proxies cut what is silent for a minute. */
+/** A spare that lasted so long was a good one: proxies cut connections that are silent for a minute. */
 const LASTING_MS = 10_000;
 const FIRST_PAUSE_MS = 1000;
 const MAX_PAUSE_MS = 5 * 60_000;
@@ -76,7 +76,7 @@ export class WayBack implements TicketHolder {
     this.#askForSpare();
   }
 
-  /** The agent has left, or another has its place: nothing comes this way any more. What is open stays. */
+  /** The agent has left, or another has its place: nothing comes this way any more. Open relays stay. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -103,7 +103,7 @@ export class WayBack implements TicketHolder {
   /**
    * The agent has come with a ticket of this way, and nothing has been answered.
    *
-   * @param subprotocol what is chosen of its offer; null for nothing
+   * @param subprotocol the one chosen of its offer; null for none
    * @param rest bytes behind its request: none may be there, since the daemon speaks first
    */
   arrive(

@@ -288,7 +288,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
     const { connection } = this.#webSocket;
     connection.lookForProgress();
     const { now, blockedSince } = connection;
-    // It is given time for as long as it takes some of what is written to it.
+    // It has time as long as it takes some of the bytes written to it.
     const idleMs = now - Math.max(laggingSince, blockedSince);
     const { laggardTimeoutMs } = this.#context.limits;
     if (idleMs < laggardTimeoutMs) {

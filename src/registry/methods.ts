@@ -8,7 +8,7 @@ import { type NodeInfo, readNodeInfo } from './node-info.ts';
 import type { Deregistration, Owner } from './registry.ts';
 import { RpcError } from './rpc.ts';
 
-/** The roster, as far as requests need it. What it throws is an RpcError for the caller. */
+/** The roster, as far as requests need it. It throws RpcError, whose sentence the caller is told. */
 export interface Nodes {
   readonly size: number;
   readonly nodesJson: string;
@@ -19,7 +19,7 @@ export interface Nodes {
 
 type Fields = Record<string, unknown>;
 
-/** What this machine does for callers. It rejects with RpcError, whose sentence the caller is told. */
+/** The services of this machine for callers. It rejects with RpcError, whose sentence the caller is told. */
 export interface Machine {
   listDirectories(params: Fields): Promise<unknown>;
   listSessions(params: Fields): Promise<unknown>;

@@ -178,7 +178,7 @@ export class Registry {
   /**
    * The daemon has opened a connection to the agent in that way, or could not.
    *
-   * @returns what to tell those that want to know; null if that is nothing new
+   * @returns the event for its subscribers; null if nothing has changed
    */
   noteReach(id: string, reach: Reach, now: Moment): NodeUpdated | null {
     const entry = this.#entries.get(id);

@@ -24,7 +24,7 @@ export interface RosterOptions {
   maxRosterBytes: number;
   backlogBudgetBytes: number;
   deadlines: Deadlines;
-  /** What is to be remembered of where a registration came from. */
+  /** Judges the origin of a registration; the result is kept with it. */
   judge: (machine: string, peerAddress: string) => Registrant;
   /** Called with every change, in order. */
   onEvent: (event: RosterEvent) => void;

@@ -1,5 +1,5 @@
 /**
- * All connections of a process, accepted and opened alike: what they share, and how many there may be.
+ * All connections of a process, accepted and opened alike: their shared state, and their greatest number.
  *
  *   admit ─┬─▶ UNAUTHORISED ──(an authorised request)──▶ AUTHORISED, which stays
  *          │      ▲  └──(a large answer is being sent)──▶ SENDING

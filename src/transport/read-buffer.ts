@@ -1,5 +1,5 @@
 /**
- * What dialled sockets read into, instead of a buffer allocated for each read.
+ * The buffers that dialled sockets read into. Node would allocate one for each read.
  *
  *   LITTLE ──(a read fills it)──▶ MUCH ──(a read does not)──▶ LITTLE
  *
@@ -31,7 +31,7 @@ export class ReadBuffer {
   #own: Buffer | null = null;
   #kept = false;
 
-  /** What to read into next. */
+  /** The buffer for the next read. */
   next(): Buffer {
     if (this.#state === State.LITTLE) {
       this.#giveBack();
@@ -42,7 +42,7 @@ export class ReadBuffer {
     return this.#own;
   }
 
-  /** What was read last, into what `next` gave: valid until the next read, unless it is kept. */
+  /** The bytes of the last read, which went into the buffer of `next`: valid until the next read, unless they are kept. */
   chunk(length: number): Buffer {
     this.#state = length === READ_BYTES ? State.MUCH : State.LITTLE;
     if (this.#own === null) {
