@@ -232,6 +232,19 @@ describe('other ends', { skip }, () => {
     await chat.getByRole('button', { name: 'Try now' }).waitFor();
   });
 
+  it('an agent whose events never fit together is not connected to without end', async (t) => {
+    const { page, agent, chat } = await openChat(t, { messages: [user('here')] });
+    await chat.getByText('here').waitFor();
+    const misnumbered = setInterval(() => {
+      for (const socket of agent.server.clients)
+        socket.send(JSON.stringify({ type: 'notice', level: 'info', text: 'x', seq: 999 }));
+    }, 20);
+    t.after(() => clearInterval(misnumbered));
+    await page.waitForTimeout(2500);
+    assert.ok(agent.offers.length <= 3, `${agent.offers.length} connections`);
+    assert.equal(await chat.getByText('here').count(), 1);
+  });
+
   it('another history is fetched anew', async (t) => {
     const { agent, chat, entries } = await openChat(t, { messages: [user('one'), user('two')] });
     await chat.getByText('two').waitFor();

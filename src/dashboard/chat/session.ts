@@ -29,6 +29,8 @@ const HISTORY_TIMEOUT_MS = 15_000;
 /** Text that is written shows in steps of this: more often costs more than it is worth to the eye. */
 const COMMIT_INTERVAL_MS = 50;
 const HIDDEN_INTERVAL_MS = 250;
+/** Two gaps closer than this are no accident of the network. */
+const GAP_PAUSE_MS = 5000;
 /** Conversations kept while others are open. */
 const MAX_SESSIONS = 12;
 
@@ -44,6 +46,7 @@ export class Session implements AgentListener {
   #state: Conversation = EMPTY;
   #scheduled = false;
   #committedAt = 0;
+  #gapAt = 0;
   #link: AgentLink | null = null;
   readonly #incomplete = new Set<string>();
   #acks = new Map<string, (error: string | null) => void>();
@@ -103,13 +106,22 @@ export class Session implements AgentListener {
     // A conversation is trimmed at its beginning, which nobody sees who follows its end.
     if (state.entries !== before.entries && this.scroll.mode === 'following') state = trim(state);
     this.#set(state);
-    if (state.gap && !before.gap) this.#link?.reconnect();
+    if (state.gap && !before.gap) this.#askForSnapshot();
     if (message.type === 'history_page') this.#olderArrived();
     if (message.type === 'attach_file_ack') {
       const { filename, success, error } = message as { filename?: unknown; success?: unknown; error?: unknown };
       this.#acks.get(String(filename))?.(success === true ? null : String(error ?? 'The agent did not take the file.'));
     }
     this.#tell(before, state);
+  }
+
+  /** By connecting without a position; an agent whose events never fit together is not asked without end. */
+  #askForSnapshot(): void {
+    const now = Date.now();
+    const again = now - this.#gapAt < GAP_PAUSE_MS;
+    this.#gapAt = now;
+    if (again) setTimeout(() => this.#link?.reconnect(), GAP_PAUSE_MS);
+    else this.#link?.reconnect();
   }
 
   replaced(successor: string): void {
