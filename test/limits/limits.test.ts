@@ -8,7 +8,6 @@ import { eventually, footprint } from '../support/measure.ts';
 import { RawPeer } from '../support/raw-peer.ts';
 import { Crowd } from './crowd.ts';
 import { besideRush } from './dials.ts';
-import { spread } from './figure.ts';
 import { CLIENTS, unfinished } from './fragments.ts';
 import { ofDaemon, type Pouring } from './relays.ts';
 import { heaviest } from './roster.ts';
@@ -93,10 +92,10 @@ describe('limits', { ...PATIENCE, concurrency: 2, skip: process.platform !== 'li
 
   for (const resetAt of ['the request', 'the dial'] as const) {
     test(`relays that are opened and reset at ${resetAt}, as fast as can be: a client beside them is served`, async () => {
-      const { tookMs, resetsPerSecond } = await besideRush({ from: '127.0.0.1', resetAt }, 20, 1000, quietly);
+      // Each is served, or the peer that waits for it gives up after ten seconds; how soon is measured by `npm run limits`.
+      const { tookMs, resetsPerSecond } = await besideRush({ from: '127.0.0.1', resetAt }, 10, 1000, quietly);
+      assert.equal(tookMs.length, 10);
       assert.ok(resetsPerSecond > 0);
-      const { median } = spread(tookMs);
-      assert.ok(median < 1000, `half of them waited for ${median} ms`);
     });
   }
 
