@@ -7,9 +7,12 @@ import { effect } from '@preact/signals';
 import { type ChatCommands, chatCommands } from './chat/contract.ts';
 import { closeTopLayer } from './platform/layers.ts';
 import { give } from './state/answers.ts';
+import { live, retryNow } from './state/connection.ts';
 import { dialog, show } from './state/dialogs.ts';
+import { counts, nodes } from './state/fleet.ts';
+import { open, openId } from './state/opened.ts';
+import { nextWaiting } from './state/order.ts';
 import { inspectorOpen } from './state/prefs.ts';
-import { counts, live, nextWaiting, nodes, open, openId, retryNow } from './state/store.ts';
 import { cursor, moveCursor } from './view/roster.tsx';
 import { focusSearch } from './view/roster-pane.tsx';
 

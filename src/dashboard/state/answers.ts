@@ -5,10 +5,11 @@
 import { signal } from '@preact/signals';
 import { abort, answer } from '../link/errand.ts';
 import { announce } from '../platform/announce.ts';
+import { nodes, standing } from './fleet.ts';
 import { plural } from './format.ts';
 import { notify } from './notices.ts';
+import { relayTo } from './relays.ts';
 import { nameOf } from './rows.ts';
-import { nodes, relayTo, standing } from './store.ts';
 
 /** What this page calls itself to agents: others read who answered. */
 export const CLIENT = `dashboard-${Math.random().toString(36).slice(2, 8)}`;

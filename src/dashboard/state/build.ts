@@ -1,8 +1,8 @@
 /** A new build under an old tab: said, and taken when nobody looks. */
 import { effect } from '@preact/signals';
 import { askServed } from '../platform/build.ts';
+import { live, setClockAhead } from './connection.ts';
 import { notify } from './notices.ts';
-import { live, setClockAhead } from './store.ts';
 
 export function watchBuild(): void {
   effect(() => {

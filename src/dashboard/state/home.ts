@@ -1,6 +1,6 @@
 /** The home folder of the daemon's user, so that paths below it are short. */
 import { effect, signal } from '@preact/signals';
-import { live, request } from './store.ts';
+import { live, request } from './connection.ts';
 
 const home = signal<string | null>(null);
 

@@ -2,10 +2,11 @@
 import { signal } from '@preact/signals';
 import { visible } from '../chat/visible.ts';
 import { announce } from '../platform/announce.ts';
+import { onChanges } from '../state/fleet.ts';
+import { open } from '../state/opened.ts';
 import { agentOf, hashOf } from '../state/place.ts';
 import { telling, tellingOn } from '../state/prefs.ts';
 import { nameOf } from '../state/rows.ts';
-import { onChanges, open, showPlace } from '../state/store.ts';
 import { isLeader, presences, watchTabs } from './tabs.ts';
 import { isSeen, isWanted, kindOf, words } from './telling.ts';
 
@@ -60,9 +61,7 @@ async function registerWorker(): Promise<ServiceWorkerRegistration | null> {
   navigator.serviceWorker.addEventListener('message', ({ data }) => {
     const hash = (data as { open?: unknown } | null)?.open;
     if (typeof hash !== 'string') return;
-    const agent = agentOf(hash);
-    if (agent !== null) open(agent);
-    else showPlace();
+    open(agentOf(hash));
   });
   try {
     await navigator.serviceWorker.register(workerUrl());

@@ -1,6 +1,6 @@
 /** All tabs of this page: who is looking at what, and which of them tells. */
 import { effect } from '@preact/signals';
-import { openId } from '../state/store.ts';
+import { openId } from '../state/opened.ts';
 import type { Presence } from './telling.ts';
 
 const SAY_MS = 20_000;

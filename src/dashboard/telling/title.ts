@@ -2,8 +2,9 @@
 import { effect } from '@preact/signals';
 import { visible } from '../chat/visible.ts';
 import { coalesced } from '../platform/frame.ts';
+import { live } from '../state/connection.ts';
+import { attentionCount, counts, openNode } from '../state/fleet.ts';
 import { nameOf } from '../state/rows.ts';
-import { attentionCount, counts, live, openNode } from '../state/store.ts';
 
 /** Browsers take their time over a title: it may be late by that much. */
 const TITLE_GAP_MS = 300;

@@ -1,5 +1,6 @@
 /** What is wrong between the page and the daemon, calmly. */
-import { bannerShown, daemon, live, nodes, retryNow } from '../state/store.ts';
+import { bannerShown, daemon, live, retryNow } from '../state/connection.ts';
+import { nodes } from '../state/fleet.ts';
 import { Icon } from './icon.tsx';
 
 export function Banner() {

@@ -4,25 +4,17 @@ import { useEffect, useMemo } from 'preact/hooks';
 import type { Node } from '../../protocol/registry.ts';
 import { visible } from '../chat/visible.ts';
 import type { AgentLink } from '../link/agent-link.ts';
+import { daemon, live } from '../state/connection.ts';
 import { show } from '../state/dialogs.ts';
 import { observeFacts } from '../state/facts.ts';
+import { attentionCount, markRead, nodes, openNode, standing } from '../state/fleet.ts';
 import { shortPath } from '../state/home.ts';
+import { open, openId } from '../state/opened.ts';
+import { nextWaiting } from '../state/order.ts';
 import { inspectorOpen } from '../state/prefs.ts';
+import { linkTo } from '../state/relays.ts';
 import { nameOf, splitPath } from '../state/rows.ts';
 import { STANDING_WORDS, standingSince } from '../state/standing.ts';
-import {
-  attentionCount,
-  daemon,
-  linkTo,
-  live,
-  markRead,
-  nextWaiting,
-  nodes,
-  open,
-  openId,
-  openNode,
-  standing,
-} from '../state/store.ts';
 import { Icon } from './icon.tsx';
 import { lazy } from './lazy.tsx';
 import { Mark } from './mark.tsx';

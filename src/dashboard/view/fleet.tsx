@@ -1,8 +1,11 @@
 /** The fleet at a glance: how many stand how, each a filter; the next that waits; stop all that work. */
 import { batch } from '@preact/signals';
+import { live } from '../state/connection.ts';
 import { show } from '../state/dialogs.ts';
+import { attentionCount, counts } from '../state/fleet.ts';
+import { open } from '../state/opened.ts';
+import { nextWaiting, shownStandings } from '../state/order.ts';
 import { STANDING_WORDS, type Standing } from '../state/standing.ts';
-import { attentionCount, counts, live, nextWaiting, open, shownStandings } from '../state/store.ts';
 import { Icon } from './icon.tsx';
 import { Mark } from './mark.tsx';
 

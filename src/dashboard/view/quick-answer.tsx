@@ -2,7 +2,7 @@
 import type { NodeQuestion } from '../../protocol/registry.ts';
 import { visible } from '../chat/visible.ts';
 import { give, giving } from '../state/answers.ts';
-import { open } from '../state/store.ts';
+import { open } from '../state/opened.ts';
 
 /** More than these, or longer ones, are for the chat. */
 const MOST_OPTIONS = 4;

@@ -1,8 +1,11 @@
 /** The roster's pane: what it is called, how it is searched, the fleet, and the rows. */
+
+import { live } from '../state/connection.ts';
 import { show } from '../state/dialogs.ts';
+import { nodes } from '../state/fleet.ts';
+import { query } from '../state/order.ts';
 import { grouping } from '../state/prefs.ts';
 import type { Grouping } from '../state/rows.ts';
-import { live, nodes, query } from '../state/store.ts';
 import { Fleet } from './fleet.tsx';
 import { Icon } from './icon.tsx';
 import { RosterList } from './roster.tsx';

@@ -3,10 +3,10 @@
 import type { Node } from '../../protocol/registry.ts';
 import { visible } from '../chat/visible.ts';
 import { dollars, percent } from '../state/format.ts';
+import { open } from '../state/opened.ts';
 import { hashOf } from '../state/place.ts';
 import { nameOf, shortIdOf, splitPath } from '../state/rows.ts';
 import { STANDING_WORDS, type Standing, standingSince } from '../state/standing.ts';
-import { open } from '../state/store.ts';
 import { Mark } from './mark.tsx';
 import { memo } from './memo.ts';
 import { QuickAnswer } from './quick-answer.tsx';

@@ -2,8 +2,9 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { followsAnswerStart } from '../chat/preferences.ts';
+import { daemon, traffic } from '../state/connection.ts';
 import { scheme, tellingOn } from '../state/prefs.ts';
-import { daemon, forgetToken, token, traffic } from '../state/store.ts';
+import { forgetToken, token } from '../state/token.ts';
 import { permission, turnOn } from '../telling/notify.ts';
 import { piTheme } from '../theme/apply.ts';
 import { readPiTheme } from '../theme/pi-theme.ts';

@@ -1,10 +1,12 @@
 /** The address of this page, and a QR code of it for a phone. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { canCopy, copyText } from '../platform/clipboard.ts';
+import { openNode } from '../state/fleet.ts';
 import { notify } from '../state/notices.ts';
+import { openId } from '../state/opened.ts';
 import { hashOf } from '../state/place.ts';
 import { nameOf } from '../state/rows.ts';
-import { openId, openNode, token } from '../state/store.ts';
+import { token } from '../state/token.ts';
 import { Dialog } from './dialog.tsx';
 import { Icon } from './icon.tsx';
 

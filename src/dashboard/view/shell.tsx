@@ -1,8 +1,10 @@
 /** The page's layout: the roster at the side, the conversation in the middle, the inspector if it is wanted. */
 import type { ComponentType } from 'preact';
+import { daemon, live } from '../state/connection.ts';
 import { type DialogName, dialog } from '../state/dialogs.ts';
+import { openNode } from '../state/fleet.ts';
+import { openId } from '../state/opened.ts';
 import { inspectorOpen } from '../state/prefs.ts';
-import { daemon, live, openId, openNode } from '../state/store.ts';
 import { Banner } from './banner.tsx';
 import { ConversationPane } from './conversation.tsx';
 import { lazy } from './lazy.tsx';

@@ -1,7 +1,7 @@
 /** How long something has been so, as it grows. */
 import { useComputed } from '@preact/signals';
+import { daemonNow } from '../state/connection.ts';
 import { duration } from '../state/format.ts';
-import { daemonNow } from '../state/store.ts';
 
 /** @param at Unix seconds by the daemon's clock */
 export function Since({ at }: { at: number }) {

@@ -4,9 +4,11 @@ import type { PastSession, Result, SpawnParams, SpawnStatus } from '../../protoc
 import { visible } from '../chat/visible.ts';
 import { RequestError } from '../link/registry-link.ts';
 import { crumbsOf, join, newFolderProblem } from '../state/browse.ts';
+import { daemonNow, listen, live, request } from '../state/connection.ts';
 import { hide } from '../state/dialogs.ts';
+import { nodes } from '../state/fleet.ts';
 import { duration } from '../state/format.ts';
-import { daemonNow, live, nodes, onSpawnEnded, open, request } from '../state/store.ts';
+import { open } from '../state/opened.ts';
 import { Dialog } from './dialog.tsx';
 import { Icon } from './icon.tsx';
 
@@ -311,8 +313,10 @@ function Watch({ started, again }: { started: Started; again(): void }) {
     const { spawnId } = started;
     const timer = setTimeout(() => setLong(true), LONG_MS);
     if (spawnId === null) return () => clearTimeout(timer);
-    const stop = onSpawnEnded((push) => {
-      if (push.spawn_id === spawnId) setEnded(push);
+    const stop = listen({
+      push(push) {
+        if (push.event === 'spawn_ended' && push.spawn_id === spawnId) setEnded(push);
+      },
     });
     // If the daemon pushes nothing, it is asked.
     const poll = setInterval(async () => {

@@ -1,8 +1,8 @@
 /** Stops all that work, after a question. */
 import { stopAll } from '../state/answers.ts';
 import { hide } from '../state/dialogs.ts';
+import { counts } from '../state/fleet.ts';
 import { plural } from '../state/format.ts';
-import { counts } from '../state/store.ts';
 import { Dialog } from './dialog.tsx';
 
 export function StopAll() {

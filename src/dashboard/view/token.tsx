@@ -1,6 +1,7 @@
 /** Asks for the token, once: it is kept in this browser, and goes to the hypivisor as a subprotocol, never in an address. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { token, useToken } from '../state/store.ts';
+import { tryToken } from '../state/connection.ts';
+import { token } from '../state/token.ts';
 
 export function TokenEntry() {
   const [text, setText] = useState('');
@@ -23,7 +24,7 @@ export function TokenEntry() {
         class="dialog-body"
         onSubmit={(event) => {
           event.preventDefault();
-          if (text !== '') useToken(text);
+          if (text !== '') tryToken(text);
         }}
       >
         <header class="dialog-header">
