@@ -54,7 +54,7 @@ describe('a terminal', { ...PATIENCE, skip: await whyNoTerminals() }, () => {
     t.after(() => terminal.stop());
     const port = await eventually(async () => {
       const [, found] = /"Hypivisor online".+?"port":(\d+)/.exec(await readFile(logFile, 'utf8')) ?? [];
-      assert.ok(found);
+      assert.ok(found, 'online');
       return Number(found);
     }, 30_000);
     return { terminal, port, logFile };

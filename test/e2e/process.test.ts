@@ -314,7 +314,7 @@ describe('how it ends', PATIENCE, () => {
     await connect(upgradeRequest('/ws/agent/silent'));
     const asleep = await connect(upgradeRequest('/ws/agent/pouring'));
     asleep.socket.pause();
-    await eventually(() => assert.ok(agent.peers.length + silent.peers.length === 2));
+    await eventually(() => assert.ok(agent.peers.length + silent.peers.length === 2, 'dialled'));
     return peers;
   }
 
@@ -323,7 +323,7 @@ describe('how it ends', PATIENCE, () => {
     t.after(() => daemon.stop('SIGKILL'));
     const peers = await attachTheDeaf(t, daemon);
     const ended = end(daemon, 'SIGTERM');
-    await eventually(async () => assert.ok(!(await isOpen('127.0.0.1', daemon.port))));
+    await eventually(async () => assert.ok(!(await isOpen('127.0.0.1', daemon.port)), 'closed to newcomers'));
     assert.equal(daemon.process.exitCode, null, 'it still waits for them');
     assert.ok((await ended) < PROMPTLY_MS);
     const last = readFrames(await (peers[2] as RawPeer).rest()).at(-1);
@@ -335,7 +335,7 @@ describe('how it ends', PATIENCE, () => {
     t.after(() => daemon.stop('SIGKILL'));
     await attachTheDeaf(t, daemon);
     daemon.process.kill('SIGINT');
-    await eventually(async () => assert.ok(!(await isOpen('127.0.0.1', daemon.port))));
+    await eventually(async () => assert.ok(!(await isOpen('127.0.0.1', daemon.port)), 'closed to newcomers'));
     await delay(100);
     assert.equal(daemon.process.exitCode, null);
     // Without it the daemon would wait for two more seconds.

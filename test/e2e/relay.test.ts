@@ -348,7 +348,7 @@ describe('how a relay ends', PATIENCE, () => {
     let pinged = 0;
     kept.socket.on('ping', () => pinged++);
     assert.equal((await told.closed).code, 1014);
-    await eventually(() => assert.ok(pings > 3 && pinged > 3));
+    await eventually(() => assert.ok(pings > 3 && pinged > 3, 'pinged'));
     assert.equal(kept.socket.readyState, kept.socket.OPEN);
     await kept.close();
   });
@@ -475,7 +475,7 @@ describe('vanishing at every stage', PATIENCE, () => {
           const dialled = silent.peers.length;
           const peer = await RawPeer.connect(daemon.port);
           peer.socket.write(upgradeRequest('/ws/agent/silent'));
-          await eventually(() => assert.ok(silent.peers.length > dialled));
+          await eventually(() => assert.ok(silent.peers.length > dialled, 'dialled'));
           return peer;
         },
       ],

@@ -20,7 +20,7 @@ function linesOf({ stderr }: Daemon, msg: string): Json[] {
 function startedIn(daemon: Daemon): Promise<Json> {
   return eventually(() => {
     const [line] = linesOf(daemon, 'agent started');
-    assert.ok(line !== undefined);
+    assert.ok(line !== undefined, 'logged');
     return line;
   });
 }
@@ -125,7 +125,7 @@ describe('what agents are started with', PATIENCE, () => {
     assert.equal(output, join(daemon.home, '.pi/logs/agents', `agent-${pid}-${result.spawn_id}.log`));
     const { seconds, ...end } = await eventually(() => {
       const [end] = linesOf(daemon, 'agent ended');
-      assert.ok(end !== undefined);
+      assert.ok(end !== undefined, 'logged');
       return end;
     });
     assert.ok(seconds >= 4 && seconds < 60, String(seconds));

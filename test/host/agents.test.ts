@@ -255,7 +255,7 @@ test('a start has worked once its agent has registered, by its spawn id or else 
     const answer = start();
     const agent = await eventually(() => {
       const last = started.at(-1);
-      assert.ok(last !== undefined && agents.get(last.spawnId)?.nodeId === null);
+      assert.ok(last !== undefined && agents.get(last.spawnId)?.nodeId === null, 'told');
       return last;
     });
     for (const other of [

@@ -78,9 +78,9 @@ describe('limits', { ...PATIENCE, concurrency: 2, skip: process.platform !== 'li
       const crowd = await gather(t, { port: daemon.port, count: 2000, ...options });
       await served(daemon.port);
       // Connected is what the kernel says; the daemon accepts what overflowed its queue a second later.
-      await eventually(async () => assert.ok((await descriptors()) > 2000));
+      await eventually(async () => assert.ok((await descriptors()) > 2000, 'held'));
       await crowd.leave();
-      await eventually(async () => assert.ok((await descriptors()) <= before));
+      await eventually(async () => assert.ok((await descriptors()) <= before, 'given back'));
     });
   }
 

@@ -26,7 +26,10 @@ export async function footprint(pid: number): Promise<Footprint> {
   };
 }
 
-/** Repeats a check until it passes; the last failure is thrown. */
+/**
+ * Repeats a check until it passes; the last failure is thrown. An `assert.ok` in it needs a message: without one Node parses
+ * the file to make one up, which can keep a processor busy for minutes.
+ */
 export async function eventually<T>(check: () => T | Promise<T>, patienceMs = 8000): Promise<T> {
   const endsAt = performance.now() + patienceMs;
   for (;;) {

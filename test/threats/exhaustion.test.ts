@@ -81,7 +81,9 @@ describe('descriptors run out', { timeout: 60_000 }, () => {
     for (const socket of sockets) socket.destroy();
     await Promise.all(attackers);
     dashboard.terminate();
-    await eventually(async () => assert.ok((await footprint(daemon.pid)).descriptors <= idle.descriptors + 1));
+    await eventually(async () =>
+      assert.ok((await footprint(daemon.pid)).descriptors <= idle.descriptors + 1, 'given back'),
+    );
   });
 });
 
@@ -107,5 +109,7 @@ test('thousands of connections that say nothing, before and after their upgrade,
   await serves(daemon);
   for (const socket of sockets) socket.resetAndDestroy();
   await serves(daemon);
-  await eventually(async () => assert.ok((await footprint(daemon.pid)).descriptors <= idle.descriptors + 1));
+  await eventually(async () =>
+    assert.ok((await footprint(daemon.pid)).descriptors <= idle.descriptors + 1, 'given back'),
+  );
 });

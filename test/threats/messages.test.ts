@@ -115,7 +115,7 @@ describe('floods', { timeout: 60_000 }, () => {
     await watcher.until(({ event, id, node }) => {
       if (event === 'node_removed') roster.delete(id);
       else roster.add(node.id);
-      assert.ok(roster.size <= 1);
+      assert.ok(roster.size <= 1, 'nodes');
       return node?.id === 'n5000';
     });
     assert.deepEqual(

@@ -92,7 +92,7 @@ for (const how of ['accept', 'dial'] as const) {
         peer.socket.pause();
         peer.socket.off('data', pauseThere);
       });
-      await eventually(() => assert.ok(peer.receivedBytes >= taken));
+      await eventually(() => assert.ok(peer.receivedBytes >= taken, 'received'));
       await delay(10);
       signsOfLife.add(connection.aliveAt);
     }
@@ -385,7 +385,7 @@ test('what is put in place is written among the answers, in their order, whoever
   await eventually(() => assert.equal(peer.text, `one two three ${'x'.repeat(200_000)} four`));
   assert.equal(otherPeer.text, 'yours');
   say(connection, ', five');
-  await eventually(() => assert.ok(peer.text.endsWith(' four, five')));
+  await eventually(() => assert.ok(peer.text.endsWith(' four, five'), 'all of it'));
 });
 
 test('answers that the kernel has not taken stay as they are while others are answered', async (t) => {
