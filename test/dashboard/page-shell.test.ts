@@ -245,12 +245,13 @@ describe('a reverse proxy', { skip }, () => {
     const proxy = createServer((request, response) => {
       if (!request.url?.startsWith('/hypi/')) return response.writeHead(404).end();
       const { host: _, ...headers } = request.headers;
-      request.pipe(
-        httpRequest({ port, path: inner(request.url), headers }, (answer) => {
-          response.writeHead(answer.statusCode as number, answer.headers);
-          answer.pipe(response);
-        }),
-      );
+      const onward = httpRequest({ port, path: inner(request.url), headers }, (answer) => {
+        response.writeHead(answer.statusCode as number, answer.headers);
+        answer.pipe(response);
+      });
+      // The daemon may be gone before the page is.
+      onward.on('error', () => response.destroy());
+      request.pipe(onward);
     });
     proxy.on('upgrade', (request, socket, head) => {
       const onward = connect(port, '127.0.0.1', () => {

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FIRST_VISIT, fromStored, hear, read, toStored, type Unread } from '../../src/dashboard/state/unread.ts';
+import {
+  FIRST_VISIT,
+  fromStored,
+  hear,
+  read,
+  readElsewhere,
+  toStored,
+  type Unread,
+} from '../../src/dashboard/state/unread.ts';
 import type { AgentState, Node } from '../../src/protocol/registry.ts';
 
 const NOW = 1_800_000_000;
@@ -85,5 +93,14 @@ describe('what is unread', () => {
     const stored = toStored(after(RETURNING, node('idle')));
     assert.equal(fromStored(stored, NOW + 29 * 24 * 3600).heard.size, 1);
     assert.equal(fromStored(stored, NOW + 30 * 24 * 3600).heard.size, 0);
+  });
+
+  it('is read in all tabs once it is read in one, but not by a tab that has not heard of it yet', () => {
+    const working = after(FIRST_VISIT, node('working', NOW - 9));
+    const unread = after(working, node('idle', NOW - 5));
+    assert.equal(readElsewhere(unread, read(unread, 'a')).ids.size, 0);
+    assert.equal(readElsewhere(unread, unread), unread);
+    assert.equal(readElsewhere(unread, working), unread);
+    assert.equal(readElsewhere(unread, FIRST_VISIT), unread);
   });
 });

@@ -10,7 +10,7 @@ import { daemonEvent, listen } from './connection.ts';
 import { open, openId } from './opened.ts';
 import { applyPushes, type Nodes } from './roster.ts';
 import { STANDINGS, type Standing, standingOf } from './standing.ts';
-import { fromStored, hear, read, toStored, type Unread } from './unread.ts';
+import { fromStored, hear, read, readElsewhere, toStored, type Unread } from './unread.ts';
 
 const UNREAD_KEY = 'hypi.unread';
 const KEEP_MS = 10_000;
@@ -107,21 +107,29 @@ export const openNode = computed<Node | null>(() => {
 
 /** The person has its newest message in sight. */
 export function markRead(id: string): void {
-  unread.value = read(unread.peek(), id);
+  const before = unread.peek();
+  unread.value = read(before, id);
+  // At once: other tabs are to know.
+  if (unread.peek() !== before) keep();
+}
+
+let kept = unread.peek();
+
+function keep(): void {
+  if (kept === unread.peek() || !unread.peek().returning) return;
+  kept = unread.peek();
+  save(UNREAD_KEY, toStored(kept));
 }
 
 /** Written when it has changed, but not each time, and when there is nothing else to do. */
 export function keepUnread(): void {
-  let kept = unread.peek();
-  const keep = () => {
-    if (kept === unread.peek() || !unread.peek().returning) return;
-    kept = unread.peek();
-    save(UNREAD_KEY, toStored(kept));
-  };
   setInterval(() => {
     if ('requestIdleCallback' in window) requestIdleCallback(keep);
     else keep();
   }, KEEP_MS);
   addEventListener('pagehide', keep);
   document.addEventListener('visibilitychange', keep);
+  addEventListener('storage', ({ key }) => {
+    if (key === UNREAD_KEY) unread.value = readElsewhere(unread.peek(), fromStored(load(UNREAD_KEY), nowInSeconds()));
+  });
 }

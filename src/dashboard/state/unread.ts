@@ -93,6 +93,18 @@ export function read(state: Unread, id: string): Unread {
   return { ...state, ids };
 }
 
+/**
+ * What another tab has read is read here too.
+ *
+ * @param theirs as that tab has kept it; what it has not heard of yet says nothing
+ */
+export function readElsewhere(state: Unread, theirs: Unread): Unread {
+  const isRead = (id: string) =>
+    !theirs.ids.has(id) && theirs.heard.get(id)?.since === state.heard.get(id)?.since && theirs.heard.has(id);
+  const ids = new Set([...state.ids].filter((id) => !isRead(id)));
+  return ids.size === state.ids.size ? state : { ...state, ids };
+}
+
 /** As it is kept. */
 export function toStored(state: Unread): unknown {
   return { heard: Object.fromEntries(state.heard), ids: [...state.ids] };

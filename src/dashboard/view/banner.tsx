@@ -1,15 +1,21 @@
 /** What is wrong between the page and the daemon, calmly. */
+import { useEffect } from 'preact/hooks';
+import { announce } from '../platform/announce.ts';
 import { bannerShown, daemon, live, retryNow } from '../state/connection.ts';
 import { nodes } from '../state/fleet.ts';
 import { Icon } from './icon.tsx';
 
 export function Banner() {
+  const isShown = bannerShown.value && !live.value;
+  useEffect(() => {
+    if (isShown) announce('There is no connection to the hypivisor.');
+  }, [isShown]);
   if (!bannerShown.value || live.value || daemon.value.obstacle === 'token') return null;
   const { obstacle, downSince, met } = daemon.value;
   const since =
     downSince === null ? '' : new Date(downSince).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
   return (
-    <div class="banner" role="status" data-kind="error">
+    <div class="banner" data-kind="error">
       <Icon name="warning" />
       <p>
         {obstacle === 'refused' ? (

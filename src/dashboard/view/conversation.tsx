@@ -1,6 +1,6 @@
 /** The agent that is open: who it is, how it stands, and the chat with it. */
 import { computed, type ReadonlySignal, signal } from '@preact/signals';
-import { useEffect, useMemo } from 'preact/hooks';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Node } from '../../protocol/registry.ts';
 import { visible } from '../chat/visible.ts';
 import type { AgentLink } from '../link/agent-link.ts';
@@ -27,8 +27,15 @@ export const openedLink = signal<AgentLink | null>(null);
 
 export function ConversationPane() {
   const id = openId.value;
+  const pane = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On a phone the row that was tapped is not there any more.
+    if (id !== null && (document.activeElement === document.body || !document.activeElement?.checkVisibility())) {
+      pane.current?.focus({ preventScroll: true });
+    }
+  }, [id]);
   return (
-    <main class="pane conversation" tabIndex={-1}>
+    <main class="pane conversation" tabIndex={-1} ref={pane}>
       {id === null ? <NobodyOpen /> : openNode.value === null ? <Missing id={id} /> : <Opened key={id} id={id} />}
     </main>
   );

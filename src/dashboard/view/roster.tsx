@@ -82,6 +82,8 @@ const offsets = computed(() => {
   });
 });
 
+const linkOf = (id: string) => document.querySelector<HTMLElement>(`[data-agent="${CSS.escape(id)}"] .row-link`);
+
 export function RosterList() {
   const scroller = useRef<HTMLDivElement>(null);
 
@@ -101,6 +103,22 @@ export function RosterList() {
     };
   }, []);
 
+  // Who has opened an agent begins from it; who comes back to the roster finds the focus there.
+  useEffect(() => {
+    let last = openId.peek();
+    return effect(() => {
+      const id = openId.value;
+      if (id === last) return;
+      cursor.value = null;
+      const from = last;
+      last = id;
+      if (id !== null || from === null) return;
+      requestAnimationFrame(() => {
+        if (document.activeElement === document.body || document.activeElement === null) linkOf(from)?.focus();
+      });
+    });
+  }, []);
+
   // Whoever moves by keys has the row in sight, and the focus on it.
   useEffect(
     () =>
@@ -118,9 +136,7 @@ export function RosterList() {
           heights.peek().header,
         );
         requestAnimationFrame(() => {
-          element
-            .querySelector<HTMLElement>(`[data-agent="${CSS.escape(id)}"] .row-link`)
-            ?.focus({ preventScroll: true });
+          linkOf(id)?.focus({ preventScroll: true });
         });
       }),
     [],
