@@ -108,6 +108,8 @@ describe('a question in the roster', { skip }, () => {
     await yes.click();
     await page.waitForFunction(() => document.querySelector('.quick button')?.hasAttribute('disabled'));
     assert.ok(await standing(page, 'ada', 'question').isVisible(), 'the agent has not confirmed it');
+    await eventually(async () => assert.equal(ada.received.length, 1, 'the answer has come'));
+    // Nothing else may follow it.
     await page.waitForTimeout(100);
     assert.deepEqual(
       ada.received.map(({ type, id, value }) => ({ type, id, value })),

@@ -64,7 +64,10 @@ export async function openPage(context: BrowserContext, problems: string[]): Pro
   page.on('pageerror', (error) => problems.push(`error: ${error.stack ?? error.message}`));
   page.on('console', (message) => {
     // Chromium says so itself of each connection that fails; that the page copes is what tests look at.
-    const isNetwork = /WebSocket connection to|net::ERR_|Failed to load resource/.test(message.text());
+    const isNetwork =
+      /WebSocket connection to|net::ERR_|Failed to load resource|error occurred when fetching the script/.test(
+        message.text(),
+      );
     if (message.type() === 'error' && !isNetwork) problems.push(`console: ${message.text()}`);
   });
   return page;
