@@ -8,9 +8,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { inLanes } from '../../test/support/measure.ts';
 import { CycleChecker, VerbatimChecker } from './checker.ts';
 import { connectionCommands } from './connection-commands.ts';
-import { Endpoint } from './endpoint.ts';
+import { Endpoint, openBack } from './endpoint.ts';
 import { type Cycle, cycleOf, encodeWrites, WRITES_A_TURN, type WritePattern } from './pattern.ts';
-import { LANES } from './registry.ts';
+import { LANES, Uplink } from './registry.ts';
 import { registryCommands } from './registry-commands.ts';
 import { clockUs, stamped } from './stamp.ts';
 import { fail, failed, tally } from './state.ts';
@@ -173,6 +173,13 @@ export const commands = {
       await new Promise<void>((resolve) => actor?.ask(resolve));
       actor?.leave();
     });
+  },
+
+  /** The first agent cannot be dialled: it opens connections to the daemon, and serves them as if it had accepted them. */
+  async dialBack({ port, id }: { port: number; id: string }): Promise<void> {
+    const [server] = servers;
+    const onTicket = (ticket: string) => openBack(port, ticket, (socket) => server?.emit('connection', socket));
+    await Promise.race([failed, Uplink.registerBack(port, id, onTicket, fail)]);
   },
 
   /** Waits until so many have come to the agents: a relay may take a client before it has an agent. */

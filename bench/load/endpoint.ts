@@ -15,6 +15,7 @@ import {
 } from '../../src/http/handshake.ts';
 import { HeadAccumulator } from '../../src/http/head-accumulator.ts';
 import { parseRequestHead, parseResponseHead } from '../../src/http/message.ts';
+import { BACK_PATH_PREFIX } from '../../src/protocol/registry.ts';
 
 const HOST = '127.0.0.1';
 const MAX_HEAD_BYTES = 16 * 1024;
@@ -167,6 +168,26 @@ export class Endpoint implements FrameSink {
     this.leave();
     this.#receiver.onFault(error);
   }
+}
+
+/** Opens a connection that the daemon has asked for. @param onOpen given it once the daemon is the client on it */
+export function openBack(port: number, ticket: string, onOpen: (socket: net.Socket) => void): void {
+  const socket = net.connect({ host: HOST, port, noDelay: true });
+  const upgrade = { key: createKey(), subprotocols: [], extensions: null };
+  const head = new HeadAccumulator(MAX_HEAD_BYTES, 'response');
+  const onData = (chunk: Buffer) => {
+    const accumulated = head.push(chunk);
+    if (accumulated === null) return;
+    readUpgradeResponse(parseResponseHead(accumulated.head, MAX_HEAD_FIELDS), upgrade);
+    socket.off('data', onData).pause();
+    if (accumulated.rest.length > 0) socket.unshift(Buffer.from(accumulated.rest));
+    onOpen(socket);
+    socket.resume();
+  };
+  socket.on('data', onData);
+  // A spare ends with the measurement.
+  socket.on('error', () => {});
+  socket.write(encodeUpgradeRequest(HOST, port, upgrade, null, `${BACK_PATH_PREFIX}${ticket}`));
 }
 
 function whenGone(socket: net.Socket, onGone: (error: Error) => void): void {

@@ -17,6 +17,7 @@ type OnFault = (error: Error) => void;
 type OnEvent = (payloadBytes: number) => void;
 
 const REQUEST_ID = 1;
+const REGISTERED_BACK = `{"id":${REQUEST_ID},"result":{"status":"registered","dial_back":true}}`;
 const ANSWER_BEGINNING = Buffer.from('{"id"');
 const INIT_BEGINNING = Buffer.from('{"event":"init"');
 
@@ -46,6 +47,31 @@ export class Uplink {
     const params = { id, machine: '127.0.0.1', cwd: '/home/user/project', port: agentPort, status: NodeStatus.ACTIVE };
     await uplink.ask({ method: 'register', params }, 'registered');
     return uplink;
+  }
+
+  /**
+   * Registers an agent that cannot be dialled: it opens a connection whenever it is asked to.
+   *
+   * @param onTicket is asked to
+   */
+  static async registerBack(
+    port: number,
+    id: string,
+    onTicket: (ticket: string) => void,
+    onFault: OnFault,
+  ): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const sink = new TextReader((text) => {
+        const { id: answered, event, ticket } = JSON.parse(text);
+        if (event === 'dial_back') onTicket(ticket);
+        else if (text === REGISTERED_BACK) resolve();
+        else if (answered !== undefined) reject(new WrongAnswer(`${REGISTERED_BACK} expected, ${text} came`));
+      });
+      Endpoint.open(port, REGISTRY_PATH, () => ({ sink, onFault })).then((endpoint) => {
+        const params = { id, machine: 'elsewhere', cwd: '/', port: 1, status: NodeStatus.ACTIVE, dial_back: true };
+        endpoint.write(encodeText('client', JSON.stringify({ id: REQUEST_ID, method: 'register', params })));
+      }, reject);
+    });
   }
 
   /** Heads, frames and payloads that came from the registry. */

@@ -8,6 +8,7 @@ import { registryBroadcast } from './registry-broadcast.ts';
 import { registryDashboards } from './registry-dashboards.ts';
 import { registryRestart } from './registry-restart.ts';
 import { registryStorm } from './registry-storm.ts';
+import { relayBack } from './relay-back.ts';
 import { relayBulk } from './relay-bulk.ts';
 import { relayCount } from './relay-count.ts';
 import { relayFlood } from './relay-flood.ts';
@@ -30,6 +31,7 @@ export const SCENARIOS: readonly Scenario[] = [
   relayCount,
   relayMemory,
   relayOpen,
+  relayBack,
   registryBroadcast,
   registryStorm,
   registryRestart,

@@ -30,7 +30,7 @@ const workload: Workload<RelaySubject> = {
     const message = texts(100);
     const serving = { agents: 1, answers: true, clientsLeave: true, pattern: message };
     const [agentPort] = await agent.tell('serve', serving);
-    const server = await subject.start(agentPort as number);
+    const server = await subject.start(agentPort as number, agent);
     const pids = await server.pids();
     await outpace(pids, [agent.pid, clients.pid]);
     const counted = await clients.tell('visitAgent', {

@@ -40,7 +40,7 @@ export async function openRelays(
 ): Promise<OpenRelays> {
   const [agent, clients] = [new Load(), new Load()];
   const [agentPort] = await agent.tell('serve', { agents: 1, answers, pattern: ofAgent, expect: client });
-  const server = await subject.start(agentPort as number);
+  const server = await subject.start(agentPort as number, agent);
   await onServer(server);
   const { port, paths } = server;
   await clients.tell('connect', { port, paths, connections: relays, pattern: client, expect: ofAgent });

@@ -1,9 +1,11 @@
 /** Servers that clients reach an agent through. */
 import { rm } from 'node:fs/promises';
+import { RELAY_PATH_PREFIX } from '../../src/protocol/registry.ts';
+import type { Load } from '../load/process.ts';
 import { afterwards } from '../processes.ts';
 import { withChildren } from '../resident.ts';
 import type { Subject } from '../scenario.ts';
-import { type Relaying, startHypivisorBefore } from './hypivisor.ts';
+import { type Relaying, startHypivisor, startHypivisorBefore } from './hypivisor.ts';
 import {
   haproxyRelaying,
   nginx128KiBRelaying,
@@ -18,13 +20,25 @@ import { ownVersion, peerVersion } from './versions.ts';
 import { PIPE } from './yardstick.ts';
 
 export interface RelaySubject extends Subject {
-  start(agentPort: number): Promise<Relaying>;
+  /** @param agent what serves the agent */
+  start(agentPort: number, agent: Load): Promise<Relaying>;
 }
 
 export const ourRelay: RelaySubject = {
   name: 'hypivisor',
   version: ownVersion,
   start: (agentPort) => startHypivisorBefore([agentPort]),
+};
+
+/** The same, over connections that the agent has opened. */
+export const ourRelayBack: RelaySubject = {
+  name: 'hypivisor, dial-back',
+  version: ownVersion,
+  async start(_agentPort, agent) {
+    const { port, pids } = await startHypivisor();
+    await agent.tell('dialBack', { port, id: 'back' });
+    return { port, pids, paths: [`${RELAY_PATH_PREFIX}back`] };
+  },
 };
 
 /** The same among so many other agents. */

@@ -24,6 +24,7 @@ import {
 } from '../opening/connect.ts';
 import type { Connection, ConnectionHandler } from '../transport/connection.ts';
 import { Deadline, type Deadlines } from '../transport/deadlines.ts';
+import { readAsDialled } from '../transport/open.ts';
 import { type AgentRequest, type DialSink, handshakeRequest, sentenceFor } from './dial.ts';
 import type { TicketHolder, Tickets } from './tickets.ts';
 
@@ -120,6 +121,7 @@ export class WayBack implements TicketHolder {
       return;
     }
     this.#owner.onProved(true);
+    readAsDialled(connection);
     const answer = encodeUpgradeResponse(key, subprotocol, null);
     const [first] = this.#waiting;
     if (first !== undefined) {

@@ -93,7 +93,7 @@ export class Connection implements Expiring, Member {
   blockedSince = 0;
   #socket: net.Socket;
   readonly #all: Connections;
-  readonly #readBuffer: ReadBuffer | null;
+  #readBuffer: ReadBuffer | null;
   readonly #deadline = new Deadline(this);
   /** Not null while the connection is corked. */
   #batch: Batch | null = null;
@@ -132,12 +132,14 @@ export class Connection implements Expiring, Member {
    * Goes on over another socket, which `wrap` puts over this one: TLS, say. Nothing may be waiting to be written.
    *
    * @param wrap given the socket so far, returns one made with SOCKET_OPTIONS that closes with it
+   * @param readBuffer the one that the new socket was made to read into, if it is plain TCP as this one
    */
-  replaceSocket(wrap: (socket: net.Socket) => net.Socket): void {
+  replaceSocket(wrap: (socket: net.Socket) => net.Socket, readBuffer: ReadBuffer | null = null): void {
     const below = this.#socket;
     below.off('data', onData).off('end', onEnd).off('drain', onDrain).off('finish', onDrain).off('close', onClose);
     this.#socket = wrap(below);
-    this.#isPlain = false;
+    this.#readBuffer = readBuffer;
+    this.#isPlain = readBuffer !== null;
     this.#listen();
   }
 

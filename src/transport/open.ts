@@ -16,19 +16,47 @@ export function openConnection(
   onOpen: () => void,
 ): Connection {
   const readBuffer = new ReadBuffer();
-  const socket = net.connect({
-    ...SOCKET_OPTIONS,
-    host,
-    port,
-    onread: {
-      buffer: () => readBuffer.next(),
-      callback: (length) => {
-        connection.received(readBuffer.chunk(length));
-        return !connection.paused;
-      },
-    },
-  });
+  const onread = readInto(readBuffer, () => connection);
+  const socket = net.connect({ ...SOCKET_OPTIONS, host, port, onread });
   const connection = new Connection(socket, all, handler, readBuffer);
   socket.once('connect', onOpen);
   return connection;
+}
+
+/**
+ * Makes an accepted connection read as a dialled one does, into a buffer of ours. Node allocates one for every read of a
+ * socket that its server accepted, and has no public way to change that: if it is done otherwise one day, nothing is changed
+ * here, and reading costs what it costs.
+ */
+export function readAsDialled(connection: Connection): void {
+  const readBuffer = new ReadBuffer();
+  connection.replaceSocket((socket) => {
+    const accepted = socket as AcceptedSocket;
+    const handle = accepted._handle;
+    if (handle === undefined || handle === null) return socket;
+    accepted._handle = null;
+    socket.destroy();
+    const options: AdoptOptions = { ...SOCKET_OPTIONS, handle, onread: readInto(readBuffer, () => connection) };
+    return new net.Socket(options);
+  }, readBuffer);
+}
+
+interface AcceptedSocket extends net.Socket {
+  _handle?: unknown;
+}
+
+/** What Node itself makes the sockets of its servers with. */
+interface AdoptOptions extends net.SocketConstructorOpts {
+  handle: unknown;
+  onread: net.OnReadOpts;
+}
+
+function readInto(readBuffer: ReadBuffer, connection: () => Connection): net.OnReadOpts {
+  return {
+    buffer: () => readBuffer.next(),
+    callback: (length) => {
+      connection().received(readBuffer.chunk(length));
+      return !connection().paused;
+    },
+  };
 }
