@@ -13,7 +13,8 @@ import { STANDINGS, type Standing, standingOf } from './standing.ts';
 import { fromStored, hear, read, readElsewhere, toStored, type Unread } from './unread.ts';
 
 const UNREAD_KEY = 'hypi.unread';
-const KEEP_MS = 10_000;
+/** For a roster of thousands it takes the page a while; who leaves the page has it kept then. */
+const KEEP_MS = 60_000;
 const nowInSeconds = () => Math.floor(Date.now() / 1000);
 
 export const nodes = signal<Nodes>(new Map());
