@@ -1,5 +1,5 @@
 /**
- * Where is this agent? From what it said of itself (`machine`), and from where it said it, to the addresses to dial.
+ * Decides at which addresses an agent may be: from the name it gave of its machine, and the address it registered from.
  *
  *   machine                                 it registered from this machine      … from elsewhere
  *   ─────────────────────────────────────── ──────────────────────────────────── ─────────────────────────
@@ -9,14 +9,13 @@
  *   a name that does not resolve            where it came from, but not loopback  where it came from (a guess)
  *
  * A loopback address means another machine on every machine, and two laptops may both be called ubuntu. An agent that
- * came through a tunnel or a proxy on this machine came from loopback, where somebody else listens.
+ * came through a tunnel or a proxy on this machine came from loopback, and there another program listens.
  *
- * Whether it came from here, and whether its name is a name of this machine, was judged when it registered: a laptop is
- * called otherwise in another network, and its agents stay where they are.
+ * Both were judged when the agent registered: a laptop gets another name in another network, and its agents stay there.
  *
- * Behind one address there may be several machines (NAT). Where an address is only a guess, and another agent came from
- * the same one with the same port, the guess may lead to the other: then it is not dialled, unless the other is sure to
- * refuse.
+ * Behind one address there may be several machines (NAT). If an address is only a guess, and another agent registered from
+ * the same address with the same port, the guess may lead to the other agent: then it is not dialled, unless the other
+ * agent is sure to refuse.
  */
 import { canonicalAddress, isIp, isLoopback } from './address.ts';
 import { DialError } from './error.ts';
@@ -33,7 +32,7 @@ export interface Target {
   readonly wayBack: WayBack | null;
 }
 
-/** A program on this machine, by all that is known of it: it is dialled, also if it offers a way back. */
+/** Whether it is a program on this machine, as far as is known. Then it is dialled, even if it offers a way back. */
 export function isNextDoor({ registrant }: Target): boolean {
   return registrant.isHere && registrant.namesHere;
 }
@@ -81,7 +80,7 @@ export function addressesOfName(
 
 const UNKNOWN_NAME = 'Cannot resolve agent: its machine name is unknown here';
 
-/** Nothing is known but where it came from. */
+/** Nothing is known but the address it registered from. */
 function guess(target: Target, surroundings: Surroundings, sentence: string): readonly string[] {
   const { address: from } = target.registrant;
   if (isLoopback(from)) throw new DialError(sentence);
