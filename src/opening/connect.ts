@@ -42,7 +42,7 @@ export interface HttpProxy {
   readonly authorization: string | null;
 }
 
-/** What the opening handshake asks for. */
+/** The contents of our opening handshake. */
 export interface HandshakeRequest {
   /** For the Host field: a name or an IP address. */
   readonly host: string;
@@ -59,7 +59,7 @@ export interface HandshakeRequest {
 }
 
 export interface ConnectTarget {
-  /** Where to connect to: an IP address, IPv6 without brackets, or a name, which the system then looks up. */
+  /** The server: an IP address, IPv6 without brackets, or a name, which the system then looks up. */
   readonly host: string;
   readonly port: number;
   /** Null for a plain connection. */
@@ -82,15 +82,15 @@ const CONNECT_LIMITS: ConnectLimits = { maxHeadBytes: 16 * 1024, maxHeadFields: 
 /** A connection whose opening handshake is done. It has no deadline, and is paused unless its handler is set at once. */
 export interface Opened {
   readonly connection: Connection;
-  /** What the peer chose of the subprotocols offered; null for none. */
+  /** The subprotocol that the peer chose of those offered; null for none. */
   readonly subprotocol: string | null;
   readonly extensions: string | null;
-  /** What the peer sent behind its 101: already WebSocket frames. It stays valid. */
+  /** Bytes behind the 101: already WebSocket frames. They stay valid. */
   readonly rest: Buffer;
 }
 
 export interface ConnectFailure {
-  /** How far it came. A peer that resets at once has accepted, so it failed in HANDSHAKING or what comes before that. */
+  /** The state it failed in. A peer that resets at once has accepted, so that is never CONNECTING. */
   readonly state: ConnectState;
   /** A few words, none of them the peer's. */
   readonly reason: string;
@@ -115,9 +115,9 @@ export interface Attempt {
 /**
  * Connects, passes the proxy and TLS if they are asked for, and shakes hands.
  *
- * @param connections where the connection is counted
+ * @param connections counts the connection
  * @param timeoutMs for all of it together
- * @throws TypeError if the request cannot be written: its host, path, bearer or subprotocols are not what they must be
+ * @throws TypeError if the request cannot be written, because its host, path, bearer or a subprotocol is malformed
  */
 export function connect(
   target: ConnectTarget,
@@ -134,7 +134,7 @@ export function connect(
 /**
  * Shakes hands as the client on a connection that is open already, whoever opened it. Its handler is replaced.
  *
- * @param before what is to be written in front of the request, in the same segment; empty for nothing
+ * @param before bytes to write in front of the request, in the same segment; may be empty
  * @throws TypeError as `connect`
  */
 export function shakeHands(
@@ -222,7 +222,7 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
   onGone(): void {
     const { errorCode } = this.#connection;
     if (this.#state === ConnectState.CONNECTING && errorCode === 'ECONNRESET') {
-      // A port where nobody listens refuses: this one was accepted, and reset before we heard of it.
+      // A port without a listener refuses. This peer accepted, and reset before we heard of it.
       this.#leaveConnecting();
     }
     this.#fail(this.#whyGone(errorCode), errorCode);
@@ -302,7 +302,7 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
     // The rest is a view of the chunk in hand, and may be kept.
     if (rest.length > 0) connection.keepChunk();
     this.#sink.onOpened({ connection, subprotocol, extensions, rest });
-    // Nobody has taken it over yet: what comes meanwhile waits.
+    // Nobody has taken it over yet, so the bytes that come meanwhile wait.
     if (connection.handler === this) connection.pause();
   }
 

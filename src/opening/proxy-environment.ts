@@ -2,7 +2,7 @@
  * Which proxy the environment names for a connection under TLS. Pure.
  *
  *   https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY   the first that is set: [http://][user:password@]host[:port]
- *   no_proxy, NO_PROXY                               the first that is set: what is connected to directly, see `isExempt`
+ *   no_proxy, NO_PROXY                               the first that is set: hosts to connect to directly, see `isExempt`
  *
  * This machine is never reached through a proxy. A plain `ws:` connection asks for none: it is for one's own network, and
  * proxies let nothing pass to such ports.

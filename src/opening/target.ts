@@ -9,7 +9,7 @@ export interface TargetOptions {
   readonly subprotocols?: readonly string[];
   /** Certificates in PEM to trust instead of those that Node trusts. */
   readonly ca?: string | readonly string[];
-  /** Where the proxy is named, if there is one: see `proxyFor`. Default none. */
+  /** The variables that may name a proxy: see `proxyFor`. Default none. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 

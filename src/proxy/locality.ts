@@ -5,7 +5,7 @@ import { canonicalAddress, isLoopback, ownAddresses } from './address.ts';
 /** Asking the system for its interfaces costs more than a relay does, so an answer is believed for this long. */
 const BELIEVED_MS = 1000;
 
-/** Where a registration came from, judged when it came. */
+/** The origin of a registration, as it was judged at that moment. */
 export interface Registrant {
   /** The peer address, canonical. */
   readonly address: string;
@@ -20,7 +20,7 @@ export interface LocalityOptions {
   now: () => number;
   /** The port that the daemon itself listens on; null while it does not. */
   ownPort: () => number | null;
-  /** Without a token anyone may register anything: only addresses where the agent is known to be are dialled. */
+  /** Without a token anyone may register anything: only addresses that the agent is known to have are dialled. */
   onlyWhereRegistered: boolean;
 }
 

@@ -95,7 +95,7 @@ export class Relay implements ConnectionHandler, DialSink {
   /**
    * Takes the client's connection over; nothing has been written to it.
    *
-   * @param target where the agent is, or the sentence that says why there is none
+   * @param target the agent's place, or the sentence that says why there is no relay to it
    * @param rest bytes that came behind the request
    */
   constructor(
@@ -253,7 +253,7 @@ export class Relay implements ConnectionHandler, DialSink {
     return state === State.RESOLVING || state === State.WAITING || state === State.DIALLING;
   }
 
-  /** Nothing of the way is left under way. */
+  /** Gives up everything that is under way. */
   #stop(state: State): void {
     this.#state = state;
     this.#lookUp?.cancel();

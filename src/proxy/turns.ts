@@ -1,6 +1,6 @@
 /**
- * Whose turn it is to dial. Dials in progress have a bound, for each client address too, and those that wait are served one
- * address after the other: whoever opens relays as fast as it can waits for itself, and holds nobody else up.
+ * Decides whose turn it is to dial. Dials in progress have a bound, for each client address too, and addresses are served in
+ * turn: a client that opens relays as fast as it can waits for its own dials, and holds nobody else up.
  *
  *   wait ─▶ WAITING ──(its turn, in the next phase of the event loop at the earliest)──▶ DIALLING ──(end)──▶ done
  *              └──(end: the client has left)──▶ done, and nothing was dialled

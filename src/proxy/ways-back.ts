@@ -36,7 +36,7 @@ export class WaysBack {
     return [...this.#entries.values()].filter(({ way }) => way.hasSpare).length;
   }
 
-  /** The agent has registered, and offers a way back; its first connection is asked for by `start` of what is returned. */
+  /** The agent has registered and offers a way back. `start` of the result asks for its first connection. */
   add(nodeId: string, registration: Registration, owner: WayBackOwner): WayBack {
     this.#remove(nodeId);
     const way = new WayBack(this.#context, owner);

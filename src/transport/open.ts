@@ -1,4 +1,4 @@
-/** Opens a connection to an address: the only place where the daemon goes out. */
+/** Opens a connection to an address. No other file connects to anything. */
 import net from 'node:net';
 import { Connection, type ConnectionHandler, SOCKET_OPTIONS } from './connection.ts';
 import type { Connections } from './connections.ts';
@@ -25,8 +25,8 @@ export function openConnection(
 
 /**
  * Makes an accepted connection read as a dialled one does, into a buffer of ours. Node allocates one for every read of a
- * socket that its server accepted, and has no public way to change that: if it is done otherwise one day, nothing is changed
- * here, and reading costs what it costs.
+ * socket that its server accepted, and has no public way to change that. If Node ever does it differently, this function
+ * changes nothing, and the connection is read as before.
  */
 export function readAsDialled(connection: Connection): void {
   const readBuffer = new ReadBuffer();
@@ -45,7 +45,7 @@ interface AcceptedSocket extends net.Socket {
   _handle?: unknown;
 }
 
-/** What Node itself makes the sockets of its servers with. */
+/** The options that Node itself passes for the sockets of its servers. */
 interface AdoptOptions extends net.SocketConstructorOpts {
   handle: unknown;
   onread: net.OnReadOpts;

@@ -8,7 +8,7 @@ export interface TlsOptions {
 }
 
 /**
- * From now on all that is written and read goes through TLS. What goes wrong, the certificate too, ends the connection, with
+ * From now on everything that is written and read goes through TLS. Any error, also of the certificate, ends the connection, with
  * the error's name in `errorCode`.
  *
  * @param host the name or IP address that the certificate must be for
@@ -20,7 +20,7 @@ export async function secure(
   { ca }: TlsOptions,
   onSecured: () => void,
 ): Promise<void> {
-  // Loaded by those who need it: it would cost the daemon's start some milliseconds.
+  // Loaded when it is first needed, because it would slow the daemon's start by some milliseconds.
   const { connect } = await import('node:tls');
   if (connection.gone) return;
   connection.replaceSocket((socket) => {
