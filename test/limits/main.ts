@@ -11,6 +11,7 @@ import { peers } from './peers.ts';
 import { relays } from './relays.ts';
 import { roster } from './roster.ts';
 import { silent } from './silent.ts';
+import { spares } from './spares.ts';
 import { timeouts } from './timeouts.ts';
 
 const PARTS: Record<string, Part> = {
@@ -21,6 +22,7 @@ const PARTS: Record<string, Part> = {
   roster,
   descriptors,
   silent,
+  spares,
   laggards,
   timeouts,
   faults,
