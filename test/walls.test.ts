@@ -169,7 +169,7 @@ const GLOBALS: Fixture[] = [
   ...['frame/fixture', 'http/fixture', 'protocol/fixture', 'registry/fixture', 'route'].flatMap((file) =>
     OUTSIDE.map((name) => ({ file, code: use(name), refused: true })),
   ),
-  ...['transport', 'opening', 'websocket', 'proxy'].flatMap((room) =>
+  ...['transport', 'opening', 'websocket', 'proxy', 'join'].flatMap((room) =>
     TIMERS.map((name) => ({ file: `${room}/fixture`, code: use(name), refused: true })),
   ),
   ...['registry/roster', 'registry/endpoint', 'server'].flatMap((file) =>

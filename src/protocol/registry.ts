@@ -3,6 +3,16 @@
  *
  * Requests `{id?, method, params?}` are answered with `{id?, result}` or `{id?, error}`. Pushes carry `event`.
  */
+import type {
+  HubRequest,
+  JoinParams,
+  JoinResult,
+  Machine,
+  MachineEvent,
+  RespondParams,
+  ShareParams,
+  ShareResult,
+} from './hub.ts';
 
 export const PROTOCOL_VERSION = '1';
 
@@ -112,6 +122,8 @@ export interface Node extends NodeDetails {
   spawn_id?: string;
   reach?: Reach;
   reach_since?: number;
+  /** The name of the machine whose hub it registered with, as `list_machines` has it; missing if that is this one. */
+  hub?: string;
 }
 
 /**
@@ -147,10 +159,17 @@ export const Feature = {
   UPDATES: 'updates',
   /** `spawn_ended` for agents that this connection has started. */
   SPAWNS: 'spawns',
+  /** `machine_joined`, `machine_updated` and `machine_left`. */
+  MACHINES: 'machines',
 } as const;
 export type Feature = (typeof Feature)[keyof typeof Feature];
 
-export interface SpawnParams {
+/** A machine's name or id, as `list_machines` has it; missing for the daemon's own. */
+interface OnMachine {
+  machine?: string;
+}
+
+export interface SpawnParams extends OnMachine {
   /** A folder within home. */
   path: string;
   /** A folder in it, made if it does not exist. */
@@ -194,12 +213,18 @@ export interface Methods {
   subscribe: { params: { features: string[] }; result: { features: Feature[] } };
   list_nodes: { params: Record<string, never>; result: Node[] };
   /** `path` is the home folder if missing. */
-  list_directories: { params: { path?: string }; result: { current: string; directories: string[] } };
-  list_sessions: { params: { path?: string }; result: { path: string; sessions: PastSession[] } };
+  list_directories: { params: { path?: string } & OnMachine; result: { current: string; directories: string[] } };
+  list_sessions: { params: { path?: string } & OnMachine; result: { path: string; sessions: PastSession[] } };
   /** `spawn_id` comes back in the registration of the agent. */
   spawn_agent: { params: SpawnParams; result: { status: 'spawning'; path: string; spawn_id?: string } };
-  spawn_status: { params: { spawn_id: string }; result: SpawnStatus };
+  spawn_status: { params: { spawn_id: string } & OnMachine; result: SpawnStatus };
   ping: { params: Record<string, never>; result: { status: 'healthy'; nodes: number; version: string } };
+  /** This machine first, then all whose hubs are joined to this one, directly or not. */
+  list_machines: { params: Record<string, never>; result: Machine[] };
+  /** These three are for other hubs. */
+  join: { params: JoinParams; result: JoinResult };
+  share: { params: ShareParams; result: ShareResult };
+  respond: { params: RespondParams; result: { status: 'noted' } };
 }
 export type Method = keyof Methods;
 export type Params<M extends Method> = Methods[M]['params'];
@@ -236,7 +261,7 @@ export interface SpawnEnded {
   output: string;
 }
 
-/** To an agent that registered with `dial_back`: open `/ws/back/{ticket}` within ten seconds. */
+/** To an agent that registered with `dial_back`, and to a hub that joined with `relay`: open `/ws/back/{ticket}` within ten seconds. */
 export interface DialBack {
   event: 'dial_back';
   ticket: string;
@@ -252,4 +277,4 @@ export interface Init {
 /** A push to every client. */
 export type Push = Init | RosterEvent;
 /** A push to subscribers of its topic alone. */
-export type RequestedPush = NodeUpdated | SpawnEnded | DialBack;
+export type RequestedPush = NodeUpdated | SpawnEnded | DialBack | MachineEvent | HubRequest;

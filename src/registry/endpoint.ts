@@ -211,6 +211,8 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
       case Feature.SPAWNS:
         this.#hearsOfSpawns = true;
         return true;
+      case Feature.MACHINES:
+        return false;
     }
   }
 
