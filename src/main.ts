@@ -11,18 +11,20 @@ import { descriptorSink, fileSink } from './command/log-sinks.ts';
 import { endOnSignals, FLUSH_MS } from './command/signals.ts';
 import { isLoopbackHost } from './http/authority.ts';
 import type { HypivisorOptions } from './options.ts';
+import { Environment } from './protocol/environment.ts';
 import { DEFAULT_PORT } from './protocol/registry.ts';
+import { registryUrl } from './protocol/url.ts';
 import { createHypivisor, type HypivisorAddress, version } from './server.ts';
 import { keepFreedMemory } from './transport/allocator.ts';
 
 const MAX_LOG_FILE_BYTES = 10 * 1024 * 1024;
 const STDERR = 2;
 
-/** The first process of a container, or of a machine: orphans become its children, and it would have to collect them. */
+/** The first process of a container or a machine. Orphans become its children, so it would have to collect them. */
 const INIT_PID = 1;
 
 async function main(): Promise<void> {
-  // A reader may be gone, as in `hypivisor --version | true`. That is no error.
+  // The reader may have ended, as in `hypivisor --version | true`. That is no error.
   process.stderr.on('error', () => {});
   const command = readCommandLine(process.argv.slice(2), process.env);
   if (command.kind === 'help') return print(USAGE);
@@ -54,7 +56,7 @@ async function main(): Promise<void> {
   if (forPeople && command.logFormat !== 'json') print(welcome(address));
 }
 
-/** @throws UsageError if there is none, or if HOME is no absolute path */
+/** @throws UsageError if the user has no home folder, or if HOME is no absolute path */
 function homeOfUser(): string {
   let home: string;
   try {
@@ -103,15 +105,17 @@ function describeListenError({ code, message }: NodeJS.ErrnoException, { port, h
   }
 }
 
-/** Tells a person how to go on. */
+/** The next steps, for a person at a terminal. */
 function welcome({ port, hosts }: HypivisorAddress): string {
   const names = hosts.some((host) => host === '::' || host === '0.0.0.0')
     ? ['localhost', os.hostname()]
     : hosts.map((host) => (host === '127.0.0.1' ? 'localhost' : host)).filter((host) => host !== '::1');
-  const authorities = names.map((name) => `${name.includes(':') ? `[${name}]` : name}:${port}`);
+  const urls = names.map((name) => `http://${name.includes(':') ? `[${name}]` : name}:${port}/`);
+  // A URL takes a machine's name of digits alone for an address, perhaps an invalid one.
+  const pages = urls.filter((url) => URL.canParse(url));
   return `
-  Open        ${authorities.map((authority) => `http://${authority}/`).join('  ')}
-  Agents      ${authorities.map((authority) => `HYPIVISOR_WS=ws://${authority}/ws`).join('  ')}
+  Open        ${pages.join('  ')}
+  Agents      ${pages.map((page) => `${Environment.HYPIVISOR_WS}=${registryUrl(page, null)}`).join('  ')}
   Stop        Ctrl-C
 
 `;
