@@ -1,9 +1,10 @@
 /**
- * Sends the changes of the roster to all subscribers: encoded once, in order, all of a tick in one write.
+ * Sends the changes of the roster to all subscribers. Each change is encoded once, order is kept, and all changes of a
+ * tick go out in one write.
  *
  *   event ───▶ pending ──(end of the tick)──▶ one Buffer ─▶ every subscriber's connection
  *   update ──▶    │                                └──────▶ or its backlog, while that is blocked
- *                 └──(with the updates)──▶ another Buffer ─▶ those that asked for updates, likewise
+ *                 └──(with the updates)──▶ another Buffer ─▶ likewise, every subscriber that asked for updates
  *
  * All updates of a node within a tick are merged into one, unless another event of that node lies between them.
  *
@@ -15,8 +16,8 @@ import { encodeText } from '../frame/encode.ts';
 import type { NodeUpdated, RosterEvent } from '../protocol/registry.ts';
 
 /**
- * Takes a subscriber's bytes. It is the connection itself: with thousands of subscribers every object in between costs
- * time.
+ * Takes a subscriber's bytes. The connection itself is passed, because with thousands of subscribers every object in
+ * between costs time.
  */
 export interface Receiver {
   /** True until the kernel has taken the last write. Then `Broadcast.drained` must be called. */
@@ -25,7 +26,7 @@ export interface Receiver {
 }
 
 export interface Subscriber {
-  /** Called when its backlog is dropped. Once its connection has drained, it gets a fresh `init`. */
+  /** Called when the subscriber's backlog is dropped. A fresh `init` follows once its connection has drained. */
   onLagging(): void;
 }
 
@@ -33,13 +34,15 @@ export interface Subscriber {
 export class Subscription {
   readonly receiver: Receiver;
   readonly subscriber: Subscriber;
-  /** True if it also gets the updates of nodes. */
+  /** True if the subscriber also gets the updates of nodes. */
   wantsUpdates = false;
-  /** The number of updates that its last `init` includes. */
+  /** The number of updates that the subscriber's last `init` includes. */
   updatesInInit = 0;
   backlog: Buffer[] = [];
   backlogBytes = 0;
-  /** True if it is over its budget: it gets nothing until its connection drains, and then a fresh `init`. */
+  /**
+   * True if the subscriber is over its budget: it gets nothing until its connection drains, and then a fresh `init`.
+   */
   lagging = false;
 
   constructor(receiver: Receiver, subscriber: Subscriber) {
@@ -49,19 +52,19 @@ export class Subscription {
 }
 
 export interface BroadcastOptions {
-  /** The largest backlog of one subscriber, in bytes. If an `init` is larger than that, its size counts instead. */
+  /** The largest backlog of one subscriber, in bytes. If an `init` is larger, the size of the `init` is the bound. */
   budgetBytes: number;
-  /** The size that an `init` has now, in bytes. */
+  /** The current size of an `init`, in bytes. */
   initBytes: () => number;
-  /** Encodes an `init` of the roster as it is now. */
+  /** Encodes an `init` of the current roster. */
   initFrame: () => Buffer;
   /** Runs a function once, at the end of the tick. */
   schedule: (flush: () => void) => void;
 }
 
 /**
- * The most bytes of a backlog in one write: few writes are needed, and a slow connection still shows progress between
- * them.
+ * The most bytes of a backlog in one write. Few writes are needed then, and a slow connection still shows progress
+ * between them.
  */
 const MAX_WRITE_BYTES = 256 * 1024;
 
@@ -102,7 +105,7 @@ export class Broadcast {
     this.#openUpdates.set(update.id, update);
   }
 
-  /** Sends everything pending to the subscribers of this moment. */
+  /** Sends everything pending to the current subscribers. */
   flush(): void {
     if (this.#pending.length === 0) return;
     const pending = this.#pending;
@@ -123,7 +126,7 @@ export class Broadcast {
 
   /** Adds a subscriber, which gets the roster now and every change from now on. */
   join(receiver: Receiver, subscriber: Subscriber): Subscription {
-    // The roster already includes everything pending, so that goes to the earlier subscribers only.
+    // The new subscriber's roster already includes everything pending, so only the earlier subscribers get that.
     this.flush();
     const subscription = new Subscription(receiver, subscriber);
     this.#subscriptions.add(subscription);
@@ -132,8 +135,8 @@ export class Broadcast {
   }
 
   /**
-   * From now on the subscriber also gets the updates of nodes. If it has missed some since its last `init`, it gets a
-   * fresh one.
+   * Makes the subscriber get the updates of nodes too. If it has missed updates since its last `init`, it gets a fresh
+   * `init` first.
    */
   sendUpdates(subscription: Subscription): void {
     if (subscription.wantsUpdates) return;
@@ -156,7 +159,7 @@ export class Broadcast {
   /** Must be called when the kernel has taken everything that was written to the receiver. */
   drained(subscription: Subscription): void {
     if (subscription.lagging) {
-      // The `init` already includes everything pending, so that goes to the other subscribers first.
+      // This subscriber's `init` will include everything pending, so the others get that first.
       this.flush();
       subscription.lagging = false;
       this.#sendInit(subscription);
@@ -181,7 +184,7 @@ export class Broadcast {
     subscription.backlogBytes += bytes.length;
     const { budgetBytes, initBytes } = this.#options;
     if (subscription.backlogBytes > Math.max(budgetBytes, initBytes())) {
-      // A backlog consists of whole frames of which no byte was written, so dropping it cuts no frame.
+      // No byte of the frames in a backlog has been written, so dropping it cuts no frame.
       subscription.backlog = [];
       subscription.backlogBytes = 0;
       subscription.lagging = true;
@@ -223,8 +226,8 @@ function encodeAll(pushes: readonly (RosterEvent | NodeUpdated)[]): Buffer {
 }
 
 /**
- * Copies into memory of its own, once for all backlogs. A small Buffer is a part of Node's pool and keeps the whole
- * pool from being freed, so backlogs would hold many times the bytes that they are counted as.
+ * Copies the bytes into memory of their own, once for all backlogs. A small Buffer is a part of Node's pool and keeps
+ * the whole pool from being freed, so backlogs would hold many times the bytes that they are counted as.
  */
 function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);

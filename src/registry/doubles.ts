@@ -1,10 +1,10 @@
 /**
- * Active agents that could be mistaken for one another: they registered from the same address with the same port (behind
- * NAT, say), so whoever connects there may come to either. One that gave a `dialKey` refuses whoever does not know it, and
- * so is mistaken for nobody.
+ * Finds active agents that could be mistaken for one another. They registered from the same address with the same port
+ * (behind NAT, for example), so a connection to that address and port may reach either of them. An agent with a
+ * `dialKey` refuses connections that do not present it, so it is never mistaken for another.
  */
 export class Doubles {
-  /** Ids of those without a key, by the spot. */
+  /** The ids of the agents without a key, by their spot: port and address. */
   readonly #keyless = new Map<string, Set<string>>();
 
   enter(spot: string, id: string): void {
@@ -18,7 +18,7 @@ export class Doubles {
     if (ids?.delete(id) && ids.size === 0) this.#keyless.delete(spot);
   }
 
-  /** Whether somebody else there would take whoever comes. */
+  /** Whether another agent in this spot would accept a connection meant for this one. */
   has(spot: string, id: string): boolean {
     const ids = this.#keyless.get(spot);
     return ids !== undefined && ids.size > (ids.has(id) ? 1 : 0);

@@ -4,8 +4,9 @@
  *   WebSocket ─ messages ─▶ methods ─▶ Roster, Machine ─ answers ─▶ WebSocket
  *                                      Roster ─ pushes ───────────▶ its connection
  *
- * Its first message is the roster. A large one is sent at once to browsers only, and to others on their first message or
- * after a while: an agent that comes back among ten thousand registers first, and needs no roster.
+ * The first message that a peer gets is the roster. Browsers get it at once. Other peers get a large roster with the
+ * answer to their first message, or after a while: if ten thousand agents reconnect, each registers first, and none
+ * needs the roster.
  */
 import type { DataOpcode } from '../frame/message.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
@@ -17,7 +18,10 @@ import { type Caller, METHODS, type MethodContext, SLOW_METHODS } from './method
 import type { Roster } from './roster.ts';
 import { encodeError, encodeResult, parseRequest, type Request, type RequestId, RpcError } from './rpc.ts';
 
-/** A chunk can hold thousands of requests, each for the whole roster. After so many the others have their turn. */
+/**
+ * The most requests of one connection that are served before other connections have their turn. A chunk can hold
+ * thousands of requests, each for the whole roster.
+ */
 const MAX_REQUESTS_A_TURN = 128;
 
 /**
@@ -30,15 +34,15 @@ const FirstInit = { WAITING: 0, DUE: 1, SENT: 2 } as const;
 type FirstInit = (typeof FirstInit)[keyof typeof FirstInit];
 
 export interface EndpointLimits extends WebSocketLimits {
-  /** A roster larger than this, in bytes, waits for the first message of a connection that is no browser's. */
+  /** A roster larger than this, in bytes, is sent to a program only after its first message. */
   eagerInitBytes: number;
-  /** How long it waits, in milliseconds. */
+  /** How long such a roster waits for that message, in milliseconds. */
   initDelayMs: number;
-  /** How long a subscriber over its budget may go on without reading. */
+  /** How long a subscriber over its budget may go without reading, in milliseconds. */
   laggardTimeoutMs: number;
-  /** Requests of one connection that wait for this machine's disk. */
+  /** The most requests of one connection that wait for this machine's disk. */
   maxConcurrentRequests: number;
-  /** Past this many bytes of answers not read, further requests wait. */
+  /** If more bytes of answers than this are unread, further requests wait. */
   maxUnreadBytes: number;
 }
 
@@ -46,9 +50,9 @@ export interface EndpointLimits extends WebSocketLimits {
 export interface EndpointContext extends MethodContext {
   roster: Roster;
   limits: EndpointLimits;
-  /** A fault of our own; the caller is told `Internal error`. */
+  /** Called with a fault of the daemon's own. The caller's answer is `Internal error`. */
   onFault: (error: unknown) => void;
-  /** A subscriber that did not read was closed. */
+  /** Called when a subscriber was closed because it did not read. */
   onLaggard: () => void;
 }
 
@@ -57,21 +61,21 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
   readonly #context: EndpointContext;
   #firstInit: FirstInit = FirstInit.WAITING;
   #subscription: Subscription | null = null;
-  /** When its backlog was dropped; null unless it is to get a fresh `init`. */
+  /** When the backlog was dropped; null unless a fresh `init` is due. */
   #laggingSince: number | null = null;
-  /** How many requests were served, and how many characters were answered, since others had their turn. */
+  /** Requests served, and characters of answers sent, since other connections had their turn. */
   #turnRequests = 0;
   #turnLength = 0;
   #awaitsTurn = false;
-  /** Requests that wait for this machine. */
+  /** The number of requests that wait for this machine. */
   #inFlight = 0;
   #hearsOfSpawns = false;
 
   /**
-   * Takes the connection over once its 101 is written.
+   * Takes over a connection whose 101 has been written.
    *
-   * @param fromBrowser the request carried an Origin
-   * @param rest bytes that came behind the request
+   * @param fromBrowser whether the request had an Origin
+   * @param rest the bytes that came after the request
    */
   constructor(connection: Connection, context: EndpointContext, fromBrowser: boolean, rest: Buffer) {
     this.#context = context;
@@ -108,7 +112,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
     if (this.#laggingSince !== null) {
       this.#closeLaggard(this.#laggingSince);
     } else if (this.#firstInit === FirstInit.WAITING) {
-      // If thousands come at once, its register may be here and wait to be read.
+      // If thousands connect at once, this peer's `register` may have arrived and not been read yet.
       this.#firstInit = FirstInit.DUE;
       this.#webSocket.setTimer(0);
     } else {
@@ -139,7 +143,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
     try {
       const request = parseRequest(text);
       id = request.id;
-      // Its answer must not come before the roster; an agent that registers gets an empty one.
+      // The roster must come before the answer. An agent that registers gets an empty roster.
       if (request.method !== 'register') this.#sendInit();
       this.#perform(request);
     } catch (error) {
@@ -148,7 +152,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
     }
   }
 
-  /** @throws RpcError whose sentence the caller is told */
+  /** @throws RpcError with the sentence for the caller */
   #perform({ id, method, params }: Request): void {
     const serve = METHODS.get(method);
     const serveLater = SLOW_METHODS.get(method);
@@ -157,7 +161,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
     else throw new RpcError(`Method not found: ${method}`);
   }
 
-  /** A request that has to wait holds up none that came after it. */
+  /** Serves a request that has to wait, without holding up later requests. */
   #answerLater(id: RequestId | undefined, serve: () => Promise<unknown>): void {
     const { maxConcurrentRequests } = this.#context.limits;
     if (this.#inFlight === maxConcurrentRequests) throw new RpcError(`Too many requests at once: ${this.#inFlight}`);
@@ -194,7 +198,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
   }
 
   onRegistered(): void {
-    // An agent needs no roster, from now on and for good.
+    // An agent never needs the roster.
     this.#unsubscribe();
     if (!this.#maySendInit) return;
     this.#noteInitSent();
@@ -204,7 +208,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
   onSubscribe(feature: Feature): boolean {
     switch (feature) {
       case Feature.UPDATES:
-        // An agent is told of no other node.
+        // Agents get no news of other nodes.
         if (this.#subscription === null) return false;
         this.#context.roster.sendUpdates(this.#subscription);
         return true;
@@ -231,17 +235,17 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
     return this.#turnRequests >= MAX_REQUESTS_A_TURN || this.#turnLength > this.#context.limits.maxUnreadBytes;
   }
 
-  /** Too many answers are unread. */
+  /** Whether too many bytes of answers are unread. */
   get #congested(): boolean {
     return this.#webSocket.unsentBytes > this.#context.limits.maxUnreadBytes;
   }
 
-  /** Serves no more requests until the others have had their turn, and no more than a bound is unread. */
+  /** Stops serving until other connections have had their turn and the peer has read enough of its answers. */
   #yield(): void {
     this.#webSocket.pause();
     if (this.#awaitsTurn) return;
     this.#awaitsTurn = true;
-    // The answers in hand are written before it. If the kernel takes them all at once, nothing will drain.
+    // The pending answers are written before this callback. If the kernel takes all of them, `onDrain` is not called.
     setImmediate(() => {
       this.#awaitsTurn = false;
       this.#goOn();
@@ -251,13 +255,13 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
   #goOn(): void {
     this.#turnRequests = 0;
     this.#turnLength = 0;
-    // Otherwise it goes on once the connection has drained.
+    // If it is still congested, `onDrain` continues.
     if (!this.#congested) this.#webSocket.resume();
   }
 
   // The roster
 
-  /** Nothing may follow a close frame. */
+  /** Whether an `init` is due and allowed: nothing may follow a close frame. */
   get #maySendInit(): boolean {
     return this.#firstInit !== FirstInit.SENT && this.#webSocket.isOpen;
   }
@@ -290,7 +294,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
     const { connection } = this.#webSocket;
     connection.lookForProgress();
     const { now, blockedSince } = connection;
-    // It has time as long as it takes some of the bytes written to it.
+    // The peer is not closed while it takes some of the bytes written to it.
     const idleMs = now - Math.max(laggingSince, blockedSince);
     const { laggardTimeoutMs } = this.#context.limits;
     if (idleMs < laggardTimeoutMs) {

@@ -1,6 +1,6 @@
 /**
- * The methods of the registry: each checks its parameters, acts, and gives its result as JSON. Those that have to wait for
- * this machine are apart, because they must hold up no request that came after them.
+ * The methods of the registry. Each checks its parameters, acts, and returns its result as JSON. Methods that wait for
+ * this machine are in a table of their own, because they must not hold up later requests.
  */
 import { Feature, type SpawnEnded, type SpawnStatus } from '../protocol/registry.ts';
 import { type DetailsChange, readDetails } from './node-details.ts';
@@ -8,7 +8,7 @@ import { type NodeInfo, readNodeInfo } from './node-info.ts';
 import type { Deregistration, Owner } from './registry.ts';
 import { RpcError } from './rpc.ts';
 
-/** The roster, as far as requests need it. It throws RpcError, whose sentence the caller is told. */
+/** The part of the roster that requests need. Its methods throw RpcError with the sentence for the caller. */
 export interface Nodes {
   readonly size: number;
   readonly nodesJson: string;
@@ -19,7 +19,7 @@ export interface Nodes {
 
 type Fields = Record<string, unknown>;
 
-/** The services of this machine for callers. It rejects with RpcError, whose sentence the caller is told. */
+/** The services of this machine for callers. They reject with RpcError, which has the sentence for the caller. */
 export interface Machine {
   listDirectories(params: Fields): Promise<unknown>;
   listSessions(params: Fields): Promise<unknown>;
@@ -32,13 +32,13 @@ export interface Machine {
 export interface Caller {
   /** The peer's IP address. */
   readonly remoteAddress: string;
-  /** It has registered a node. */
+  /** Called when this connection has registered a node. */
   onRegistered(): void;
-  /** It asks for a feature. @returns false if there is no such thing for it */
+  /** Called when this connection asks for a feature. @returns false if it cannot have that feature */
   onSubscribe(feature: Feature): boolean;
-  /** The node that it owns is to open a connection for the daemon. */
+  /** Asks the node of this connection to open a connection to the daemon. */
   askBack(ticket: string): void;
-  /** An agent that it had started has ended, after it was told of the start. */
+  /** Called when an agent that this caller started has ended, and the caller had its answer to the start. */
   onSpawnEnded(ended: SpawnEnded): void;
 }
 
@@ -46,18 +46,18 @@ export interface Caller {
 export interface MethodContext {
   readonly roster: Nodes;
   readonly machine: Machine;
-  /** The daemon's own. */
+  /** The daemon's version. */
   readonly version: string;
-  /** Hears of each registration, before it is answered. */
+  /** Called with each registration, before its answer is sent. */
   readonly onRegistered: (caller: Caller, info: NodeInfo) => void;
 }
 
-/** @returns the result, as JSON. @throws RpcError whose sentence the caller is told */
+/** @returns the result, as JSON. @throws RpcError with the sentence for the caller */
 type Method = (context: MethodContext, caller: Caller, params: Fields | undefined) => string;
-/** @returns the result. @throws RpcError likewise, also later */
+/** @returns a promise of the result. It throws RpcError, or rejects with one. */
 type SlowMethod = (machine: Machine, caller: Caller, params: Fields | undefined) => Promise<unknown>;
 
-/** These are answered at once, in the order the requests came. */
+/** Methods answered at once, in the order of their requests. */
 export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
   [
     'register',
@@ -98,7 +98,7 @@ export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
   ['ping', ({ roster, version }) => JSON.stringify({ status: 'healthy', nodes: roster.size, version })],
 ]);
 
-/** These wait for the disk, or for a process. */
+/** Methods that wait for the disk or for a process. */
 export const SLOW_METHODS: ReadonlyMap<string, SlowMethod> = new Map<string, SlowMethod>([
   ['list_directories', (machine, _, params = {}) => machine.listDirectories(params)],
   ['list_sessions', (machine, _, params = {}) => machine.listSessions(params)],

@@ -1,6 +1,6 @@
 /**
- * The optional fields of a node, as an agent tells them in `register` and `update`: checked, bounded, and copied field
- * by field.
+ * The optional fields of a node, which agents send in `register` and `update`. They are checked, bounded, and copied
+ * field by field.
  *
  *   params ──(readDetails)──▶ DetailsChange ──(applyDetails, to a node)──▶ the new node, and the fields that changed
  */
@@ -19,7 +19,7 @@ import { isInteger, isText } from './values.ts';
 
 type DetailFields = { [Field in keyof NodeDetails]?: NonNullable<NodeDetails[Field]> | null };
 
-/** A field that is missing stays as it is. Null removes one. */
+/** A missing field stays as it is. Null removes a field. */
 export interface DetailsChange {
   fields: DetailFields;
   /** How long the state has lasted and the tool has run, in seconds; null if the agent did not say. */
@@ -30,12 +30,12 @@ export interface DetailsChange {
 /** The fields of a `node_updated`. */
 type ChangedFields = Omit<NodeUpdated, 'event' | 'id'>;
 
-/** In US dollars, far above the cost of any session. */
+/** In US dollars; far above the cost of any session. */
 const MAX_COST = 1e9;
 /** Far above the number of questions that any agent asks at once. */
 const MAX_QUESTIONS = 1e6;
 
-/** Reads the value of each field. Returns undefined if it is invalid. */
+/** Readers of the fields' values. Each returns undefined if the value is invalid. */
 const READERS: { readonly [Field in keyof NodeDetails]-?: (value: unknown) => NodeDetails[Field] | undefined } = {
   name: (value) => readText(value, NODE_LIMITS.name),
   session: (value) => readText(value, NODE_LIMITS.session),
@@ -64,12 +64,12 @@ export function readDetails(params: Record<string, unknown>): DetailsChange {
   return { fields, stateAge: readAge(params, 'state_age'), toolAge: readAge(params, 'tool_age') };
 }
 
-/** Whether there is nothing to apply. */
+/** Whether the change contains nothing to apply. */
 export function isEmpty({ fields }: DetailsChange): boolean {
   return Object.keys(fields).length === 0;
 }
 
-/** @param seconds the time now, in Unix seconds */
+/** @param seconds the current time, in Unix seconds */
 export function applyDetails(
   node: Node,
   { fields, stateAge, toolAge }: DetailsChange,
@@ -90,7 +90,7 @@ export function applyDetails(
   ] as const) {
     const value = fields[field];
     if (value === undefined) continue;
-    // The same state or tool goes on, unless a new age says that it has begun again.
+    // If the state or tool is the same, it goes on, unless a new age says that it began again.
     if (value === null) set(`${field}_since`, null);
     else if (field in changed || age !== null) set(`${field}_since`, Math.max(0, Math.floor(seconds - (age ?? 0))));
   }
@@ -115,7 +115,7 @@ function readContext(value: unknown): ContextUsage | undefined {
   return isCount(used) && isCount(max) ? { used: unsigned(used), max: unsigned(max) } : undefined;
 }
 
-/** JSON can say -0, but JSON.stringify cannot: it would be told as 0. */
+/** Turns -0 into 0: JSON can contain -0, but JSON.stringify writes 0. */
 function unsigned(value: number): number {
   return value + 0;
 }

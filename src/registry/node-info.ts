@@ -13,11 +13,11 @@ export interface NodeInfo {
   cwd: string;
   port: number;
   pid?: number;
-  /** Sent to this agent alone, when the daemon dials it. Never shown to anyone else. */
+  /** A key that the daemon presents when it dials this agent, and shows to nobody else. */
   dialKey?: string;
-  /** The id that the daemon gave the agent when it started it. */
+  /** The id that the daemon gave the agent when it started the agent. */
   spawnId?: string;
-  /** The agent can open connections for the daemon. */
+  /** Whether the agent can open connections to the daemon. */
   dialBack?: true;
   /** The optional fields. */
   details?: DetailsChange;
@@ -26,8 +26,7 @@ export interface NodeInfo {
 const DIAL_KEY = /^[A-Za-z0-9_-]{1,128}$/;
 
 /**
- * @throws RpcError `Missing params` or `Invalid node info`; the latter names the field if it is one of the optional
- * ones
+ * @throws RpcError `Missing params` or `Invalid node info`; the latter names an invalid optional field
  */
 export function readNodeInfo(params: Record<string, unknown> | undefined): NodeInfo {
   if (params === undefined) throw new RpcError('Missing params');

@@ -1,5 +1,5 @@
 /**
- * The state of the roster. Commands and the time go in, events come out. It knows no socket and no clock.
+ * The state of the roster. Commands and the time go in, events come out. This module knows no socket and no clock.
  *
  *                    register                      owner's connection ends
  *   (unknown) ─────────────────▶ active ──────────────────────────────────────▶ offline
@@ -24,7 +24,7 @@ import { applyDetails, type DetailsChange } from './node-details.ts';
 import type { NodeInfo } from './node-info.ts';
 import { RpcError } from './rpc.ts';
 
-/** The connection that registers. It is compared by identity only. */
+/** The connection that registers. Owners are compared by identity only. */
 export type Owner = object;
 
 /** A moment on two clocks, in milliseconds. Nodes show the time of day, but that clock may be set back. */
@@ -35,28 +35,25 @@ export interface Moment {
   readonly steadyMs: number;
 }
 
-/** Where a registration came from, judged when it came: names and addresses of this machine change. */
+/** Where a registration came from. This is judged on arrival, because names and addresses of this machine change. */
 export interface Registrant {
-  /** The peer address, in one spelling. */
+  /** The peer address, in its normal spelling. */
   readonly address: string;
-  /** It came from this machine. */
+  /** Whether the registration came from this machine. */
   readonly isHere: boolean;
-  /** The agent's `machine` is a name of this machine. */
+  /** Whether the agent's `machine` is a name of this machine. */
   readonly namesHere: boolean;
 }
 
 /** How to reach an agent. */
 export interface AgentAddress {
-  /** The connection that registered it; null while it is offline. */
+  /** The connection that registered the agent; null while the agent is offline. */
   readonly owner: Owner | null;
   readonly machine: string;
   readonly port: number;
   readonly registrant: Registrant;
   readonly dialKey: string | null;
-  /**
-   * Another active agent registered from the same address with the same port, and would take whoever comes: see
-   * Doubles.
-   */
+  /** Whether a connection meant for this agent may reach another agent: see Doubles. */
   readonly hasDouble: boolean;
 }
 
@@ -82,7 +79,7 @@ interface Entry extends Encoded {
   /** Null while offline. */
   owner: Owner | null;
   place: string;
-  /** Where a connection arrives that is made to the address it registered from. */
+  /** Port and address of a connection to where the agent registered from: see Doubles. */
   spot: string;
   registrant: Registrant;
   dialKey: string | null;
@@ -91,7 +88,7 @@ interface Entry extends Encoded {
 export class Registry {
   readonly #limits: RegistryLimits;
   readonly #entries = new Map<string, Entry>();
-  /** A port belongs to one process, so there is one node in a place. */
+  /** A port belongs to one process, so a place has one node. */
   readonly #idByPlace = new Map<string, string>();
   readonly #doubles = new Doubles();
   /** When each offline node expires, on the steady clock. All have the same TTL, so they expire in this order. */
@@ -117,12 +114,10 @@ export class Registry {
     return null;
   }
 
-  /**
-   * @throws RpcError if the roster is full; nothing has changed then
-   */
+  /** @throws RpcError if the roster is full; nothing has changed then */
   register(owner: Owner, info: NodeInfo, registrant: Registrant, now: Moment): RosterEvent[] {
     const place = placeOf(info, registrant);
-    // It replaces the connection's former node, if that has another id, and the node that is in its place.
+    // The new node replaces another node of this connection, and another node in the same place.
     const replaced = new Set<string>();
     const former = this.#ownedId(owner);
     if (former !== null && former !== info.id) replaced.add(former);
@@ -146,7 +141,7 @@ export class Registry {
     const dialKey = info.dialKey ?? null;
     const entry: Entry = { node, json, jsonBytes, owner, place, registrant, dialKey, spot: spotOf(info, registrant) };
     this.#entries.set(info.id, entry);
-    // Nobody comes to one that opens its connections itself.
+    // The daemon does not dial an agent that opens the connections itself.
     if (dialKey === null && !isReachedBack(info, registrant)) this.#doubles.enter(entry.spot, info.id);
     this.#jsonBytes += jsonBytes;
     this.#nodesJson = null;
@@ -160,7 +155,7 @@ export class Registry {
   /**
    * Changes the fields of the caller's node.
    *
-   * @returns the push for those that subscribed to updates; null if nothing has changed
+   * @returns the push for subscribers of updates; null if nothing has changed
    * @throws RpcError if the connection owns no node, or the roster is full; nothing has changed then
    */
   update(owner: Owner, change: DetailsChange, now: Moment): NodeUpdated | null {
@@ -176,9 +171,9 @@ export class Registry {
   }
 
   /**
-   * The daemon has opened a connection to the agent in that way, or could not.
+   * Notes how the daemon has opened a connection to the agent, or that it could not.
    *
-   * @returns the event for its subscribers; null if nothing has changed
+   * @returns the push for subscribers of updates; null if nothing has changed
    */
   noteReach(id: string, reach: Reach, now: Moment): NodeUpdated | null {
     const entry = this.#entries.get(id);
@@ -190,8 +185,8 @@ export class Registry {
   }
 
   /**
-   * A connection that has registered may deregister only its own node, and none once that was taken over. One that
-   * never registered may deregister any node.
+   * A connection that has registered may deregister only its own node, and no node once its own was taken over. A
+   * connection that never registered may deregister any node.
    *
    * @throws RpcError if the caller may not deregister that node
    */
@@ -205,7 +200,7 @@ export class Registry {
     return { status: 'deregistered', events: [this.#remove(id)] };
   }
 
-  /** The connection has ended: its node is offline from now on, and is removed after the TTL. */
+  /** Takes the node of a connection that has ended offline. The node is removed after the TTL. */
   disconnect(owner: Owner, now: Moment): RosterEvent[] {
     const id = this.#ownedId(owner);
     if (id === null) return [];
@@ -241,7 +236,7 @@ export class Registry {
     return { owner, machine, port, registrant, dialKey, hasDouble: this.#doubles.has(spot, id) };
   }
 
-  /** The roster as a JSON array, in the order in which the nodes first came. */
+  /** The roster as a JSON array, in the order of the nodes' first registrations. */
   get nodesJson(): string {
     if (this.#nodesJson === null) {
       const nodes: string[] = [];
@@ -256,7 +251,7 @@ export class Registry {
     return encodeInit(this.nodesJson);
   }
 
-  /** The length of `initJson` in bytes. Every connection asks for it, so it costs no encoding. */
+  /** The length of `initJson` in bytes. It is computed without encoding, because every connection needs it. */
   get initBytes(): number {
     return EMPTY_INIT_BYTES + this.#jsonBytes + Math.max(0, this.size - 1);
   }
@@ -266,7 +261,7 @@ export class Registry {
     return id !== undefined && this.#entries.get(id)?.owner === owner ? id : null;
   }
 
-  /** @throws RpcError if the nodes' JSON would be too long after so many bytes are added and freed */
+  /** @throws RpcError if the nodes' JSON would be too long with these bytes added and freed */
   #needRoom(addedBytes: number, freedBytes: number): void {
     const { maxRosterBytes } = this.#limits;
     // A change that adds nothing is never refused.
@@ -290,7 +285,7 @@ export class Registry {
     return { event: 'node_removed', id };
   }
 
-  /** The entry is about to be removed or replaced. */
+  /** Forgets the bytes, place and spot of an entry that is about to be removed or replaced. */
   #leave(entry: Entry): void {
     this.#nodesJson = null;
     this.#jsonBytes -= entry.jsonBytes;
@@ -306,7 +301,7 @@ export function encodeInit(nodesJson: string): string {
 
 const EMPTY_INIT_BYTES = encodeInit('[]').length;
 
-/** A node that registers is active, whatever status it sent. */
+/** The node of a registration. It is active, whatever status the agent sent. */
 function activeNode({ id, machine, cwd, port, pid, spawnId, details }: NodeInfo, now: Moment): Node {
   const seconds = toSeconds(now);
   const node: Node = { id, machine, cwd, port, status: NodeStatus.ACTIVE, last_seen: seconds };
@@ -320,14 +315,14 @@ function encode(node: Node): Encoded {
   return { json, jsonBytes: Buffer.byteLength(json) };
 }
 
-/** The same machine and port from the same peer address: two laptops may both be called ubuntu. */
+/** The machine and port, with the peer address, because two laptops may both be called ubuntu. */
 function placeOf(info: NodeInfo, registrant: Registrant): string {
-  // Its port means nothing here: behind one address there may be many with the same.
+  // The port of such an agent says nothing: many agents behind one address may have the same port.
   if (isReachedBack(info, registrant)) return `back ${info.id}`;
   return `${info.port} ${registrant.address} ${info.machine}`;
 }
 
-/** It opens its connections itself, and is elsewhere, as far as is known. */
+/** Whether the agent opens the connections itself, and is not known to be on this machine. */
 function isReachedBack({ dialBack }: NodeInfo, { isHere, namesHere }: Registrant): boolean {
   return dialBack === true && !(isHere && namesHere);
 }

@@ -1,6 +1,6 @@
 /**
  * The roster joins the registry's state, its subscribers, and the one deadline at which offline nodes expire. Every
- * change passes through here, so that every change is told.
+ * change passes through here, so subscribers get every change.
  */
 import { encodeText } from '../frame/encode.ts';
 import type { Node, NodeUpdated, Reach, RosterEvent } from '../protocol/registry.ts';
@@ -24,7 +24,7 @@ export interface RosterOptions {
   maxRosterBytes: number;
   backlogBudgetBytes: number;
   deadlines: Deadlines;
-  /** Judges the origin of a registration; the result is kept with it. */
+  /** Judges where a registration came from. The result is kept with the node. */
   judge: (machine: string, peerAddress: string) => Registrant;
   /** Called with every change, in order. */
   onEvent: (event: RosterEvent) => void;
@@ -38,7 +38,7 @@ export class Roster implements Expiring {
   readonly #registry: Registry;
   readonly #broadcast: Broadcast;
   readonly #expiry = new Deadline(this);
-  /** Kept until the roster changes, so that a thousand dashboards that connect at once cost one encoding. */
+  /** Kept until the roster changes, so a thousand dashboards that connect at once cost one encoding. */
   #initFrame: Buffer | null = null;
 
   constructor(options: RosterOptions) {
@@ -60,7 +60,7 @@ export class Roster implements Expiring {
     return this.#registry.nodesJson;
   }
 
-  /** The size of an encoded `init`, in bytes. Every connection asks for it, so it costs no encoding. */
+  /** The size of an `init`, in bytes. It is computed without encoding, because every connection needs it. */
   get initBytes(): number {
     return this.#registry.initBytes;
   }
@@ -82,7 +82,7 @@ export class Roster implements Expiring {
   }
 
   /**
-   * @param peerAddress of the connection that registers
+   * @param peerAddress the peer address of the connection that registers
    * @throws RpcError see `Registry.register`
    */
   register(owner: Owner, info: NodeInfo, peerAddress: string): void {
@@ -116,7 +116,7 @@ export class Roster implements Expiring {
     return this.#broadcast.join(receiver, subscriber);
   }
 
-  /** From now on the subscriber also gets the updates of nodes. */
+  /** Makes the subscriber get the updates of nodes too. */
   sendUpdates(subscription: Subscription): void {
     this.#broadcast.sendUpdates(subscription);
   }
@@ -138,7 +138,7 @@ export class Roster implements Expiring {
     this.#options.deadlines.clear(this.#expiry);
   }
 
-  /** From now until `close`, offline nodes expire. */
+  /** Makes offline nodes expire, from now until `close`. */
   watchExpiry(): void {
     const { deadlines } = this.#options;
     const nextExpiry = this.#registry.nextExpiry;

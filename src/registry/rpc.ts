@@ -1,8 +1,9 @@
 /**
- * The registry's plain JSON-RPC: text ⇄ requests and answers. Not JSON-RPC 2.0: no version field, no error codes, an
- * error is a sentence.
+ * The registry's plain JSON-RPC: text ⇄ requests and answers. It is not JSON-RPC 2.0: it has no version field and no
+ * error codes, and an error is a sentence.
  */
-/** A number beyond what JavaScript holds exactly is a bigint, so that it goes back as it came. */
+
+/** An integer too large for an exact JavaScript number is a bigint, so the answer repeats all its digits. */
 export type RequestId = string | number | bigint;
 
 export interface Request {
@@ -11,7 +12,7 @@ export interface Request {
   params?: Record<string, unknown>;
 }
 
-/** The peer's text is no request, or the request cannot be served: the sentence is what it will be told. */
+/** An invalid request, or one that cannot be served. The message is the sentence for the peer. */
 export class RpcError extends Error {
   /** The request's id, if one could be read. */
   readonly id: RequestId | undefined;
@@ -24,9 +25,9 @@ export class RpcError extends Error {
 }
 
 /**
- * Copies the known fields of a request and nothing else: an object of the peer's is never kept, spread or stringified.
+ * Copies only the known fields of a request. The peer's own object is never kept, spread or stringified.
  *
- * @throws RpcError for anything that is no request
+ * @throws RpcError if the text is no request
  */
 export function parseRequest(text: string): Request {
   let value: unknown;
@@ -66,8 +67,8 @@ function encodeId(id: RequestId | undefined): string {
 }
 
 /**
- * The id as it came: a large integer, such as a time in nanoseconds, loses digits as a JavaScript number, and its answer
- * would never be recognised.
+ * The id with all its digits. A large integer, such as a time in nanoseconds, loses digits as a JavaScript number, and
+ * the peer would not recognise the answer.
  */
 function asWritten(text: string, id: string | number): RequestId {
   if (typeof id === 'string' || Number.isSafeInteger(id) || !Number.isInteger(id)) return id;
@@ -76,13 +77,13 @@ function asWritten(text: string, id: string | number): RequestId {
   for (const [token, digits] of text.matchAll(/"id"\s*:\s*(-?\d+)(?![\d.eE])|"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
     if (token === '{' || token === '[') depth++;
     else if (token === '}' || token === ']') depth--;
-    // If there are two, the last one counts, as it does for JSON.parse. If its name is escaped, another number is found.
+    // Of two ids the last counts, as for JSON.parse. An id whose name is escaped is not found here and stays a number.
     else if (depth === 1 && digits !== undefined && Number(digits) === id) exact = BigInt(digits);
   }
   return exact;
 }
 
-/** A number that JSON cannot give back (1e999 becomes Infinity) is no id, for the answer would carry another. */
+/** A number that JSON cannot repeat (1e999 becomes Infinity) is no id, because the answer would have another id. */
 function isRequestId(value: unknown): value is string | number {
   return typeof value === 'string' || (typeof value === 'number' && Number.isFinite(value));
 }

@@ -1,9 +1,9 @@
 /** Checks for the values of a node's fields. */
 
-/** C0, DEL and C1, and lone surrogates, which UTF-8 cannot carry: they would arrive as another text. */
+/** C0, DEL and C1, and lone surrogates, which UTF-8 cannot encode, so the text would arrive changed. */
 const UNFIT_CHARACTER = /[\p{Cc}\p{Cs}]/u;
 
-/** @param maxBytes the longest text that is valid, in bytes of UTF-8 */
+/** @param maxBytes the length of the longest valid text, in bytes of UTF-8 */
 export function isText(value: unknown, maxBytes: number): value is string {
   return (
     typeof value === 'string' &&
