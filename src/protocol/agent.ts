@@ -1,39 +1,40 @@
 /**
- * What an agent and its clients say to each other on a relay.
+ * The messages between an agent and its clients on a relay.
  *
  * Classic mode, for a client that offers no subprotocol or `hypi.v1` alone: `init_state`, then pi's own events as they
  * are; a prompt is plain text.
  *
- * Delta mode, for a client that also offers `hypi.delta.v1`, when the agent chooses it: each thing is told once. Every
- * `StreamEvent` has `seq`, one more than the event before it, the same for all clients. A client that comes back offers
- * `hypi.resume.<epoch>.<seq>`; the agent's first message is then `resumed` and the events it missed follow, or, if the
- * agent has them no more, `init_state`. A client that handled `init_state` drops events up to its `seq`.
+ * Delta mode, for a client that also offers `hypi.delta.v1`, if the agent chooses it: everything is sent once. Every
+ * `StreamEvent` has `seq`, one more than the event before it, the same for all clients. A client that reconnects offers
+ * `hypi.resume.<epoch>.<seq>`. The agent's first message is then `resumed`, and the missed events follow; or it is
+ * `init_state`, if the agent no longer has those events. A client that handled `init_state` drops events up to its
+ * `seq`.
  */
 import type { AgentState, ContextUsage, QuestionKind } from './registry.ts';
 
-/** The bounds of what an agent sends and takes, in bytes. */
+/** The bounds of the messages that an agent sends and accepts. Sizes are in bytes. */
 export const AGENT_LIMITS = {
-  /** `init_state`, and a `history_page`. */
+  /** An `init_state` or a `history_page`. */
   snapshotBytes: 500_000,
   /** One message from a client: an attachment of `attachmentBytes` in base64, with room for the rest. */
   messageBytes: 16 * 1024 * 1024,
   /** The attachments of one prompt together, decoded. */
   attachmentBytes: 10 * 1024 * 1024,
-  /** Prompts in the queue; one more is refused. */
+  /** Prompts in the queue. Another one is refused. */
   queueEntries: 32,
   /** The longest `id` of a prompt, and the longest `client`. */
   idBytes: 128,
 } as const;
 
-/** Why an agent closes a client's connection, beside 1000. */
+/** The codes, beside 1000, with which an agent closes a client's connection. */
 export const AgentCloseCode = {
   /** pi is quitting. */
   GOING_AWAY: 1001,
-  /** The client has not read for too long: connect again, and resume. */
+  /** The client has not read for too long. It should reconnect and resume. */
   TRY_AGAIN_LATER: 1013,
-  /** The session was replaced by another; the reason names the node that follows. */
+  /** Another session replaced this one. The reason names its node. */
   SESSION_REPLACED: 4001,
-  /** pi loads its extensions anew: the same node is back in a moment. */
+  /** pi reloads its extensions. The same node will be back in a moment. */
   RELOADING: 4002,
 } as const;
 
@@ -44,12 +45,12 @@ export function successorReason(nodeId: string): string {
   return SUCCESSOR_PREFIX + nodeId;
 }
 
-/** The id of the node that follows, or null if the reason names none. */
+/** The id of the node of the session that replaced this one, or null if the reason names none. */
 export function successorOf(closeReason: string): string | null {
   return closeReason.startsWith(SUCCESSOR_PREFIX) ? closeReason.slice(SUCCESSOR_PREFIX.length) : null;
 }
 
-// Messages of the conversation: pi's own, passed on as they are
+// Messages of the conversation: pi's own, passed on unchanged
 
 export interface TextPart {
   type: 'text';
@@ -65,7 +66,9 @@ export interface ToolCallPart {
   id: string;
   name: string;
   arguments: Record<string, unknown>;
-  /** Of a message being written: the JSON of its arguments, as far as it has come; `arguments` is empty until then. */
+  /**
+   * In a message being written: the beginning of the JSON of the arguments. `arguments` is empty until it is complete.
+   */
   partial?: string;
 }
 export interface ImagePart {
@@ -77,7 +80,7 @@ export interface ImagePart {
 export type ContentPart = TextPart | ThinkingPart | ToolCallPart | ImagePart;
 
 /**
- * A message of the conversation. Beside `role` every field is optional, for newer pis add roles and fields. Roles so far:
+ * A message of the conversation. Only `role` is certain, because newer pis add roles and fields. Roles so far:
  * `user`, `assistant`, `toolResult`, `bashExecution`, `custom`, `compactionSummary`, `branchSummary`.
  */
 export interface Message {
@@ -85,45 +88,45 @@ export interface Message {
   content?: string | ContentPart[];
   /** Milliseconds since the Unix epoch. */
   timestamp?: number;
-  /** Of an assistant: `stop`, `length`, `toolUse`, `error`, `aborted`. */
+  /** For an assistant: `stop`, `length`, `toolUse`, `error` or `aborted`. */
   stopReason?: string;
   errorMessage?: string;
   model?: string;
   provider?: string;
   usage?: unknown;
-  /** Of a tool's result. */
+  /** For a tool's result. */
   toolCallId?: string;
   toolName?: string;
   isError?: boolean;
   details?: unknown;
-  /** Of a summary. */
+  /** For a summary. */
   summary?: string;
-  /** Of a `custom` message: false if it is not for people. */
+  /** For a `custom` message: false if it is not for people. */
   display?: boolean;
   customType?: string;
-  /** Of a `bashExecution`. */
+  /** For a `bashExecution`. */
   command?: string;
   output?: string;
   exitCode?: number;
-  /** The message was too large to be sent whole: what is missing can be had by `fetch_message`. */
+  /** Present if the message was too large to be sent whole. `fetch_message` gets the whole message. */
   cut?: Cut;
 }
 
 export interface Cut {
   /** The message's index in the history. */
   index: number;
-  /** Its size as JSON, in bytes. */
+  /** The size of the whole message as JSON, in bytes. */
   bytes: number;
 }
 
-// What is on the agent's screen
+// The state of the agent, as its screen shows it
 
 export interface Tool {
   name: string;
   description?: string;
 }
 export interface Command {
-  /** With its slash. */
+  /** Including the slash. */
   name: string;
   description?: string;
 }
@@ -131,13 +134,13 @@ export interface Command {
 export interface RunningTool {
   toolCallId: string;
   toolName: string;
-  /** Missing if they are large: the call with this id, in the assistant's message before, has them. */
+  /** Missing if large: the call with this id in the preceding message of the assistant has them. */
   args?: unknown;
   /** Milliseconds since the Unix epoch, on the agent's clock. */
   startedAt: number;
-  /** Missing until it has printed something. */
+  /** Missing until the tool has printed something. */
   output?: string;
-  /** The tool that called this one; the call is then in no message. */
+  /** The tool that called this one. No message has this call then. */
   parentToolCallId?: string;
 }
 
@@ -145,13 +148,13 @@ export type Delivery = 'followUp' | 'steer';
 
 /** A prompt that waits for its turn. */
 export interface QueueEntry {
-  /** The id that its client gave the prompt, or one made by the agent. */
+  /** The id that the client gave the prompt, or an id made by the agent. */
   id: string;
   text: string;
   deliver: Delivery;
-  /** How many files go with it. */
+  /** The number of attached files. */
   attachments?: number;
-  /** Who sent it, as that client called itself. */
+  /** The name that the sender gave itself. */
   client?: string;
   /** Milliseconds since the Unix epoch, on the agent's clock. */
   queuedAt: number;
@@ -162,19 +165,19 @@ export interface Question {
   id: string;
   kind: QuestionKind;
   title: string;
-  /** Of a `confirm`. */
+  /** For a `confirm`. */
   message?: string;
-  /** Of a `select`: the answer is one of them. */
+  /** For a `select`: the answer is one of these. */
   options?: string[];
-  /** Of an `input`. */
+  /** For an `input`. */
   placeholder?: string;
-  /** Of an `editor`: the text to begin with. */
+  /** For an `editor`: the text to begin with. */
   prefill?: string;
   /** Milliseconds since the Unix epoch, on the agent's clock. */
   askedAt: number;
-  /** Milliseconds since the Unix epoch, on the agent's clock: who asked waits no longer than this. */
+  /** When the asker stops waiting, in milliseconds since the Unix epoch, on the agent's clock. */
   expiresAt?: number;
-  /** Dismissing it also stops the run. */
+  /** True if dismissing the question also stops the run. */
   dismissStops?: boolean;
 }
 
@@ -190,7 +193,7 @@ export interface SessionInfo {
 
 /**
  * `delivered`: the prompt is in the conversation, or its command has run. The last three are final. `abort` removes all
- * prompts that wait, with the error `stopped`: what their client does with the texts is its own affair.
+ * waiting prompts, with the error `stopped`; their clients decide what to do with the texts.
  */
 export type PromptStatus = 'queued' | 'delivered' | 'failed' | 'removed';
 
@@ -200,11 +203,11 @@ export interface PromptOutcome {
   error?: string;
 }
 
-/** The abilities of an agent beside the classic mode, for a client that is newer or older than it. */
+/** The abilities of an agent beside the classic mode, for clients that are newer or older than the agent. */
 export const AgentFeature = {
   QUEUE: 'queue',
   STEER: 'steer',
-  /** Slash commands in prompts are run. */
+  /** The agent runs slash commands in prompts. */
   COMMANDS: 'commands',
   ATTACHMENTS: 'attachments',
   QUESTIONS: 'questions',
@@ -214,39 +217,44 @@ export type AgentFeature = (typeof AgentFeature)[keyof typeof AgentFeature];
 /** The first message in both modes, unless a client resumes. Classic clients know the first five fields. */
 export interface InitState {
   type: 'init_state';
-  /** The end of the history, as much of it as fits. */
+  /** The end of the history, as much as fits. */
   messages: Message[];
   tools: Tool[];
-  /** There is more before `messages`. */
+  /** True if the history has more before `messages`. */
   truncated?: boolean;
   totalMessages?: number;
-  /** The index of the first of `messages` in the history. */
+  /** The index in the history of the first of `messages`. */
   oldestIndex: number;
   epoch: string;
-  /** Events up to this one are in here. */
+  /** The number of the last event that this snapshot includes. */
   seq: number;
   cwd: string;
   session: SessionInfo;
   state: AgentState;
-  /** Milliseconds since the Unix epoch, on the agent's clock; so is `now`, which tells how far that clock is off. */
+  /**
+   * Milliseconds since the Unix epoch, on the agent's clock. `now` is the current time on that clock, so clients see
+   * how far it is off.
+   */
   stateSince: number;
   now: number;
-  /** Why it is `failed`. */
+  /** Why the state is `failed`. */
   error?: string;
-  /** The message being written, as far as it is; `message_delta`s go on with it. */
+  /** The beginning of the message being written. `message_delta`s continue it. */
   live?: Message;
   runningTools: RunningTool[];
   queue: QueueEntry[];
-  /** The prompts of late that are in the queue no more, so that a client that lost its connection learns what became of its own. */
+  /**
+   * Recent prompts that have left the queue, so a client that lost its connection learns what became of its prompts.
+   */
   prompts: PromptOutcome[];
   /** Oldest first. */
   questions: Question[];
   features: AgentFeature[];
-  /** Something did not fit into the live message, the tools' output or the queue: it was cut at its beginning. */
+  /** Present if the live message, a tool's output or the queue did not fit, and was cut at its beginning. */
   cut?: true;
 }
 
-/** The events after the position that the client offered follow. */
+/** The agent continues from the position that the client offered. The events after it follow. */
 export interface Resumed {
   type: 'resumed';
   epoch: string;
@@ -254,31 +262,31 @@ export interface Resumed {
   now: number;
 }
 
-/** The one who settled a question. */
+/** How a question was settled. */
 export type SettledBy = 'terminal' | 'dashboard' | 'dismissed' | 'timeout' | 'gone';
 
 export interface QuestionSettled {
   type: 'question_settled';
   id: string;
-  /** `timeout` and `gone`: the asker no longer waits. */
+  /** `timeout` and `gone` mean that the asker no longer waits. */
   by: SettledBy;
-  /** As the client that answered or dismissed it called itself. */
+  /** The name that the client who answered or dismissed the question gave itself. */
   client?: string;
   /** The answer, if there was one. */
   value?: string | boolean;
 }
 
 /**
- * More of part `index` of the content of the message being written. Parts that come before it and had no delta yet are
- * empty texts until the message ends.
+ * More of part `index` in the content of the message being written. Earlier parts without a delta so far are empty
+ * texts until the message ends.
  */
 export interface MessageDelta {
   type: 'message_delta';
   kind: 'text' | 'thinking' | 'toolcall';
   index: number;
-  /** Of a `toolcall`: a piece of its arguments as JSON. */
+  /** For a `toolcall`: a piece of the JSON of its arguments. */
   delta: string;
-  /** On the first of a `toolcall`. */
+  /** On the first delta of a `toolcall`. */
   call?: { id: string; name: string };
 }
 
@@ -286,34 +294,34 @@ export interface ToolEnd {
   type: 'tool_end';
   toolCallId: string;
   toolName: string;
-  /** `{content, details?}`. Missing if it is large: the `toolResult` message with this id, which follows, has it. */
+  /** `{content, details?}`. Missing if large: the `toolResult` message with this id, which follows, has it. */
   result?: { content?: ContentPart[]; details?: unknown };
   isError: boolean;
   durationMs: number;
 }
 
-/** An event, without its number. */
+/** An event without its number. */
 export type AgentEvent =
-  /** An assistant begins to write: its content is empty, and comes as deltas. Other messages only have a `message_end`. */
+  /** An assistant begins a message, whose content follows as deltas. Other messages only have a `message_end`. */
   | { type: 'message_start'; message: Message }
   | MessageDelta
-  /** The whole message, which counts, whatever the deltas were; `prompt` is the id of the prompt it came from. */
+  /** The whole message. It replaces the result of the deltas. `prompt` is the id of the prompt that it came from. */
   | { type: 'message_end'; message: Message; index: number; prompt?: string }
   | ({ type: 'tool_start' } & RunningTool)
-  /** What the tool has printed: without its first `drop` UTF-16 units, and with `append` behind it. */
+  /** A change of the tool's output: its first `drop` UTF-16 units are removed, and `append` is added at its end. */
   | { type: 'tool_update'; toolCallId: string; drop?: number; append: string }
   | ToolEnd
   | { type: 'state'; state: AgentState; since: number; error?: string }
-  /** The fields that changed, null for one that is gone. */
+  /** The fields that changed; null removes a field. */
   | ({ type: 'session' } & { [Field in keyof SessionInfo]?: NonNullable<SessionInfo[Field]> | null })
   /** The whole queue. */
   | { type: 'queue'; entries: QueueEntry[] }
   | ({ type: 'prompt_status' } & PromptOutcome)
   | { type: 'question'; question: Question }
   | QuestionSettled
-  /** An extension tells people something. */
+  /** A notice from an extension to people. */
   | { type: 'notice'; level: 'info' | 'warning' | 'error'; text: string }
-  /** The history is another one: `fetch_history` brings it, or connecting without a resume entry. */
+  /** The history was replaced. `fetch_history`, or reconnecting without a resume entry, gets the new one. */
   | { type: 'history_reset' };
 
 export type StreamEvent = AgentEvent & { seq: number };
@@ -334,7 +342,7 @@ export interface FilesList {
   /** Relative to `cwd`. */
   files: { path: string; isDirectory: boolean }[];
   cwd: string;
-  /** As it was asked for. */
+  /** The requested prefix. */
   prefix?: string;
 }
 export interface AttachFileAck {
@@ -348,7 +356,7 @@ export interface WholeMessage {
   index: number;
   message: Message;
 }
-/** `request` is the `type` of the request that failed, `id` its id or index; `error` a sentence. */
+/** `request` is the `type` of the failed request, `id` is its id or index, `error` is a sentence. */
 export interface RequestError {
   type: 'error';
   request?: string;
@@ -363,9 +371,9 @@ export type AgentAnswer =
   | AttachFileAck
   | WholeMessage
   | RequestError
-  /** Again, to a client whose answer came second. */
+  /** Sent again to a client whose answer came second. */
   | QuestionSettled
-  /** Again, to a client that sent the same prompt twice. */
+  /** Sent again to a client that sent the same prompt twice. */
   | ({ type: 'prompt_status' } & PromptOutcome);
 
 /** Everything an agent sends in delta mode. */
@@ -379,7 +387,7 @@ export interface Attachment {
   mimeType?: string;
 }
 
-/** The messages that classic clients send beside plain text, and others too. */
+/** The messages beside plain text that all clients may send, classic clients too. */
 export type ClassicRequest =
   | { type: 'abort' }
   | { type: 'fetch_history'; before: number; limit: number }
@@ -387,14 +395,14 @@ export type ClassicRequest =
   | { type: 'list_files'; prefix?: string }
   | { type: 'attach_file'; filename: string; content: string; mimeType?: string };
 
-/** `client` is what a client calls itself, for the others to read. */
+/** `client` is the name that a client gives itself. The other clients show it. */
 export type AgentRequest =
   | ClassicRequest
-  /** An id that was used before is not sent again: it is answered with what became of the first. */
+  /** A prompt whose id was used before is not run again. The answer is the status of the first. */
   | { type: 'prompt'; id: string; text: string; attachments?: Attachment[]; deliver?: Delivery; client?: string }
   | { type: 'queue_remove'; id: string }
   | { type: 'queue_steer'; id: string }
-  /** A boolean for `confirm`, one of the options for `select`, any text else. */
+  /** `value` is a boolean for `confirm`, one of the options for `select`, and any text otherwise. */
   | { type: 'answer'; id: string; value: string | boolean; client?: string }
   | { type: 'dismiss'; id: string; client?: string }
   | { type: 'fetch_message'; index: number };

@@ -1,10 +1,10 @@
-/** The names of the environment variables that daemon and agents share. */
+/** The names of the environment variables that the daemon and agents share. */
 export const Environment = {
-  /** The registry's URL; agents connect to `ws://localhost:31415/ws` without it. */
+  /** The registry's URL. Without it agents connect to `ws://localhost:31415/ws`. */
   HYPIVISOR_WS: 'HYPIVISOR_WS',
   /** The pre-shared key. */
   HYPI_TOKEN: 'HYPI_TOKEN',
-  /** Names the spawn that started an agent; it goes back in the agent's registration. */
+  /** The id of the spawn that started an agent. The agent sends it in its registration. */
   HYPI_SPAWN_ID: 'HYPI_SPAWN_ID',
   /** `0` turns the extension off. */
   HYPIVISOR: 'HYPIVISOR',
@@ -12,6 +12,6 @@ export const Environment = {
   HYPIVISOR_AUTOSTART: 'HYPIVISOR_AUTOSTART',
   /** The first port that an agent tries for its own WebSocket. */
   PI_SOCKET_PORT: 'PI_SOCKET_PORT',
-  /** An agent's first pause before it connects again, in milliseconds. */
+  /** An agent's first pause before it reconnects, in milliseconds. */
   PI_SOCKET_RECONNECT_MS: 'PI_SOCKET_RECONNECT_MS',
 } as const;

@@ -1,5 +1,5 @@
 /**
- * The registry's wire protocol, version "1": what daemon, agents and dashboards say to each other on `/ws`.
+ * The registry's wire protocol, version "1": the messages between the daemon, agents and dashboards on `/ws`.
  *
  * Requests `{id?, method, params?}` are answered with `{id?, result}` or `{id?, error}`. Pushes carry `event`.
  */
@@ -16,12 +16,12 @@ import type {
 
 export const PROTOCOL_VERSION = '1';
 
-/** Where the daemon listens unless told otherwise. */
+/** The port that the daemon listens on by default. */
 export const DEFAULT_PORT = 31415;
 
 /** The registry's path. */
 export const REGISTRY_PATH = '/ws';
-/** A relay's path is this prefix and the percent-encoded node id. */
+/** The path of a relay is this prefix and the percent-encoded node id. */
 export const RELAY_PATH_PREFIX = '/ws/agent/';
 /** The path of a connection that an agent opens for the daemon is this prefix and the ticket. */
 export const BACK_PATH_PREFIX = '/ws/back/';
@@ -33,7 +33,7 @@ export type NodeStatus = (typeof NodeStatus)[keyof typeof NodeStatus];
 export const AgentState = { IDLE: 'idle', WORKING: 'working', WAITING: 'waiting', FAILED: 'failed' } as const;
 export type AgentState = (typeof AgentState)[keyof typeof AgentState];
 
-/** How the daemon has really opened a connection to an agent, or that it has not yet. */
+/** How the daemon has really opened a connection to an agent, or that it has not done so yet. */
 export const Reach = { DIRECT: 'direct', DIAL_BACK: 'dial-back', UNPROVEN: 'unproven' } as const;
 export type Reach = (typeof Reach)[keyof typeof Reach];
 
@@ -42,18 +42,18 @@ export const QuestionKind = {
   CONFIRM: 'confirm',
   INPUT: 'input',
   EDITOR: 'editor',
-  /** A component of an extension that only the terminal can show: it can be dismissed, not answered, from afar. */
+  /** A component of an extension that only the terminal can show. Clients can dismiss it, but not answer it. */
   CUSTOM: 'custom',
 } as const;
 export type QuestionKind = (typeof QuestionKind)[keyof typeof QuestionKind];
 
 /**
- * The bounds of a node's fields; the daemon refuses what is over. Texts are in bytes of UTF-8 and have no control
- * characters.
+ * The bounds of a node's fields. The daemon refuses larger ones. Texts are measured in bytes of UTF-8 and have no
+ * control characters.
  */
 export const NODE_LIMITS = {
   id: 256,
-  /** The longest name DNS knows (RFC 1035, section 2.3.4). */
+  /** The longest name in DNS (RFC 1035, section 2.3.4). */
   machine: 253,
   /** PATH_MAX on Linux. */
   cwd: 4096,
@@ -64,27 +64,27 @@ export const NODE_LIMITS = {
   questionId: 128,
   questionTitle: 512,
   questionOption: 128,
-  /** Options of a question; an agent that has more leaves all of them out. */
+  /** Options of a question. An agent with more options leaves all of them out. */
   questionOptions: 16,
   spawnId: 64,
 } as const;
 
-/** How much of the model's context is in use, in tokens. */
+/** The used part of the model's context, in tokens. */
 export interface ContextUsage {
   used: number;
   max: number;
 }
 
-/** The oldest question that waits for a person, as far as a roster needs it. */
+/** The oldest question that waits for a person, as much of it as a roster shows. */
 export interface NodeQuestion {
   id: string;
   kind: QuestionKind;
   title: string;
-  /** Missing if there are none, too many, or too long ones: then it can only be answered through a relay's `question`. */
+  /** Missing if there are none, or they are too many or too long. Then only clients of a relay can answer. */
   options?: string[];
 }
 
-/** An agent's description of itself, beside its address. */
+/** The fields with which an agent describes itself, beside its address. */
 export interface NodeDetails {
   /** The session's name. */
   name?: string;
@@ -93,15 +93,15 @@ export interface NodeDetails {
   /** The model in use. */
   model?: string;
   state?: AgentState;
-  /** The name of the tool that runs now. */
+  /** The name of the running tool. */
   tool?: string;
   context?: ContextUsage;
   /** US dollars so far. */
   cost?: number;
   question?: NodeQuestion;
-  /** How many questions wait for a person. */
+  /** The number of questions that wait for a person. */
   questions?: number;
-  /** On a node that ends because its session was replaced: the id of the node that follows it. */
+  /** On a node whose session was replaced: the id of the new session's node. */
   successor?: string;
 }
 
@@ -115,10 +115,10 @@ export interface Node extends NodeDetails {
   offline_since?: number;
   last_seen?: number;
   pid?: number;
-  /** Since when it has been in `state`, and since when `tool` has run. */
+  /** When the agent entered `state`, and when `tool` started. */
   state_since?: number;
   tool_since?: number;
-  /** What `spawn_agent` answered, if the agent was started by the daemon. */
+  /** The id in the answer to `spawn_agent`, if the daemon started the agent. */
   spawn_id?: string;
   reach?: Reach;
   reach_since?: number;
@@ -127,8 +127,8 @@ export interface Node extends NodeDetails {
 }
 
 /**
- * How long ago, in seconds, the state was entered and the tool started: 0 if missing. Sent beside `state` and `tool`, so
- * that a daemon with another clock, or one that was started since, can say since when.
+ * How long ago, in seconds, the agent entered the state and the tool started; 0 if missing. They are sent beside
+ * `state` and `tool`, so a daemon with another clock, or one that started later, knows both moments.
  */
 export interface Ages {
   state_age?: number;
@@ -137,27 +137,27 @@ export interface Ages {
 
 export interface RegisterParams extends NodeDetails, Ages {
   id: string;
-  /** The name of the machine the agent runs on. */
+  /** The name of the machine that the agent runs on. */
   machine: string;
   cwd: string;
   port: number;
   status: NodeStatus;
   pid?: number;
-  /** base64url, at most 128 characters: presented to this agent alone, as a bearer token, by the daemon that dials it. */
+  /** base64url, at most 128 characters. The daemon presents it as a bearer token when it dials this agent. */
   dialKey?: string;
-  /** The agent can open connections for the daemon, which then need not dial. */
+  /** The agent can open connections to the daemon, which then need not dial. */
   dial_back?: boolean;
   spawn_id?: string;
 }
 
-/** Fields that are missing stay as they are; null removes one. */
+/** Missing fields stay as they are; null removes a field. */
 export type UpdateParams = { [Field in keyof NodeDetails]?: NonNullable<NodeDetails[Field]> | null } & Ages;
 
 /** The topics that a connection may subscribe to, beside the roster. */
 export const Feature = {
   /** `node_updated` for every node. */
   UPDATES: 'updates',
-  /** `spawn_ended` for agents that this connection has started. */
+  /** `spawn_ended` for every agent that this connection has started. */
   SPAWNS: 'spawns',
   /** `machine_joined`, `machine_updated` and `machine_left`. */
   MACHINES: 'machines',
@@ -172,50 +172,50 @@ interface OnMachine {
 export interface SpawnParams extends OnMachine {
   /** A folder within home. */
   path: string;
-  /** A folder in it, made if it does not exist. */
+  /** A folder in `path`. It is created if it does not exist. */
   new_folder?: string;
-  /** The model to start with, as the agent's own command line takes it. */
+  /** The model to start with, in the notation of the agent's command line. */
   model?: string;
   /** The first prompt. */
   prompt?: string;
-  /** A past session to go on with, as `list_sessions` names it. */
+  /** A past session to continue, by its id in the answer to `list_sessions`. */
   session?: string;
 }
 
 export interface SpawnStatus {
   status: 'starting' | 'registered' | 'ended';
-  /** The id of the node, once it has registered. */
+  /** The id of the agent's node, once the agent has registered. */
   node?: string;
-  /** Of one that has ended; null if it was a signal that ended it. */
+  /** Of an ended agent; null if a signal ended it. */
   exit_code?: number | null;
   signal?: string | null;
-  /** The end of what it printed, if it ended before it registered. */
+  /** The end of its output, if the agent ended before it registered. */
   output?: string;
 }
 
-/** A past session of a folder, newest first. */
+/** A past session of a folder. Lists begin with the newest. */
 export interface PastSession {
-  /** What `spawn_agent` takes as `session`. */
+  /** The value for `session` in `spawn_agent`. */
   session: string;
   name?: string;
   /** Unix seconds. */
   modified: number;
-  /** How the first prompt begins. */
+  /** The beginning of the first prompt. */
   first?: string;
 }
 
-/** Every method of the registry, with its parameters and its result. */
+/** The methods of the registry, with their parameters and results. */
 export interface Methods {
   register: { params: RegisterParams; result: { status: 'registered'; dial_back?: true } };
   deregister: { params: { id: string }; result: { status: 'deregistered' | 'not_found' } };
-  /** Of the node that this connection registered. */
+  /** Changes the node that this connection registered. */
   update: { params: UpdateParams; result: { status: 'updated' } };
   subscribe: { params: { features: string[] }; result: { features: Feature[] } };
   list_nodes: { params: Record<string, never>; result: Node[] };
-  /** `path` is the home folder if missing. */
+  /** A missing `path` means the home folder. */
   list_directories: { params: { path?: string } & OnMachine; result: { current: string; directories: string[] } };
   list_sessions: { params: { path?: string } & OnMachine; result: { path: string; sessions: PastSession[] } };
-  /** `spawn_id` comes back in the registration of the agent. */
+  /** The agent's registration contains the `spawn_id`. */
   spawn_agent: { params: SpawnParams; result: { status: 'spawning'; path: string; spawn_id?: string } };
   spawn_status: { params: { spawn_id: string } & OnMachine; result: SpawnStatus };
   ping: { params: Record<string, never>; result: { status: 'healthy'; nodes: number; version: string } };
@@ -247,7 +247,7 @@ export type RosterEvent =
   | { event: 'node_offline'; id: string }
   | { event: 'node_removed'; id: string };
 
-/** To subscribers of `updates`: the fields of a node that changed, null for one that is gone. */
+/** To subscribers of `updates`: the fields of a node that changed; null removes a field. */
 export type NodeUpdated = { event: 'node_updated'; id: string } & {
   [Field in Exclude<keyof Node, 'id'>]?: NonNullable<Node[Field]> | null;
 };
@@ -267,7 +267,9 @@ export interface DialBack {
   ticket: string;
 }
 
-/** The whole roster; the first message on every registry connection, and again whenever one replaces all before it. */
+/**
+ * The whole roster. It is the first message on every registry connection. A later one replaces everything before it.
+ */
 export interface Init {
   event: 'init';
   nodes: Node[];
@@ -276,5 +278,5 @@ export interface Init {
 
 /** A push to every client. */
 export type Push = Init | RosterEvent;
-/** A push to subscribers of its topic alone. */
+/** A push to the subscribers of its topic only. */
 export type RequestedPush = NodeUpdated | SpawnEnded | DialBack | MachineEvent | HubRequest;

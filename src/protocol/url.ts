@@ -1,16 +1,16 @@
 /**
- * Builds every WebSocket URL, and encodes the token, for the extension and the dashboard alike.
+ * Builds every WebSocket URL for the daemon, the extension and the dashboard, and encodes the token.
  *
- * Clients find the daemon where the page came from (`location.href`) or where `HYPIVISOR_WS` points, never at a fixed
- * host name: a page that was served from another machine must come back to that machine.
+ * Clients derive the daemon's address from the address of the page (`location.href`) or from `HYPIVISOR_WS`, never from
+ * a fixed host name: a page that was served by another machine must connect to that machine.
  */
 
 /**
  * The registry's URL.
  *
  * @param daemon the page's address (`http://host:port/…`, also below a path of a reverse proxy) or the registry's own
- *   (`ws://host:port/ws`); a query or fragment in it is dropped
- * @param token as it was configured, not encoded; null or '' for none
+ *   (`ws://host:port/ws`); its query and fragment are dropped
+ * @param token the token as configured, not encoded; null or '' for none
  * @throws TypeError if `daemon` is no http, https, ws or wss URL
  */
 export function registryUrl(daemon: string, token: string | null): string {
@@ -20,7 +20,7 @@ export function registryUrl(daemon: string, token: string | null): string {
 /**
  * The URL of the relay to an agent.
  *
- * @param nodeId any text, percent-encoded here; but URL parsers take `.` and `..` for folders, however encoded
+ * @param nodeId any text; it is percent-encoded here. URL parsers treat `.` and `..` as folders even if encoded
  * @throws TypeError as `registryUrl`
  */
 export function relayUrl(daemon: string, nodeId: string, token: string | null): string {
@@ -30,7 +30,7 @@ export function relayUrl(daemon: string, nodeId: string, token: string | null): 
 /**
  * The URL that an agent opens when the daemon asks for a connection back.
  *
- * @param ticket as the daemon sent it; it stands in for the token
+ * @param ticket the ticket that the daemon sent; no token is needed beside it
  * @throws TypeError as `registryUrl`
  */
 export function backUrl(daemon: string, ticket: string): string {
@@ -50,7 +50,7 @@ function registryBase(daemon: string): string {
       return `${url.protocol}//${url.host}${url.pathname === '/' ? '/ws' : url.pathname.replace(/\/$/, '')}`;
     case 'http:':
     case 'https:':
-      // The registry stands beside the page.
+      // The registry has the same base path as the page.
       return `${url.protocol === 'https:' ? 'wss:' : 'ws:'}//${url.host}${new URL('ws', url).pathname}`;
     default:
       throw new TypeError(`cannot reach a hypivisor over ${url.protocol}`);
