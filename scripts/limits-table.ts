@@ -1,5 +1,5 @@
 /**
- * `npm run docs`: writes the table of limits in docs/reliability.md anew, from the values and comments of src/options.ts.
+ * `npm run docs`: rewrites the table of limits in docs/reliability.md from the values and comments of src/options.ts.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ const DOCUMENT = new URL('../docs/reliability.md', import.meta.url);
 const BEGIN = '<!-- Made from src/options.ts by `npm run docs`. -->\n\n';
 const END = '\n<!-- The end of what is made. -->';
 
-/** @returns the document as it should be */
+/** @returns the document with the current table */
 export async function withLimits(document: string): Promise<string> {
   const begin = document.indexOf(BEGIN);
   const end = document.indexOf(END);
@@ -24,10 +24,10 @@ async function limitsTable(): Promise<string> {
     if (explanation === undefined) throw new Error(`src/options.ts does not explain ${name}`);
     return `| \`${name}\` | ${format(name, value)} | ${explanation} |\n`;
   });
-  return `| Limit | Value | Of, and why |\n|---|---|---|\n${rows.join('')}`;
+  return `| Limit | Value | Meaning and reason |\n|---|---|---|\n${rows.join('')}`;
 }
 
-/** The comment above each limit, in one line. */
+/** The comment of each limit, in one line. */
 function readExplanations(source: string): Map<string, string> {
   const begin = source.indexOf('export const DEFAULT_LIMITS');
   const table = source.slice(begin, source.indexOf('} as const', begin));

@@ -1,5 +1,6 @@
 /**
- * Reads the built dashboard into memory once, at the start. Its build writes a manifest that names every file.
+ * Reads the built dashboard into memory once, at the start. The build of the dashboard writes a manifest of all its
+ * files.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,14 +10,14 @@ const MANIFEST = 'manifest.json';
 
 /** An entry of the manifest's `assets`. */
 interface Entry extends Omit<Asset, 'bodies'> {
-  /** The path of the file in each content coding, relative to the manifest's folder. */
+  /** The file for each content coding, relative to the manifest's folder. */
   readonly files: { readonly [coding in keyof Asset['bodies']]: string };
 }
 
 /**
  * @param directory the folder of the build
  * @returns an empty table if no dashboard was built
- * @throws {Error} if there is a manifest but it, or a file that it names, cannot be read
+ * @throws {Error} if the manifest, or a file in it, cannot be read
  */
 export async function loadAssets(directory: string): Promise<Assets> {
   let text: string;

@@ -1,18 +1,18 @@
 /**
- * The events of a daemon, for those that log or show them.
+ * The events of a daemon, for programs that log or show them.
  */
 import type { RosterEvent } from './protocol/registry.ts';
 
 /** A process that was started here for a caller. */
 export interface AgentProcess {
-  /** As the caller was told, and as the agent registers with. */
+  /** The id in the answer to the caller, and in the agent's registration. */
   readonly spawnId: string;
-  /** Who asked for it. */
+  /** The address of the caller. */
   readonly remoteAddress: string;
   readonly command: readonly string[];
   readonly folder: string;
   readonly processId: number;
-  /** The file that its output goes to. */
+  /** The path of the output file. */
   readonly output: string;
 }
 
@@ -27,25 +27,25 @@ export interface AgentEnd {
 export interface HypivisorEvents {
   /** A change of the roster. */
   roster: [event: RosterEvent];
-  /** A peer began a TLS handshake, which this port does not speak. It was refused, and is not told as `refused`. */
+  /** A peer began a TLS handshake, which this port does not speak, and was refused. No `refused` is emitted for it. */
   tlsRefused: [peer: { remoteAddress: string }];
   /** A request was refused; the connection is closing. */
   refused: [refusal: { status: number; reason: string; remoteAddress: string }];
   relayOpened: [relay: { nodeId: string; remoteAddress: string }];
-  /** The client was told why there is no relay. */
+  /** The client got a sentence that says why it cannot have a relay. */
   relayRefused: [relay: { nodeId: string; reason: string }];
   relayClosed: [relay: { nodeId: string }];
   /** A reader of the roster that did not read was closed. */
   laggardClosed: [];
-  /** A caller had an agent started on this machine, and its process runs. */
+  /** An agent was started on this machine for a caller, and its process runs. */
   agentStarted: [agent: AgentProcess];
   /** The process of an agent that was started here has ended. */
   agentEnded: [agent: AgentProcess & AgentEnd];
-  /** Something on this machine that somebody should mend, in one sentence; each is told once. */
+  /** A problem on this machine that a person should fix, in one sentence. Each is emitted once. */
   warning: [sentence: string];
-  /** A fault of the daemon's own: it has cost one request or one connection. */
+  /** A fault of the daemon's own, which has cost one request or one connection. */
   fault: [error: unknown];
 }
 
-/** Tells of an event. It never throws. */
+/** Emits an event. It never throws. */
 export type Tell = <E extends keyof HypivisorEvents>(event: E, ...args: HypivisorEvents[E]) => void;

@@ -27,7 +27,7 @@ import { Connection, type ConnectionHandler, type Socket } from './transport/con
 import type { Connections } from './transport/connections.ts';
 import { writeAndClose } from './transport/linger.ts';
 
-/** The rooms it hands connections to, and the settings it needs before that. */
+/** The rooms that get the connections, and the settings for the steps before. */
 export interface FrontDeskContext {
   readonly connections: Connections;
   readonly gate: Gate;
@@ -62,7 +62,7 @@ export class FrontDesk {
     });
   }
 
-  /** Corked, so that a 101 and the first message behind it leave in one write. */
+  /** Serves a request with the connection corked, so a 101 and the first message after it leave in one write. */
   #serveCorked(connection: Connection, head: RequestHead, rest: Buffer): void {
     connection.cork();
     try {
@@ -73,8 +73,8 @@ export class FrontDesk {
   }
 
   /**
-   * Gate, then route. The 401 comes first, so without the token nobody learns which paths exist, except the open
-   * routes.
+   * Checks the request at the gate, then follows its route. The 401 comes first, so without the token nobody learns
+   * which paths exist, except the open routes.
    */
   #serve(connection: Connection, head: RequestHead, rest: Buffer): void {
     const { gate } = this.#context;
@@ -137,19 +137,20 @@ export class FrontDesk {
     });
   }
 
-  /** @param owner of the registration that was dialled: another may have its id by now */
+  /** @param owner the owner of the registration that was dialled; another registration may have its id by now */
   #noteDial(nodeId: string, owner: object | null, wasReached: boolean): void {
     const { roster } = this.#context.endpoints;
     if (roster.addressOf(nodeId)?.owner !== owner) return;
-    // Of one that was never reached there is nothing to take back.
+    // If the agent was never reached, the roster says nothing that has to be corrected.
     if (wasReached) roster.noteReach(nodeId, Reach.DIRECT);
     else if (roster.get(nodeId)?.reach !== undefined) roster.noteReach(nodeId, Reach.UNPROVEN);
   }
 
   /**
-   * A good ticket stands for the token, and for the Origin.
+   * Hands over the connection of an agent that presents a ticket. A valid ticket replaces the check of token and
+   * Origin.
    *
-   * @returns false if it is not good: then the request is one like any other to where nothing is
+   * @returns false if the ticket is invalid; the request is then treated like any other request to an unknown path
    */
   #openWayBack(connection: Connection, head: RequestHead, rest: Buffer, ticket: string): boolean {
     const { connections, waysBack } = this.#context;
@@ -161,7 +162,7 @@ export class FrontDesk {
     return true;
   }
 
-  /** @returns where the agent is, or the sentence that says why there is no way to it */
+  /** @returns the agent's address, or the sentence that says why the agent cannot be reached */
   #targetOf(nodeId: string, address: AgentAddress | null): Target | string {
     if (address === null) return 'Agent not found';
     if (this.#context.endpoints.roster.get(nodeId)?.status === NodeStatus.OFFLINE) return 'Agent is offline';
@@ -196,17 +197,19 @@ export class FrontDesk {
   }
 }
 
-/** An agent that chose none of the offer speaks the plain one. */
+/** The subprotocol of an agent that chose none. */
 function plainSubprotocol(offered: readonly string[]): string | null {
   return offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : null;
 }
 
-/** Chosen if the daemon itself speaks: clients fail, and read nothing, if nothing of their offer is chosen. */
+/**
+ * The subprotocol for the daemon's own messages. Clients fail without reading them if nothing of their offer is chosen.
+ */
 function readableSubprotocol(offered: readonly string[]): string | null {
   return plainSubprotocol(offered) ?? offered[0] ?? null;
 }
 
-/** The handler between the accept and the admission. */
+/** The handler before the connection is admitted. */
 const IGNORE: ConnectionHandler = {
   onData() {},
   onEof() {},

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The program: sees that this Node.js is new enough, then runs the command. It has no `import` at its top and no syntax
- * that an old Node.js lacks, so that people with one get a sentence instead of an error of its parser.
+ * The program: checks that this Node.js is new enough, then runs the command. It has no `import` at its top and no
+ * syntax that an old Node.js lacks, so people with an old one get a sentence instead of a syntax error.
  */
 const NEEDED_MAJOR = 20;
 const NEEDED_MINOR = 12;

@@ -1,6 +1,6 @@
 /**
- * Acts on this machine for a caller: lists folders and sessions, starts agents within the home folder, and follows
- * them. Keeps the output files of those agents within their bounds.
+ * Acts on this machine for a caller: lists folders and sessions, starts agents within the home folder, and watches
+ * them. It also keeps the output files of those agents within their bounds.
  */
 import path from 'node:path';
 import type { Tell } from './events.ts';
@@ -15,15 +15,15 @@ import type { Caller, Machine } from './registry/methods.ts';
 import { RpcError } from './registry/rpc.ts';
 import { Deadline, type Deadlines, type Expiring } from './transport/deadlines.ts';
 
-/** It is started as a process, so it is a file of its own even if the rest was bundled into one. */
+/** The program of the helper process. It is a file of its own, even if everything else is bundled into one file. */
 const HELPER_PROGRAM = new URL(`host/helper${path.extname(import.meta.url)}`, import.meta.url);
 
 export interface LocalMachineContext {
   readonly settings: Settings;
   readonly deadlines: Deadlines;
-  /** The registry's URL, at which the agents started here find this very daemon. */
+  /** The URL of this daemon's registry, for the agents started here. */
   readonly ownUrl: () => string;
-  /** Told of a problem that somebody should fix, in a sentence. */
+  /** Called with a sentence about a problem that a person should fix. */
   readonly warn: (sentence: string) => void;
   readonly tell: Tell;
 }
@@ -72,7 +72,7 @@ export class LocalMachine implements Machine, Expiring {
   async spawnAgent(params: Record<string, unknown>, caller: Caller): Promise<Result<'spawn_agent'>> {
     const { settings, ownUrl } = this.#context;
     const { token } = settings;
-    // The agent is to register with this very daemon.
+    // The agent should register with this daemon.
     const env: NodeJS.ProcessEnv = { ...this.#environment, [Environment.HYPIVISOR_WS]: ownUrl() };
     if (token !== null) env[Environment.HYPI_TOKEN] = token;
     const onEnded = ({ spawnId, exitCode, signal, outputEnd }: EndedAgent) =>
@@ -82,7 +82,7 @@ export class LocalMachine implements Machine, Expiring {
     return { status: 'spawning', path: folder, spawn_id: spawnId };
   }
 
-  /** @throws RpcError if nothing is known of that start */
+  /** @throws RpcError if the id is unknown */
   spawnStatus({ spawn_id }: Record<string, unknown>): Result<'spawn_status'> {
     const spawn = typeof spawn_id === 'string' ? this.#agents.get(spawn_id) : undefined;
     if (spawn === undefined) throw new RpcError('No such spawn');
@@ -93,12 +93,12 @@ export class LocalMachine implements Machine, Expiring {
     return { status: 'ended', ...node, exit_code, signal, output };
   }
 
-  /** An agent has registered: perhaps one that was started here. */
+  /** Notes that an agent has registered. It may have been started here. */
   noteRegistration(node: Registration): void {
     this.#agents.noteRegistration(node);
   }
 
-  /** Tends the agents' output until `close`: for the first time a little later, and from then on while agents live. */
+  /** Tends the agents' output until `close`: first after one interval, then at every interval while agents live. */
   tendOutput(): void {
     this.#tendsOutput = true;
     this.#tendOutputLater();
@@ -108,7 +108,7 @@ export class LocalMachine implements Machine, Expiring {
     void this.#checkOutput();
   }
 
-  /** The agents go on. */
+  /** Ends the helper. The agents live on. */
   close(): void {
     this.#tendsOutput = false;
     this.#context.deadlines.clear(this.#outputCheck);
@@ -138,7 +138,7 @@ export class LocalMachine implements Machine, Expiring {
   }
 }
 
-/** The errors of this machine are sentences for the caller. */
+/** Passes on the errors of this machine as sentences for the caller. */
 async function asCaller<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;

@@ -1,5 +1,6 @@
 /**
- * Every default and limit that can be set. A constant that the protocol or the machine fixes stands where it is used.
+ * Every default and limit that can be set. Constants that the protocol or the machine fixes are next to the code that
+ * uses them.
  */
 import os from 'node:os';
 import path from 'node:path';
@@ -7,26 +8,32 @@ import { fileURLToPath } from 'node:url';
 import { DEFAULT_PORT } from './protocol/registry.ts';
 
 /**
- * Times in milliseconds, sizes in bytes. The comments explain each limit, for docs/reliability.md too: `npm run docs` puts
- * them into its table.
+ * Times are in milliseconds, sizes in bytes. The comments explain the limits here and in docs/reliability.md: `npm run
+ * docs` copies them into its table.
  */
 export const DEFAULT_LIMITS = {
   // Before a request is authorised
-  /** Size of a request head. A token and a cookie fit well. */
+  /** Size of a request head. A token and a cookie fit easily. */
   maxHeadBytes: 16 * 1024,
   /** Fields of a request head. Browsers send fewer than 20. */
   maxHeadFields: 100,
-  /** Time from the accept to the last byte of a request head, even if it drips. The slowest phone needs less. */
+  /**
+   * Time from the accept to the last byte of a request head, even if it arrives byte by byte. The slowest phone needs
+   * less.
+   */
   headTimeoutMs: 10_000,
-  /** How long a peer may take nothing of an answer that is being sent. */
+  /** How long a peer may read nothing of an answer that is being sent. */
   stallTimeoutMs: 60_000,
-  /** How long a peer may take to end its side once all of an answer is out: it must arrive, and nobody may stay. */
+  /**
+   * How long a peer may take to close its side once the whole answer is sent. The answer must arrive, and the
+   * connection must end.
+   */
   lingerTimeoutMs: 2_000,
 
   // The registry
   /** Size of a registry message. Requests are small; the longest field is 4 KiB. */
   maxMessageBytes: 1024 * 1024,
-  /** Frames of one message. Honest clients send one, and each frame costs work. */
+  /** Frames of one message. Honest clients send one frame, and each frame costs work. */
   maxFragments: 1024,
   /** Time from the first byte of a frame or a fragmented message to its last. */
   frameTimeoutMs: 30_000,
@@ -34,19 +41,19 @@ export const DEFAULT_LIMITS = {
   maxPingsPerSecond: 100,
   /** Requests of one connection that wait for the disk, which all connections share. */
   maxConcurrentRequests: 64,
-  /** Unread answers of one connection, past which its further requests wait. */
+  /** Unread answers of one connection. With more, its further requests wait. */
   maxUnreadBytes: 1024 * 1024,
-  /** A larger roster is not sent unasked to a program: of ten thousand agents that come back, none needs it. */
+  /** A larger roster is not sent unasked to a program: if ten thousand agents reconnect, none of them needs it. */
   eagerInitBytes: 64 * 1024,
-  /** How long such a program may take to register before it gets the larger roster after all. */
+  /** How long such a program may take to register. Then it gets the larger roster after all. */
   initDelayMs: 200,
-  /** Roster changes that wait for one reader, before a fresh roster takes their place. */
+  /** Roster changes that wait for one reader. With more, a fresh roster takes their place. */
   backlogBudgetBytes: 1024 * 1024,
-  /** How long a reader over that budget may take nothing before it is closed. */
+  /** How long a reader over that budget may read nothing before it is closed. */
   laggardTimeoutMs: 30_000,
   /** Nodes in the roster. */
   maxNodes: 20_000,
-  /** All nodes as JSON. Encoding that much takes about 20 ms, and holds the only thread for as long. */
+  /** All nodes as JSON. Encoding that much occupies the only thread for about 20 ms. */
   maxRosterBytes: 8 * 1024 * 1024,
 
   // Connections
@@ -54,27 +61,40 @@ export const DEFAULT_LIMITS = {
   pingIntervalMs: 25_000,
   /** How long a peer may take for its part of a closing handshake. */
   closingTimeoutMs: 5_000,
-  /** Time to find an agent, to connect to it and to shake hands. A person waits for it. */
+  /** Time to find an agent, to connect to it and to shake hands. A person is waiting. */
   dialTimeoutMs: 5_000,
-  /** Dials in progress. Each holds a descriptor, and a dial to an agent that vanished holds it for all of its time. */
+  /**
+   * Dials in progress. Each holds a descriptor, and a dial to an agent that vanished holds it until the dial times out.
+   */
   maxDials: 1024,
-  /** Dials in progress for clients at one address, which may be that of a proxy. More wait while others have their turn. */
+  /**
+   * Dials in progress for clients at one address, which may be a proxy's. Further dials wait while others have their
+   * turn.
+   */
   maxDialsPerAddress: 128,
-  /** Bytes that a client may send before its relay is open; then it is not read. A chunk that was read is kept whole. */
+  /**
+   * Bytes that a client may send before its relay is open. After that it is not read. A chunk that was read is kept
+   * whole.
+   */
   maxEarlyBytes: 4 * 1024,
-  /** Connections, accepted and dialled. At most the descriptor limit, less what is open at the start and 32. */
+  /**
+   * Connections, accepted and dialled. At most the descriptor limit, less the descriptors open at the start, less 32.
+   */
   maxConnections: Number.POSITIVE_INFINITY,
-  /** How long connections may take to end once the daemon is told to. Supervisors wait 10 s before they kill. */
+  /** How long connections may take to end when the daemon ends. Supervisors wait 10 s before they kill it. */
   drainTimeoutMs: 2_500,
 
   // This machine
-  /** How long a caller waits for this machine's disk. One that has to spin up takes a few seconds. */
+  /** How long a caller waits for this machine's disk. A disk that has to spin up takes a few seconds. */
   hostTimeoutMs: 5_000,
-  /** How long an agent that does not register has to live until its caller is told that it starts. A pi that fails takes 2 s. */
+  /**
+   * How long an agent must live without registering before its caller is told that it starts. A pi that fails ends
+   * within 2 s.
+   */
   spawnSettleMs: 3_000,
   /** Size of the output file of an agent started here. A larger one is emptied. */
   maxOutputBytes: 16 * 1024 * 1024,
-  /** How often output files are looked at while agents live. */
+  /** How often output files are checked while agents live. */
   outputCheckIntervalMs: 10_000,
   /** How long the output file of an agent is kept once the agent has ended. */
   outputRetentionMs: 7 * 24 * 3600 * 1000,
@@ -84,9 +104,9 @@ export type Limits = { readonly [name in keyof typeof DEFAULT_LIMITS]: number };
 
 /** The options. Each has a default. */
 export interface HypivisorOptions {
-  /** 0 takes a free one. Default 31415. */
+  /** 0 takes a free port. Default 31415. */
   port?: number;
-  /** The one address to listen on. Default: loopback without a token, every interface with one. */
+  /** The only address to listen on. Default: loopback without a token, every interface with one. */
   host?: string;
   /** The pre-shared key; empty or absent for none. */
   token?: string;
@@ -99,18 +119,21 @@ export interface HypivisorOptions {
   /** The folder that callers may list and start agents in. Default: the home folder. */
   home?: string;
   /**
-   * What starts an agent: a program and its arguments, without a shell. Default `pi --mode rpc`, which lives without a
-   * terminal. A program with a slash is found from the folder the daemon is started in, never from an agent's folder.
+   * The command that starts an agent: a program and its arguments, without a shell. Default `pi --mode rpc`, which runs
+   * without a terminal. A program with a slash is relative to the daemon's folder, never to an agent's folder.
    */
   spawnCommand?: readonly string[];
   /** The folder for the output of agents started here. Default `.pi/logs/agents` in the home folder. */
   outputDirectory?: string;
   /**
-   * The environment of agents started here, beside `HYPIVISOR_WS`, `HYPI_TOKEN` and `HYPI_SPAWN_ID`. Default: this process's,
-   * without what is set for the daemon alone (`NODE_ENV`, `NODE_OPTIONS`, `HYPI_…`, and what npm and systemd add).
+   * The environment of agents started here, beside `HYPIVISOR_WS`, `HYPI_TOKEN` and `HYPI_SPAWN_ID`. Default: that of
+   * this process, without the variables for the daemon alone (`NODE_ENV`, `NODE_OPTIONS`, `HYPI_…`, and those that npm
+   * and systemd add).
    */
   environment?: NodeJS.ProcessEnv;
-  /** The built dashboard, which is served at `/`; null for none. Default: the one of this package, if it was built. */
+  /**
+   * The folder of the built dashboard, which is served at `/`; null for none. Default: this package's, if it was built.
+   */
   dashboardDirectory?: string | null;
   limits?: Partial<Limits>;
 }
@@ -126,7 +149,7 @@ export interface Settings {
   readonly home: string;
   readonly spawnCommand: readonly string[];
   readonly outputDirectory: string;
-  /** Null for that of the person who started this process. */
+  /** Null for the environment of the person who started this process. */
   readonly environment: NodeJS.ProcessEnv | null;
   readonly dashboardDirectory: string | null;
   readonly limits: Limits;
@@ -134,10 +157,14 @@ export interface Settings {
 
 export const DEFAULT_NODE_TTL_MS = 30_000;
 export const DEFAULT_SPAWN_COMMAND = ['pi', '--mode', 'rpc'];
-/** Found from `src/` and from `dist/` alike. */
+/** The same folder from `src/` and from `dist/`. */
 const DEFAULT_DASHBOARD_DIRECTORY = fileURLToPath(new URL('../dist/dashboard', import.meta.url));
 
-/** @throws Error if the token begins or ends with white space, which no client can send in a header field */
+/**
+ * Completes the options.
+ *
+ * @throws Error if the token begins or ends with white space, which no client can send in a header field
+ */
 export function withDefaults(options: HypivisorOptions): Settings {
   if (options.token && options.token.trim() !== options.token) {
     throw new Error('the token must not begin or end with white space');
@@ -161,8 +188,8 @@ export function withDefaults(options: HypivisorOptions): Settings {
 }
 
 /**
- * A program with a slash made absolute. Whoever opens a folder must not run what lies in it: `./agent.sh` is the person's
- * who started the daemon, never a cloned repository's.
+ * Makes a program with a slash absolute. Opening a folder must not run a program in it: `./agent.sh` is the file of the
+ * person who started the daemon, never a file of a cloned repository.
  */
 function resolveProgram([program, ...args]: readonly string[], home: string): string[] {
   if (program === undefined) return [];

@@ -1,12 +1,12 @@
 /**
- * Tells a refused page which flag, or which variable, would let it connect.
+ * The answer to a refused page: the flag or variable that would let it connect.
  */
 import type { OriginRefusal } from './http/gate.ts';
 
-/** An origin that is short, and harmless even if somebody pastes it into a shell. */
+/** Matches an origin that is short, and harmless even if it is pasted into a shell. */
 const HARMLESS = /^[\w.:/[\]-]{1,199}$/;
 
-/** @returns one sentence, which repeats the origin only if that is harmless */
+/** @returns one sentence. It repeats the origin only if that is harmless. */
 export function adviseOnOrigin(refusal: OriginRefusal): string {
   if (refusal.reason === 'no-origin') return 'A page of this origin may connect only with a token: set HYPI_TOKEN';
   const { serialized, host } = refusal.origin;

@@ -1,5 +1,5 @@
 /**
- * Routing: the path and the table of files decide what a request is for. Pure.
+ * Routing: the path and the table of files decide which route a request takes. Pure.
  */
 import { decodePathSegment } from './http/target.ts';
 import { BACK_PATH_PREFIX, REGISTRY_PATH, RELAY_PATH_PREFIX } from './protocol/registry.ts';
@@ -15,8 +15,8 @@ export type Route =
   | { kind: 'unknown' };
 
 /**
- * @param path raw, as in the request target, without the query; `*` is the server as a whole
- * @param assets the files that are served; a file never hides another route
+ * @param path the raw path of the request target, without the query; `*` is the whole server
+ * @param assets the served files; a file never hides another route
  * @returns `page` only if `/` is not among the assets, because no dashboard was built
  */
 export function routeOf(path: string, assets: { has(path: string): boolean }): Route {
@@ -26,7 +26,7 @@ export function routeOf(path: string, assets: { has(path: string): boolean }): R
   if (!path.startsWith(RELAY_PATH_PREFIX)) return openRouteOf(path, assets);
   const raw = path.slice(RELAY_PATH_PREFIX.length);
   if (raw === '') return { kind: 'missing-node-id' };
-  // Some clients encode the id and some do not. An invalid encoding is taken literally.
+  // Some clients encode the id, and some do not. An id that is not validly encoded is taken literally.
   return { kind: 'relay', nodeId: decodePathSegment(raw) ?? Buffer.from(raw, 'latin1').toString() };
 }
 
@@ -35,7 +35,7 @@ function openRouteOf(path: string, assets: { has(path: string): boolean }): Rout
   return { kind: path === '/' ? 'page' : 'unknown' };
 }
 
-/** Whether no token is needed: the page, its files and the health check contain no secret. */
+/** Whether the route needs no token. The page, its files and the health check contain no secret. */
 export function isOpen({ kind }: Route): boolean {
   return kind === 'asset' || kind === 'page' || kind === 'health';
 }

@@ -1,5 +1,5 @@
 /**
- * The daemon as a whole: puts the rooms together, listens, closes, and emits events.
+ * The whole daemon. It puts the rooms together, listens, closes, and emits events.
  *
  *   Listener ─▶ FrontDesk ─┬▶ RegistryEndpoint ─▶ Roster, LocalMachine
  *                          └▶ Relay
@@ -37,29 +37,29 @@ export type { Node, RosterEvent } from './protocol/registry.ts';
 const require = createRequire(import.meta.url);
 export const { version } = require('../package.json') as { version: string };
 
-/** Counts of events so far, and of things that exist now. */
+/** Numbers of events since the start, and of things that exist now. */
 export interface Counters {
   /** Open connections. */
   connections: number;
-  /** Backlogs that a fresh roster took the place of. */
+  /** Backlogs that a fresh roster replaced. */
   resyncs: number;
   /** Readers of the roster that were closed because they did not read. */
   laggardsClosed: number;
-  /** Agents that open connections for the daemon. */
+  /** Agents that open connections to the daemon for its relays. */
   waysBack: number;
-  /** Connections of such agents that wait for a relay. */
+  /** Connections from such agents that wait for a relay. */
   spares: number;
-  /** Tickets that were guessed, used before, late, or of an agent that has left. */
+  /** Refused tickets: guessed, used before, late, or given to an agent that has left. */
   ticketsRefused: number;
 }
 
 export interface HypivisorAddress {
   port: number;
-  /** The IP addresses it listens on; `::` or `0.0.0.0` is every interface. */
+  /** The IP addresses that the daemon listens on. `::` or `0.0.0.0` is every interface. */
   hosts: string[];
 }
 
-/** Creates a daemon, which listens once it is asked to. It writes no log, but emits events. */
+/** Creates a daemon, which does not listen yet. It emits events and writes no log. */
 export function createHypivisor(options: HypivisorOptions = {}): Hypivisor {
   return new Hypivisor(withDefaults(options));
 }
@@ -73,15 +73,14 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   readonly #waysBack: WaysBack;
   readonly #machine: LocalMachine;
   readonly #frontDesk: FrontDesk;
-  /**
-   * Stands for one `listen` until the next `close`; a `listen` that finds another here, or null, was closed meanwhile.
-   */
+  /** Identifies the last `listen` until the next `close`. A `listen` that no longer finds its own here was closed. */
   #generation: symbol | null = null;
-  /** Settled once the last `listen` has opened its port or given it up; and once the last `close` has ended. */
+  /** Settles once the last `listen` has opened its port or failed. */
   #opened: Promise<unknown> = Promise.resolve();
+  /** Settles once the last `close` has ended. */
   #closed: Promise<void> = Promise.resolve();
   #laggardsClosed = 0;
-  /** The warnings so far: each is told once. */
+  /** The warnings so far. Each is emitted once. */
   readonly #warnings = new Set<string>();
 
   constructor(settings: Settings) {
@@ -152,14 +151,14 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     this.#listener = new Listener((socket) => this.#frontDesk.receive(socket), onFault);
   }
 
-  /** The addresses it listens on; null while it does not listen. */
+  /** The port and addresses that the daemon listens on; null while it does not listen. */
   get address(): HypivisorAddress | null {
     const addresses = this.#generation === null ? [] : this.#listener.addresses;
     const [first] = addresses;
     return first === undefined ? null : { port: first.port, hosts: addresses.map(({ address }) => address) };
   }
 
-  /** The roster as it is now. */
+  /** The current roster. */
   get nodes(): Node[] {
     return JSON.parse(this.#roster.nodesJson) as Node[];
   }
@@ -176,10 +175,10 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   }
 
   /**
-   * Listens. A `close` that is still under way ends first, so that the port is free again.
+   * Starts to listen. A `close` that has not ended yet ends first, so the port is free again.
    *
-   * @throws the system's error if the address cannot be listened on, mostly `EADDRINUSE`; an Error if it is listening
-   *   already, or was closed meanwhile
+   * @throws the system's error if the port cannot be opened, usually `EADDRINUSE`; an Error if the daemon listens
+   *   already, or was closed before it listened
    */
   async listen(): Promise<HypivisorAddress> {
     if (this.#generation !== null) throw new Error('hypivisor is listening already');
@@ -207,7 +206,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     return this.address as HypivisorAddress;
   }
 
-  /** If the dashboard cannot be read, the registry is served all the same. */
+  /** Loads the dashboard. If that fails, the daemon serves the registry without it. */
   async #loadDashboard(): Promise<void> {
     const { dashboardDirectory } = this.#settings;
     try {
@@ -218,8 +217,8 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   }
 
   /**
-   * Stops accepting, closes every connection with 1001, and resolves once all are gone. Those that take too long are
-   * cut.
+   * Stops accepting, closes every connection with 1001, and resolves once all are gone. Connections that take too long
+   * are destroyed.
    */
   close(): Promise<void> {
     this.#generation = null;
@@ -250,18 +249,19 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       },
     });
     roster.noteReach(nodeId, Reach.UNPROVEN);
-    // Its registration is answered first. A program on this machine is dialled, and is asked only if that fails.
+    // The answer to the registration goes first. The daemon dials a program on this machine, and asks it to connect
+    // only if that fails.
     const { isHere = false, namesHere = false } = roster.addressOf(nodeId)?.registrant ?? {};
     if (!(isHere && namesHere)) setImmediate(() => way.start());
   }
 
-  /** An error that an event listener throws is told as a fault, and affects no client. */
+  /** Emits an event. If a listener throws, the error is emitted as a fault and affects no client. */
   #tell<E extends keyof HypivisorEvents>(event: E, ...args: HypivisorEvents[E]): void {
     const emit: (event: E, ...args: HypivisorEvents[E]) => boolean = this.emit.bind(this) as never;
     try {
       emit(event, ...args);
     } catch (error) {
-      // If a listener for faults throws, there is nobody left to tell.
+      // If a listener for faults throws, no listener is left for its error.
       if (event !== 'fault') this.#tell('fault', error);
     }
   }
@@ -275,7 +275,8 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
 }
 
 /**
- * Loopback only if there is no token, so that nobody else can drive this machine's agents unless somebody decides so.
+ * The hosts to listen on: only loopback without a token, so no other machine can drive this machine's agents unless its
+ * owner allows that.
  */
 function hostsToListenOn({ host, token }: Settings): (string | undefined)[] {
   if (host === 'localhost' || (host === null && token === null)) return ['127.0.0.1', '::1'];
