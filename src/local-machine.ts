@@ -14,6 +14,7 @@ import type { Result } from './protocol/registry.ts';
 import type { Caller, Machine } from './registry/methods.ts';
 import { RpcError } from './registry/rpc.ts';
 import { Deadline, type Deadlines, type Expiring } from './transport/deadlines.ts';
+import { freeMemory } from './vitals.ts';
 
 /** The program of the helper process. It is a file of its own, even if everything else is bundled into one file. */
 const HELPER_PROGRAM = new URL(`host/helper${path.extname(import.meta.url)}`, import.meta.url);
@@ -40,7 +41,7 @@ export class LocalMachine implements Machine, Expiring {
   constructor(context: LocalMachineContext) {
     this.#context = context;
     const { settings, tell } = context;
-    const { home, limits, outputDirectory, spawnCommand } = settings;
+    const { home, limits, maxAgents, minFreeMemory, outputDirectory, spawnCommand } = settings;
     const timeoutMs = limits.hostTimeoutMs;
     this.#environment = settings.environment ?? personalEnvironment(process.env);
     const onFault = (error: unknown) => tell('fault', error);
@@ -51,6 +52,8 @@ export class LocalMachine implements Machine, Expiring {
       outputDirectory,
       settleMs: limits.spawnSettleMs,
       timeoutMs,
+      admission: { maxAgents, minFreeMemory },
+      freeMemory,
       onStarted: (agent) => {
         tell('agentStarted', agent);
         this.#tendOutputLater();

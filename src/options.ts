@@ -123,6 +123,10 @@ export interface HypivisorOptions {
    * without a terminal. A program with a slash is relative to the daemon's folder, never to an agent's folder.
    */
   spawnCommand?: readonly string[];
+  /** The most agents that may be alive of those that this daemon has started. Default 32; 0 starts none. */
+  maxAgents?: number;
+  /** Memory that must be available for one more agent to be started, in bytes. Default 256 MiB. */
+  minFreeMemory?: number;
   /** The folder for the output of agents started here. Default `.pi/logs/agents` in the home folder. */
   outputDirectory?: string;
   /**
@@ -148,6 +152,8 @@ export interface Settings {
   readonly allowHosts: readonly string[];
   readonly home: string;
   readonly spawnCommand: readonly string[];
+  readonly maxAgents: number;
+  readonly minFreeMemory: number;
   readonly outputDirectory: string;
   /** Null for the environment of the person who started this process. */
   readonly environment: NodeJS.ProcessEnv | null;
@@ -157,6 +163,8 @@ export interface Settings {
 
 export const DEFAULT_NODE_TTL_MS = 30_000;
 export const DEFAULT_SPAWN_COMMAND = ['pi', '--mode', 'rpc'];
+export const DEFAULT_MAX_AGENTS = 32;
+export const DEFAULT_MIN_FREE_MEMORY = 256 * 1024 * 1024;
 /** The same folder from `src/` and from `dist/`. */
 const DEFAULT_DASHBOARD_DIRECTORY = fileURLToPath(new URL('../dist/dashboard', import.meta.url));
 
@@ -179,6 +187,8 @@ export function withDefaults(options: HypivisorOptions): Settings {
     allowHosts: options.allowHosts ?? [],
     home,
     spawnCommand: resolveProgram(options.spawnCommand ?? DEFAULT_SPAWN_COMMAND, home),
+    maxAgents: options.maxAgents ?? DEFAULT_MAX_AGENTS,
+    minFreeMemory: options.minFreeMemory ?? DEFAULT_MIN_FREE_MEMORY,
     outputDirectory: options.outputDirectory ?? path.join(home, '.pi', 'logs', 'agents'),
     dashboardDirectory:
       options.dashboardDirectory === undefined ? DEFAULT_DASHBOARD_DIRECTORY : options.dashboardDirectory,

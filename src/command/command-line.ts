@@ -6,7 +6,13 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { canonicalHost } from '../http/authority.ts';
 import { parseOrigin } from '../http/origin.ts';
-import { DEFAULT_NODE_TTL_MS, DEFAULT_SPAWN_COMMAND, type HypivisorOptions } from '../options.ts';
+import {
+  DEFAULT_MAX_AGENTS,
+  DEFAULT_MIN_FREE_MEMORY,
+  DEFAULT_NODE_TTL_MS,
+  DEFAULT_SPAWN_COMMAND,
+  type HypivisorOptions,
+} from '../options.ts';
 import { DEFAULT_PORT } from '../protocol/registry.ts';
 
 export type LogFormat = 'text' | 'json';
@@ -30,6 +36,8 @@ export class UsageError extends Error {
   }
 }
 
+const MIB = 1024 * 1024;
+
 export const USAGE = `Usage: hypivisor [options]
 
 See and drive every coding agent you run, on every machine, from one place.
@@ -48,6 +56,10 @@ Options, and the environment variables that stand in for them
                              token; repeatable (HYPI_ALLOW_HOST, separated by commas)
       --spawn-command <cmd>  command that starts an agent: words, or a JSON array of them
                              (HYPI_SPAWN_COMMAND, default: ${DEFAULT_SPAWN_COMMAND.join(' ')})
+      --max-agents <n>       most agents alive at once of those that are started here;
+                             0 starts none (HYPI_MAX_AGENTS, default ${DEFAULT_MAX_AGENTS})
+      --min-free-memory <n>  MiB of memory that must be left to start one more agent
+                             (HYPI_MIN_FREE_MEMORY, default ${DEFAULT_MIN_FREE_MEMORY / MIB})
       --log-format <format>  text or json, on stderr
                              (HYPI_LOG_FORMAT, default: text on a terminal)
       --log-file <path>      file to append JSON lines to, or none
@@ -69,6 +81,8 @@ const FLAGS = {
   'allow-origin': { type: 'string', multiple: true },
   'allow-host': { type: 'string', multiple: true },
   'spawn-command': { type: 'string' },
+  'max-agents': { type: 'string' },
+  'min-free-memory': { type: 'string' },
   'log-format': { type: 'string' },
   'log-file': { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -77,6 +91,11 @@ const FLAGS = {
 
 /** The longest TTL, in seconds: a year. A longer one is a typing error. */
 const MAX_TTL_SECONDS = 365 * 24 * 3600;
+
+/** Far above any that one machine can run. */
+const MAX_AGENTS = 100_000;
+/** 16 TiB: a larger number was meant in another unit. */
+const MAX_MIN_FREE_MEMORY_MIB = 16 * 1024 * 1024;
 
 /** A DNS name, which may have an underscore; no wildcard. */
 const HOST_NAME = /^[\w.-]+$/;
@@ -110,6 +129,10 @@ export function readCommandLine(args: readonly string[], environment: NodeJS.Pro
   options.allowHosts = readAll(list('allow-host', 'HYPI_ALLOW_HOST'), readHost);
   const spawnCommand = value('spawn-command', 'HYPI_SPAWN_COMMAND');
   if (spawnCommand !== null) options.spawnCommand = readCommand(...spawnCommand);
+  const maxAgents = value('max-agents', 'HYPI_MAX_AGENTS');
+  if (maxAgents !== null) options.maxAgents = readInteger(...maxAgents, 0, MAX_AGENTS);
+  const memory = value('min-free-memory', 'HYPI_MIN_FREE_MEMORY');
+  if (memory !== null) options.minFreeMemory = MIB * readInteger(...memory, 0, MAX_MIN_FREE_MEMORY_MIB);
   if (environment.HYPI_TOKEN) options.token = readToken(environment.HYPI_TOKEN);
 
   const logFormat = value('log-format', 'HYPI_LOG_FORMAT');

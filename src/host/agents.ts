@@ -12,6 +12,7 @@ import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { basename, join } from 'node:path';
+import { type AdmissionLimits, admitAgent } from './admission.ts';
 import { HostError, hostError } from './error.ts';
 import type { Helper } from './helper-process.ts';
 import { launch } from './launch.ts';
@@ -28,6 +29,9 @@ export interface AgentsOptions {
   readonly settleMs: number;
   /** How long the start of its process may take, in milliseconds. */
   readonly timeoutMs: number;
+  readonly admission: AdmissionLimits;
+  /** In bytes; null if the system does not tell. */
+  readonly freeMemory: () => number | null;
   readonly onStarted: (agent: StartedAgent) => void;
   readonly onEnded: (agent: EndedAgent) => void;
 }
@@ -80,6 +84,13 @@ export interface Spawn {
   settle: () => void;
 }
 
+interface Launched {
+  readonly agent: StartedAgent;
+  readonly child: ChildProcess;
+  /** On the clock of `performance`. */
+  readonly startedAt: number;
+}
+
 /** How many starts are remembered after their agents ended. Callers ask within seconds. */
 const MAX_REMEMBERED = 1000;
 
@@ -90,6 +101,8 @@ export class Agents {
   readonly #spawns = new Map<string, Spawn>();
   /** Those that have neither registered nor ended. */
   readonly #starting = new Set<Spawn>();
+  /** How many live, or may be about to: they are counted from the request on, so that a flood of them is one by one. */
+  #living = 0;
 
   constructor(helper: Helper, options: AgentsOptions) {
     this.#helper = helper;
@@ -119,7 +132,7 @@ export class Agents {
    * for `settleMs`.
    *
    * @param environment the agent's, whole but for PWD and the spawn id
-   * @throws HostError also if it ends before that, with the end of its output
+   * @throws HostError also if this machine takes no more, or if it ends before that, with the end of its output
    */
   async start(params: SpawnParams, environment: NodeJS.ProcessEnv, caller: Caller): Promise<StartedAgent> {
     try {
@@ -132,6 +145,20 @@ export class Agents {
   }
 
   async #start(params: SpawnParams, environment: NodeJS.ProcessEnv, caller: Caller): Promise<Spawn> {
+    const { admission, freeMemory } = this.#options;
+    admitAgent(admission, this.#living, freeMemory());
+    this.#living++;
+    let launched: Launched;
+    try {
+      launched = await this.#launch(params, environment, caller);
+    } catch (error) {
+      this.#living--;
+      throw error;
+    }
+    return this.#follow(launched, caller);
+  }
+
+  async #launch(params: SpawnParams, environment: NodeJS.ProcessEnv, caller: Caller): Promise<Launched> {
     const { home, outputDirectory, timeoutMs } = this.#options;
     const [program, ...args] = this.#options.command;
     if (program === undefined) throw new HostError('Failed to spawn: no command');
@@ -151,10 +178,10 @@ export class Agents {
       processId,
       output: join(outputDirectory, outputFileName(processId, spawnId)),
     };
-    return this.#follow(agent, child, startedAt, caller);
+    return { agent, child, startedAt };
   }
 
-  async #follow(agent: StartedAgent, child: ChildProcess, startedAt: number, caller: Caller): Promise<Spawn> {
+  async #follow({ agent, child, startedAt }: Launched, caller: Caller): Promise<Spawn> {
     const spawn: Spawn = { agent, nodeId: null, end: null, settle: () => {} };
     const settled = new Promise<void>((resolve) => {
       spawn.settle = resolve;
@@ -173,6 +200,7 @@ export class Agents {
   async #untilEnd(spawn: Spawn, child: ChildProcess, startedAt: number): Promise<EndedAgent> {
     const { agent } = spawn;
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    this.#living--;
     const durationMs = Math.round(performance.now() - startedAt);
     // If its output cannot be read, its end is reported without.
     const outputEnd = await this.#helper.ask('readEnd', { file: agent.output }).catch(() => '');

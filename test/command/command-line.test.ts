@@ -43,6 +43,9 @@ const SETTINGS: [flag: string, variable: string, text: string, options: Hypiviso
   ['--spawn-command', 'HYPI_SPAWN_COMMAND', 'pi --mode rpc', { spawnCommand: ['pi', '--mode', 'rpc'] }],
   ['--spawn-command', 'HYPI_SPAWN_COMMAND', ' pi \t x ', { spawnCommand: ['pi', 'x'] }],
   ['--spawn-command', 'HYPI_SPAWN_COMMAND', '["my pi", "a b", ""]', { spawnCommand: ['my pi', 'a b', ''] }],
+  ['--max-agents', 'HYPI_MAX_AGENTS', '0', { maxAgents: 0 }],
+  ['--max-agents', 'HYPI_MAX_AGENTS', '100000', { maxAgents: 100_000 }],
+  ['--min-free-memory', 'HYPI_MIN_FREE_MEMORY', '512', { minFreeMemory: 512 * 1024 * 1024 }],
 ];
 
 describe('readCommandLine', () => {

@@ -43,6 +43,8 @@ async function makeMachine(t: TestContext, command: string[], options: Partial<A
     outputDirectory,
     settleMs: 300,
     timeoutMs: 20_000,
+    admission: { maxAgents: 100, minFreeMemory: 0 },
+    freeMemory: () => null,
     onStarted: (agent) => started.push(agent),
     onEnded: (agent) => ended.push(agent),
     ...options,
@@ -394,3 +396,50 @@ function startDaemon({ home, outputDirectory }: Machine, stay: string): ChildPro
     stdio: ['ignore', 'pipe', 'ignore'],
   });
 }
+
+test('a flood of starts gets as many agents as may live, and one more for each that ends', async (t) => {
+  const { start, started, ended } = await makeMachine(t, ['sleep', '60'], {
+    admission: { maxAgents: 3, minFreeMemory: 0 },
+    settleMs: 10,
+  });
+  const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => start()));
+  assert.equal(started.length, 3);
+  const refusals = outcomes.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+  assert.equal(refusals.length, 17);
+  for (const { reason } of refusals) {
+    assert.match(
+      reason.message,
+      /^Failed to spawn: 3 agents that were started here are alive, as many as may be \(--max-agents 3\)$/,
+    );
+  }
+  endAgent((started[0] as StartedAgent).processId);
+  await eventually(() => assert.equal(ended.length, 1));
+  await start();
+  await assert.rejects(start(), /--max-agents 3/);
+});
+
+test('a start that fails is not counted', async (t) => {
+  const { start, started } = await makeMachine(t, ['sleep', '60'], {
+    admission: { maxAgents: 1, minFreeMemory: 0 },
+    settleMs: 10,
+  });
+  for (let i = 0; i < 3; i++) await assert.rejects(start({ path: '/' }), /Path resolves outside home directory/);
+  await start();
+  assert.equal(started.length, 1);
+});
+
+test('without the memory that is wanted nothing is started, and the caller gets the figures', async (t) => {
+  let free = 100 * 1024 * 1024;
+  const { start, started } = await makeMachine(t, ['sleep', '60'], {
+    admission: { maxAgents: 10, minFreeMemory: 256 * 1024 * 1024 },
+    freeMemory: () => free,
+    settleMs: 10,
+  });
+  await assert.rejects(start(), {
+    message:
+      'Failed to spawn: this machine has 100 MiB of memory left, and wants 256 for one more agent (--min-free-memory 256)',
+  });
+  assert.equal(started.length, 0);
+  free *= 3;
+  await start();
+});

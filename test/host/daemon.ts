@@ -15,6 +15,8 @@ const agents = new Agents(helper, {
   outputDirectory,
   settleMs: 100,
   timeoutMs: 10_000,
+  admission: { maxAgents: 100, minFreeMemory: 0 },
+  freeMemory: () => null,
   onStarted: () => {},
   onEnded: () => {},
 });

@@ -126,6 +126,8 @@ test('no agent starts behind a folder swapped for a link', (t) =>
       command: ['pwd', '-P'],
       outputDirectory,
       settleMs: 5000,
+      admission: { maxAgents: 1_000_000, minFreeMemory: 0 },
+      freeMemory: () => null,
       timeoutMs: 20_000,
       onStarted: () => {},
       onEnded: ({ outputEnd }) => folders.push(outputEnd),
