@@ -105,6 +105,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       deadlines,
       judge: (agentMachine, peerAddress) => locality.judge(agentMachine, peerAddress),
       onEvent: (event) => {
+        if (event.event === 'node_updated') return;
         const nodeId = event.event === 'node_joined' ? event.node.id : event.id;
         waysBack.keepOnly(nodeId, roster.addressOf(nodeId)?.owner ?? null);
         if (event.event === 'node_joined') this.#machine.noteRegistration(event.node);

@@ -25,7 +25,7 @@ export const HUB_LIMITS = {
   /** As a host's name. */
   name: 253,
   version: 64,
-  /** `epoch` of a share, and `request_id`. */
+  /** `key`, `epoch` and `request_id`. */
   token: 64,
   /** The most hubs between an agent and a roster: longer paths are refused. */
   path: 8,
@@ -44,6 +44,11 @@ export const HUB_LIMITS = {
 export interface JoinParams {
   /** The same for the life of the hub. */
   id: string;
+  /**
+   * Proves that the id is its own: a secret text whose SHA-256, in hexadecimal, begins with the id. An id that was proven
+   * cannot be taken by a hub that doesn't prove it.
+   */
+  key?: string;
   name: string;
   version: string;
   features: HubFeature[];
@@ -117,7 +122,7 @@ export interface ShareParams {
 export interface ShareResult {
   status: 'shared';
   seq: number;
-  /** How many of its nodes the upper hub leaves out now, because they do not fit or may not be shared. */
+  /** How many of these nodes the upper hub has left out, because they do not fit or may not be shared. */
   left_out?: number;
 }
 

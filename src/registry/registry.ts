@@ -228,6 +228,11 @@ export class Registry {
     return this.#entries.get(id)?.node ?? null;
   }
 
+  /** Of all nodes, in the order in which they first came. */
+  ids(): Iterable<string> {
+    return this.#entries.keys();
+  }
+
   addressOf(id: string): AgentAddress | null {
     const entry = this.#entries.get(id);
     if (entry === undefined) return null;

@@ -27,7 +27,7 @@ export interface RosterOptions {
   /** Judges where a registration came from. The result is kept with the node. */
   judge: (machine: string, peerAddress: string) => Registrant;
   /** Called with every change, in order. */
-  onEvent: (event: RosterEvent) => void;
+  onEvent: (event: RosterEvent | NodeUpdated) => void;
 }
 
 /** The roster that a connection gets when it registers. */
@@ -75,6 +75,11 @@ export class Roster implements Expiring {
 
   get(id: string): Node | null {
     return this.#registry.get(id);
+  }
+
+  /** Of all nodes, in the order in which they first came. */
+  ids(): Iterable<string> {
+    return this.#registry.ids();
   }
 
   addressOf(id: string): AgentAddress | null {
@@ -153,6 +158,7 @@ export class Roster implements Expiring {
     if (update === null) return;
     this.#initFrame = null;
     this.#broadcast.publishUpdate(update);
+    this.#options.onEvent(update);
   }
 
   #changed(events: readonly RosterEvent[]): void {

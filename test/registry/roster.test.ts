@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Node, RosterEvent } from '../../src/protocol/registry.ts';
+import { type Node, type NodeUpdated, Reach, type RosterEvent } from '../../src/protocol/registry.ts';
 import type { Receiver, Subscriber } from '../../src/registry/broadcast.ts';
 import { readDetails } from '../../src/registry/node-details.ts';
 import { Roster } from '../../src/registry/roster.ts';
@@ -11,9 +11,9 @@ import { info, sleep, until } from './harness.ts';
 const HERE = '127.0.0.1';
 
 function setUp(nodeTtlMs: number) {
-  const events: RosterEvent[] = [];
+  const events: (RosterEvent | NodeUpdated)[] = [];
   const deadlines = new Deadlines();
-  const onEvent = (event: RosterEvent) => void events.push(event);
+  const onEvent = (event: RosterEvent | NodeUpdated) => void events.push(event);
   const judge = (_machine: string, address: string) => ({ address, isHere: false, namesHere: false });
   const roster = new Roster({
     nodeTtlMs,
@@ -57,6 +57,26 @@ describe('Roster', () => {
       ['node_joined', 'node_removed', 'node_joined', 'node_removed'],
     );
     assert.deepEqual(reader.messages.slice(1), events);
+  });
+
+  it('tells its owner of updates too, and which nodes there are', () => {
+    const { roster, events } = setUp(0);
+    const [agent, other] = [{}, {}];
+    roster.register(agent, info('b'), HERE);
+    roster.register(other, info('a', { port: 1 }), HERE);
+    roster.update(agent, readDetails({ name: 'n' }));
+    roster.update(agent, readDetails({ name: 'n' }));
+    roster.noteReach('a', Reach.UNPROVEN);
+    assert.deepEqual([...roster.ids()], ['b', 'a']);
+    assert.deepEqual(
+      events.map((event) => [event.event, event.event === 'node_joined' ? event.node.id : event.id]),
+      [
+        ['node_joined', 'b'],
+        ['node_joined', 'a'],
+        ['node_updated', 'b'],
+        ['node_updated', 'a'],
+      ],
+    );
   });
 
   it('tells updates to those that asked, and puts them into the next init', async () => {
