@@ -1,12 +1,12 @@
 /**
- * One session of pi, for any number of clients: its history, what happens in it, the prompts and answers that clients send.
+ * One session of pi, for any number of clients: its history, its events, and the prompts and answers that clients send.
  *
  *   pi ── events ──▶ Conversation ──┬─▶ EventLog ──▶ clients in delta mode
  *   │ ▲                             └─▶ presence ──▶ the roster
  *   │ └── Prompts, Questions ◀── requests ── clients
- *   └──── its own events, as they are ──▶ clients in classic mode
+ *   └──── its own events, unchanged ──▶ clients in classic mode
  *
- * Knows no socket and no pi: it is given both as interfaces, and its clock.
+ * This module knows no socket and no pi. It gets both as interfaces, and its clock too.
  */
 import {
   AGENT_LIMITS,
@@ -37,27 +37,27 @@ import { type Answer, Questions } from './questions.ts';
 import { type PlainPrompt, RequestProblem, readRequest } from './request.ts';
 import { encodeSnapshot } from './snapshot.ts';
 
-/** How many UTF-16 units of events are kept for clients that come back. */
+/** The length of the events kept for clients that reconnect, in UTF-16 units. */
 const EVENT_LOG_CHARS = 4 * 1024 * 1024;
-/** pi may begin again by itself so long after it was told to stop: a provider's back-off. */
+/** For how long after an abort pi may start a run by itself: the longest back-off of a provider. */
 const ABORT_MS = 65_000;
-/** So long it is looked for what somebody runs in the terminal. */
+/** How long to look for the result of a command that a person runs in the terminal. */
 const BASH_MS = 600_000;
 const MAX_PAGE_MESSAGES = 500;
 
-/** pi, as the session sees it. Each may throw: the client that caused it is told. */
+/** pi, as the session sees it. Each method may throw. The client that caused the call gets an error then. */
 export interface AgentHost {
   readonly cwd: string;
-  /** What this pi can do beside the rest. */
+  /** The abilities of this pi beside the classic mode. */
   readonly features: readonly AgentFeature[];
-  /** pi says when a run is over for good; older ones only when it has ended for now. */
+  /** Whether pi says when a run has ended for good. Older pis only say that it has ended for now. */
   readonly settles: boolean;
-  /** The history as it is stored. */
+  /** The stored history. */
   messages(): Message[];
   session(): SessionInfo;
   tools(): Tool[];
   commands(): Command[];
-  /** The text is a command of an extension, which runs and makes no message of its own. */
+  /** Whether the text is a command of an extension, which runs without a message of its own. */
   isCommand(text: string): boolean;
   send(content: PiContent, options: PiSendOptions): void;
   abort(): void;
@@ -69,21 +69,21 @@ export interface AgentHost {
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
-  /** Calls back once, in so many milliseconds, unless the session is closed before. */
+  /** Calls back once after `delayMs` milliseconds, unless the session is closed before. */
   after(delayMs: number, callback: () => void): void;
 }
 
-/** Where a client's messages go. */
+/** Takes the messages for one client. */
 export interface ClientSink {
-  /** @param isRepeated a later message will have all of it again, so a client that reads slowly can do without */
+  /** @param isRepeated whether a later message will contain all of this one, so that a slow client can do without it */
   send(text: string, isRepeated?: boolean): void;
   close(closeCode: number, closeReason: string): void;
 }
 
 export interface AgentSink {
-  /** What the roster should know has changed. */
+  /** Called when the details for the roster have changed. */
   onDetails(): void;
-  /** A fault of ours. */
+  /** Called with a fault of the extension's own. */
   onFault(error: unknown): void;
 }
 
@@ -103,19 +103,19 @@ export class Agent {
   readonly #prompts: Prompts;
   readonly #questions: Questions;
   #session: SessionInfo;
-  /** Messages that have ended and that pi may not have stored yet. */
+  /** Messages that have ended, but that pi may not have stored yet. */
   #ended: Message[] = [];
-  /** How many messages of the history clients have been told of. */
+  /** The number of messages in the history that clients know of. */
   #told: number;
-  /** A run that begins before this was not asked for: somebody wants to stop. */
+  /** A run that begins before this moment is aborted, because a person has stopped the agent. */
   #abortUntil = 0;
-  /** When the prompts are to be looked at next; null if nothing is set. */
+  /** When the prompts will be checked next; null if no timer is set. */
   #proceedAt: number | null = null;
   #outputsDue = false;
   #ids = 0;
   #isClosed = false;
 
-  /** @param epoch letters and digits, at most 32; never used before */
+  /** @param epoch at most 32 letters and digits, never used before */
   constructor(host: AgentHost, clock: Clock, epoch: string, sink: AgentSink) {
     this.#host = host;
     this.#settles = host.settles;
@@ -156,7 +156,7 @@ export class Agent {
     return clipDetails(details);
   }
 
-  /** How long it has been in its state, and how long the tool has run, in seconds. */
+  /** How long the agent has been in its state, and how long the tool has run, in seconds. */
   get ages(): { state_age: number; tool_age?: number } {
     const now = this.#clock.now();
     const age = (since: number) => Math.max(0, Math.round((now - since) / 1000));
@@ -172,9 +172,9 @@ export class Agent {
   // Clients
 
   /**
-   * A client has connected: it is sent what it missed, or everything.
+   * Adds a client that has connected, and sends it the events that it missed, or a snapshot.
    *
-   * @param resumeFrom where a client in delta mode was; null for one that has nothing yet
+   * @param resumeFrom the last position of a client in delta mode; null for a client without one
    */
   connect(sink: ClientSink, isClassic: boolean, resumeFrom: Position | null): ClientConnection {
     const client: Client = { sink, isClassic };
@@ -192,7 +192,7 @@ export class Agent {
     };
   }
 
-  /** The session is over, here: everyone is told why. */
+  /** Ends the session here, and closes every client with the reason. */
   close(closeCode: number, closeReason: string): void {
     this.#questions.clear();
     this.#isClosed = true;
@@ -221,7 +221,7 @@ export class Agent {
     });
   }
 
-  /** What is stored, and behind it what has ended and is about to be. */
+  /** The stored messages, followed by the messages that have ended and are not stored yet. */
   #history(): Message[] {
     const messages = this.#host.messages();
     const last = messages.slice(-32);
@@ -257,13 +257,13 @@ export class Agent {
         this.#abort();
         break;
       case 'queue_remove':
-        this.#object(client, request, this.#prompts.remove(request.id));
+        this.#sendObjection(client, request, this.#prompts.remove(request.id));
         break;
       case 'queue_steer':
-        this.#object(client, request, this.#prompts.steer(request.id, runs, now));
+        this.#sendObjection(client, request, this.#prompts.steer(request.id, runs, now));
         break;
       case 'answer':
-        this.#object(client, request, this.#questions.answer(request.id, request.value, request.client ?? null));
+        this.#sendObjection(client, request, this.#questions.answer(request.id, request.value, request.client ?? null));
         break;
       case 'dismiss':
         this.#dismiss(client, request);
@@ -289,11 +289,11 @@ export class Agent {
   ): void {
     const { id, text, attachments = [], deliver = 'followUp' } = request;
     if (text.trim() === '' && attachments.length === 0) {
-      // A prompt without a word is nothing that pi should see. A classic client has no word for that.
-      this.#object(client, { type: 'prompt', id }, 'A prompt needs text, or a file');
+      // pi should not get a prompt without text. Classic clients know no message that says so.
+      this.#sendObjection(client, { type: 'prompt', id }, 'A prompt needs text, or a file');
       return;
     }
-    // Somebody wants the agent to go on.
+    // A person wants the agent to go on.
     this.#abortUntil = 0;
     const prompt = {
       id,
@@ -326,7 +326,7 @@ export class Agent {
       if (outcome.dismissed.dismissStops) this.#abort();
       return;
     }
-    this.#object(client, request, outcome);
+    this.#sendObjection(client, request, outcome);
   }
 
   #abort(): void {
@@ -372,8 +372,12 @@ export class Agent {
     client.sink.send(encode(answer));
   }
 
-  /** Tells the client why not, or what was decided before it asked. */
-  #object(client: Client, { type, id }: { type: string; id: string }, objection: string | AgentAnswer | null): void {
+  /** Sends the client the reason why its request failed, or the earlier decision, if there is either. */
+  #sendObjection(
+    client: Client,
+    { type, id }: { type: string; id: string },
+    objection: string | AgentAnswer | null,
+  ): void {
     if (objection === null || client.isClassic) return;
     this.#answer(
       client,
@@ -395,11 +399,11 @@ export class Agent {
 
   // pi
 
-  /** An event of pi's, by its name. */
+  /** Handles an event of pi. */
   piEvent<Name extends keyof PiEvents>(name: Name, event: PiEvents[Name]): void {
     if (this.#isClosed) return;
     this.#handle(name, event);
-    // A message that is being written comes whole with every piece.
+    // Every `message_update` contains the whole message so far.
     if (CLASSIC_EVENTS.has(name)) this.#forward(event, name === 'message_update');
   }
 
@@ -414,7 +418,7 @@ export class Agent {
         if (!this.#settles) this.#runEnded(now);
         break;
       case 'agent_settled':
-        // Some pis say so that do not look like it.
+        // Some pis send this event although nothing showed before that they do.
         this.#settles = true;
         this.#runEnded(now);
         break;
@@ -448,7 +452,7 @@ export class Agent {
         break;
       case 'session_compact':
         conversation.compactionEnded(now);
-        // The summary is stored as an entry, and is no message of pi's.
+        // pi stores the summary as an entry and sends no message event for it.
         this.#tellStored();
         this.refreshSession();
         this.#proceed();
@@ -479,7 +483,7 @@ export class Agent {
   }
 
   #runEnded(now: number): void {
-    // What pi wanted to store, it has.
+    // pi has stored every message that it wants to store.
     this.#ended = [];
     this.#tellStored();
     this.#conversation.runEnded(now);
@@ -513,11 +517,13 @@ export class Agent {
       if (!this.#isClosed) this.#conversation.compactionEnded(this.#clock.now());
     };
     signal?.addEventListener('abort', over, { once: true });
-    // Older pis do not say that it has failed.
+    // Older pis do not say that a compaction has failed.
     if (!this.#settles) this.#after(120_000, over);
   }
 
-  /** Some messages are stored without an event: summaries, and what somebody runs with `!` in the terminal. */
+  /**
+   * Sends clients the messages that pi stored without an event: summaries, and commands run with `!` in the terminal.
+   */
   #tellStored(): void {
     const messages = this.#history();
     for (; this.#told < messages.length; this.#told++) {
@@ -525,11 +531,11 @@ export class Agent {
       const message = fitMessage(messages[index] as Message, index, AGENT_LIMITS.snapshotBytes);
       this.#tell({ type: 'message_end', message, index });
     }
-    // One that had an event was never stored.
+    // A message that had an event may never have been stored.
     this.#told = messages.length;
   }
 
-  /** Somebody runs a command in the terminal: what comes of it is stored once it has ended. */
+  /** Waits for the message of a command that a person runs in the terminal. pi stores it when the command has ended. */
   #awaitStored(until: number): void {
     const before = this.#told;
     this.#after(500, () => {
@@ -547,7 +553,7 @@ export class Agent {
     }
   }
 
-  /** Name, model, context and cost may have changed. */
+  /** Sends clients the session's name, model, context and cost if they have changed. */
   refreshSession(): void {
     if (this.#isClosed) return;
     const before: Record<string, unknown> = { ...this.#session };
@@ -563,11 +569,11 @@ export class Agent {
 
   // Questions
 
-  /** @param settle as `Questions.ask` */
+  /** @param settle see `Questions.ask` */
   ask(question: Omit<Question, 'id' | 'askedAt'>, settle: (answer: Answer) => void): string {
     const id = this.#newId();
     const asked: Question = { ...question, id, askedAt: this.#clock.now() };
-    // Whoever stops waiting for it cannot be kept from going on.
+    // A run cannot be kept from going on without the answer, so dismissing the question stops the run.
     if (this.#conversation.runs && question.dismissStops === undefined) asked.dismissStops = true;
     this.#questions.ask(asked, settle);
     return id;
@@ -599,7 +605,7 @@ export class Agent {
     if (isCommand) this.refreshSession();
   }
 
-  /** One timer is enough, however many ask: whatever is looked at sets the next. */
+  /** Sets the timer for the prompts. One timer is enough, because each check sets the next. */
   #proceedIn(delayMs: number): void {
     const at = this.#clock.now() + delayMs;
     if (this.#proceedAt !== null && this.#proceedAt <= at) return;
@@ -642,13 +648,13 @@ export class Agent {
   }
 }
 
-/** What an open connection of a client tells. */
+/** The callbacks of a client's open connection. */
 export interface ClientConnection {
   receive(text: string): void;
   gone(): void;
 }
 
-/** pi's events that classic clients know. */
+/** The events of pi that classic clients know. */
 const CLASSIC_EVENTS: ReadonlySet<string> = new Set([
   'message_start',
   'message_update',
@@ -658,7 +664,7 @@ const CLASSIC_EVENTS: ReadonlySet<string> = new Set([
   'tool_execution_end',
 ]);
 
-/** pi stores the very message, or a copy. */
+/** Whether pi has stored this message: the same object, or a copy. */
 function isSame(stored: Message, ended: Message): boolean {
   if (stored === ended) return true;
   return stored.role === ended.role && stored.timestamp === ended.timestamp && stored.toolCallId === ended.toolCallId;

@@ -1,8 +1,8 @@
-/** Files that come with a prompt → what pi takes: pictures as pictures, text as text. Pure. */
+/** The files of a prompt → content for pi: pictures as pictures, text as text. Pure. */
 import { AGENT_LIMITS, type Attachment, type ImagePart } from '../protocol/agent.ts';
 import type { PiContent } from './pi.ts';
 
-/** The file cannot go with a prompt: the sentence is what its sender is told. */
+/** A file that cannot go with a prompt. The message is the sentence for the sender. */
 export class AttachmentProblem extends Error {
   constructor(sentence: string) {
     super(sentence);
@@ -18,7 +18,7 @@ const IMAGE_TYPES: Readonly<Record<string, string>> = {
   webp: 'image/webp',
 };
 
-/** With its padding or without. */
+/** Whether the text is base64, with or without its padding. */
 function isBase64(text: string): boolean {
   const padding = /={0,2}$/.exec(text)?.[0].length ?? 0;
   const left = (text.length - padding) % 4;
@@ -26,8 +26,10 @@ function isBase64(text: string): boolean {
 }
 
 /**
- * @param text what the person wrote; the files come behind it
- * @throws AttachmentProblem
+ * The content of a prompt with files.
+ *
+ * @param text the person's text; the files follow it
+ * @throws AttachmentProblem if a file has no name, is not base64, is neither picture nor text, or all are too large
  */
 export function contentOf(text: string, attachments: readonly Attachment[]): PiContent {
   if (attachments.length === 0) return text;
@@ -51,7 +53,7 @@ export function contentOf(text: string, attachments: readonly Attachment[]): PiC
   return [{ type: 'text', text: texts.join('\n') }, ...images];
 }
 
-/** The name alone, fit to stand in the prompt. */
+/** The file's name without folders and without characters that the prompt's markup uses. */
 function fileNameOf(filename: string): string {
   const name = filename.replace(/^.*[/\\]/, '').replace(/[\p{Cc}\p{Cs}"<>&]/gu, '_');
   if (name === '') throw new AttachmentProblem('A file needs a name');
@@ -62,7 +64,7 @@ function imageTypeOf({ filename, mimeType }: Attachment): string | null {
   const known = Object.values(IMAGE_TYPES);
   if (mimeType !== undefined && known.includes(mimeType)) return mimeType;
   const extension = /\.([^.]+)$/.exec(filename)?.[1]?.toLowerCase() ?? '';
-  // What says of itself that it is something else is not believed to be a picture because of its name.
+  // The extension counts only if the sender gave no type, or a type that says nothing.
   const isUntold = mimeType === undefined || mimeType === '' || mimeType === 'application/octet-stream';
   return isUntold ? (IMAGE_TYPES[extension] ?? null) : null;
 }
@@ -73,7 +75,7 @@ function decodeText(name: string, data: string): string {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     if (!text.includes('\0')) return text;
   } catch {
-    // Told below.
+    // The error below says so.
   }
   throw new AttachmentProblem(`${name} is neither a picture that pi knows nor text`);
 }

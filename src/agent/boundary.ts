@@ -1,6 +1,6 @@
 /**
- * An exception that leaves a callback can end pi. So every function that pi, Node or another extension calls is wrapped: what
- * it throws, or rejects with, is logged, and the caller never learns of it.
+ * An exception that leaves a callback can end pi. So every function that pi, Node or another extension calls is
+ * wrapped. Its exceptions and rejections are logged, and never reach the caller.
  */
 import type { AgentLog } from './log.ts';
 
@@ -9,7 +9,7 @@ export type Boundary = <Args extends unknown[]>(
   act: (...args: Args) => unknown,
 ) => (...args: Args) => Promise<void> | undefined;
 
-/** @returns a function that wraps another; a wrapped asynchronous one gives a promise that never rejects */
+/** @returns a function that wraps another. The promise of a wrapped asynchronous function never rejects. */
 export function createBoundary(log: Pick<AgentLog, 'fault'>): Boundary {
   return (name, act) =>
     (...args) => {

@@ -1,4 +1,4 @@
-/** A client's WebSocket: its messages go to the session, and the session's to it, as long as it reads them. */
+/** The WebSocket of one client. It passes the client's messages to the session, and the session's to the client. */
 import type { DataOpcode } from '../frame/message.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
 import { AGENT_LIMITS, AgentCloseCode } from '../protocol/agent.ts';
@@ -10,16 +10,16 @@ import type { Agent, ClientConnection, ClientSink } from './agent.ts';
 const LIMITS: WebSocketLimits = {
   maxMessageBytes: AGENT_LIMITS.messageBytes,
   maxFragments: 1024,
-  /** A large file over a slow line takes its time. */
+  /** A large file needs time on a slow line. */
   frameTimeoutMs: 300_000,
   pingIntervalMs: 25_000,
   closingTimeoutMs: 2000,
   maxPingsPerSecond: 100,
 };
 
-/** A client that has not read so much is told to come back. The largest message alone always passes. */
+/** A client with more unread bytes is closed, and may resume. The largest message alone always passes. */
 const MAX_UNSENT_BYTES = 8 * 1024 * 1024;
-/** Past this, what comes again anyway is left out. */
+/** A client with more unread bytes does not get repeated messages. */
 const BEHIND_BYTES = 256 * 1024;
 
 export class AgentClient implements WebSocketHandler, ClientSink {
@@ -30,7 +30,7 @@ export class AgentClient implements WebSocketHandler, ClientSink {
     this.#socket = new WebSocketConnection(connection, 'server', LIMITS, this);
   }
 
-  /** @param rest what came behind the opening handshake */
+  /** @param rest the bytes that came after the opening handshake */
   start(agent: Agent, isClassic: boolean, resumeFrom: Position | null, rest: Buffer): void {
     this.#session = agent.connect(this, isClassic, resumeFrom);
     this.#socket.start(rest);

@@ -9,12 +9,12 @@ import type { PiSession } from './session.ts';
 import { dashboardUrl, type Settings } from './settings.ts';
 
 const ACTIONS = {
-  status: 'Where this agent is connected',
+  status: 'Shows where this agent is connected',
   open: 'Opens the dashboard in a browser',
   qr: 'Shows the dashboard as a QR code, for a phone',
   start: 'Starts the hypivisor on this machine',
   stop: 'Ends the hypivisor that was started from pi',
-  doctor: 'Finds out what is wrong',
+  doctor: 'Finds out why something does not work',
 } as const;
 type Action = keyof typeof ACTIONS;
 
@@ -22,7 +22,7 @@ export interface CommandContext {
   readonly settings: Settings;
   readonly daemon: Daemon;
   readonly version: string;
-  /** Null while nothing is served here; then `whyNot` says why. */
+  /** The served session; null while none is served here. `whyNot` says why then. */
   readonly session: () => Pick<PiSession, 'nodeId' | 'port' | 'clients' | 'status' | 'retryNow' | 'examine'> | null;
   readonly whyNot: () => string;
 }
@@ -46,12 +46,14 @@ export function createCommand(given: CommandContext): PiCommand {
   };
 }
 
-/** A command may take longer than its session lives, and using the terminal of a session that is over would end pi. */
+/**
+ * Shows a text, if the session still lives. A command may outlive its session, and using that terminal would end pi.
+ */
 function tellSafely(context: PiContext, text: string, type: 'info' | 'warning' | 'error'): void {
   try {
     context.ui.notify(text, type);
   } catch {
-    // Nobody is there to read it.
+    // The session has ended, so no one reads the text.
   }
 }
 
@@ -109,7 +111,7 @@ async function showCode(settings: Settings, tell: Tell): Promise<void> {
   }
   const address = settings.isLocal ? ownAddress() : null;
   const url = address === null ? page : page.replace(/\/\/[^/:]+|\/\/\[[^\]]+\]/, `//${address}`);
-  // Black on white, whatever the theme: that is what cameras expect.
+  // Cameras expect black on white, whatever the theme is.
   const code = renderUnicodeCompact(url, { border: 2 })
     .split('\n')
     .map((line) => `\u001b[30;107m${line}\u001b[0m`)

@@ -1,11 +1,11 @@
 /**
- * What happens in a session, from pi's events: what is being written, which tools run, what the agent is doing. Each thing
- * that is new is told once, as an event of our protocol. Pure: `now` comes in, events go out.
+ * The state of a session, derived from pi's events: the message being written, the running tools, the agent's activity.
+ * Everything new is sent once, as an event of the protocol. Pure: `now` comes in, events go out.
  *
- *   working   between the start of a run and its end, or while the conversation is compacted
- *   waiting   a person is asked something
+ *   waiting   a question waits for a person
+ *   working   a run has started and not ended, or the conversation is being compacted
  *   failed    the last run ended with an error
- *   idle      else
+ *   idle      otherwise
  */
 import type { AgentEvent, ContentPart, Message, MessageDelta, RunningTool, ToolCallPart } from '../protocol/agent.ts';
 import { AgentState } from '../protocol/registry.ts';
@@ -13,22 +13,22 @@ import { fitMessage } from './history.ts';
 import { encode, fits } from './json.ts';
 import type { PiEvents, PiStreamEvent } from './pi.ts';
 
-/** A message that is larger goes out cut; whoever wants the rest asks for it. */
+/** A larger message is sent cut. Clients can fetch the whole message. */
 const MAX_EVENT_BYTES = 500_000;
-/** Arguments and results that are larger are told by the messages alone. */
+/** Larger arguments and results are left out of tool events. Only the messages contain them. */
 const MAX_TOOL_BYTES = 32 * 1024;
-/** The end of what a tool has printed that is kept while it runs. */
+/** The length of the end of a running tool's output that is kept. */
 const MAX_OUTPUT_CHARS = 64 * 1024;
-/** What a tool prints is told so often. */
+/** The time between two updates of a tool's output. */
 const OUTPUT_INTERVAL_MS = 100;
-/** How much of an output must come again to be known as the same. */
+/** How many characters two outputs must share to count as one output that goes on. */
 const OVERLAP_CHARS = 64;
 
 interface Tool {
   running: RunningTool;
-  /** Whether its call is in a message. */
+  /** Whether the tool's call is in a message. */
   isTop: boolean;
-  /** What it has printed, and how much of that was told. */
+  /** The end of the tool's output, and the output that clients have. */
   output: string;
   told: string;
   toldAt: number;
@@ -36,7 +36,7 @@ interface Tool {
 
 export interface ConversationSink {
   onEvent(event: AgentEvent): void;
-  /** What a tool printed is to be told in so many milliseconds: call `tellOutputs` then. */
+  /** Called if new output waits. `tellOutputs` must be called after `delayMs` milliseconds. */
   onOutputDue(delayMs: number): void;
 }
 
@@ -61,7 +61,7 @@ export class Conversation {
     return this.#state;
   }
 
-  /** When it came into its state, on the clock that `now` is on. */
+  /** When the agent entered its state, on the clock of `now`. */
   get stateSince(): number {
     return this.#stateSince;
   }
@@ -70,7 +70,7 @@ export class Conversation {
     return this.#state === AgentState.FAILED ? this.#error : null;
   }
 
-  /** A run is under way, whether or not it waits for somebody. */
+  /** Whether a run has started and not ended, even if it waits for a person. */
   get runs(): boolean {
     return this.#runs;
   }
@@ -79,7 +79,7 @@ export class Conversation {
     return this.#compacts;
   }
 
-  /** The message being written, as far as it has been told. */
+  /** The message being written, as much as clients have of it. */
   get live(): Message | null {
     return this.#live;
   }
@@ -98,7 +98,7 @@ export class Conversation {
 
   runEnded(now: number): void {
     this.#runs = false;
-    // Of a run that was aborted or lost, neither has an end of its own.
+    // If the run was aborted or lost, its message and its tools get no end events from pi.
     this.#live = null;
     for (const toolCallId of [...this.#tools.keys()]) this.toolEnded({ toolCallId, toolName: '', isError: true }, now);
     this.#settle(now);
@@ -114,7 +114,7 @@ export class Conversation {
     this.#settle(now);
   }
 
-  /** @param count how many questions wait for a person now */
+  /** @param count the number of questions that wait for a person */
   questionsWait(count: number, now: number): void {
     this.#questions = count;
     this.#settle(now);
@@ -124,7 +124,7 @@ export class Conversation {
 
   messageStarted({ message }: PiEvents['message_start'], now: number): void {
     if (message.role !== 'assistant') return;
-    // Two prompts that collide make pi say that it has settled while it goes on.
+    // If two prompts collide, pi says that it has settled while it goes on.
     if (!this.#runs) this.runStarted(now);
     this.#live = { ...message, content: [] };
     this.#tell({ type: 'message_start', message: this.#live });
@@ -149,7 +149,7 @@ export class Conversation {
 
   /**
    * @param index the message's place in the history
-   * @param prompt the id of the prompt that it came from, if it came from one
+   * @param prompt the id of the prompt that the message came from; null if it came from none
    */
   messageEnded({ message }: PiEvents['message_end'], index: number, prompt: string | null, now: number): void {
     if (message.role === 'assistant') {
@@ -183,7 +183,7 @@ export class Conversation {
     else this.#sink.onOutputDue(dueMs);
   }
 
-  /** Tells what tools have printed since it was told last. */
+  /** Sends clients the new output of all tools. */
   tellOutputs(now: number): void {
     for (const tool of this.#tools.values()) this.#tellOutput(tool, now);
   }
@@ -251,13 +251,13 @@ function kindOf(event: PiStreamEvent | undefined): MessageDelta['kind'] | null {
   }
 }
 
-/** What the call is, as soon as the provider has said it. */
+/** The id and name of a call; null until the provider has sent them. */
 function callOf({ partial }: PiStreamEvent, index: number): { id: string; name: string } | null {
   const part = Array.isArray(partial?.content) ? partial.content[index] : undefined;
   return part?.type === 'toolCall' && part.name ? { id: part.id, name: part.name } : null;
 }
 
-/** The part with the delta behind it; a new one if it is of another kind. */
+/** The part with the delta added at its end, or a new part if the old one is of another kind. */
 function extend(part: ContentPart | undefined, { kind, delta, call }: MessageDelta): ContentPart {
   switch (kind) {
     case 'text':
@@ -279,8 +279,8 @@ export function textOf(content: string | ContentPart[] | undefined): string {
 }
 
 /**
- * How much of the front of `before` is gone in `after`: tools show the end of a long output, so it begins later each time.
- * All of it, if nothing shows that they are the same.
+ * The length of the beginning of `before` that is missing in `after`. Tools show the end of a long output, so it begins
+ * later each time. It is all of `before` if the two do not overlap.
  */
 function droppedOf(before: string, after: string): number {
   if (after.startsWith(before)) return 0;

@@ -1,9 +1,8 @@
 /**
- * The daemon that came with the package: started by the first pi that finds none on this machine, and ended only if a person
- * says so.
+ * The daemon of this package. The first pi that finds none on this machine starts it, and only a person ends it.
  *
- * Only a refused connection means that there is none: a slow answer is no proof. Of ten pis that find none at once, the one
- * that makes the lock file starts it.
+ * Only a refused connection means that no daemon is running; a slow answer proves nothing. If ten pis find no daemon at
+ * the same time, the pi that creates the lock file starts one.
  */
 import { spawn } from 'node:child_process';
 import { mkdir, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -16,11 +15,11 @@ import { type Presence, probe } from '../transport/probe.ts';
 const PROBE_TIMEOUT_MS = 2000;
 const START_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 5000;
-/** Whoever made a lock this old did not live to remove it. */
+/** The pi that created a lock of this age ended without removing it. */
 const STALE_LOCK_MS = 30_000;
 
 export interface DaemonOptions {
-  /** Where the record of the daemon that was started, and the lock, are. */
+  /** The folder of the lock and of the record of the started daemon. */
   readonly folder: string;
   /** The daemon's own file. */
   readonly program: string;
@@ -40,7 +39,7 @@ export class Daemon {
     this.#options = { port: DEFAULT_PORT, ...options };
   }
 
-  /** Is something listening on this machine, where agents look for the daemon? */
+  /** Whether a program listens on this machine's port of the daemon. */
   async presence(): Promise<Presence> {
     const answers = await Promise.all(
       ['127.0.0.1', '::1'].map((host) => probe(host, this.#options.port, PROBE_TIMEOUT_MS)),
@@ -50,15 +49,15 @@ export class Daemon {
   }
 
   /**
-   * Starts the daemon, unless somebody else does or has.
+   * Starts the daemon, unless one is running or another pi is starting it.
    *
-   * @returns why it is not there, as a sentence; null if it is
+   * @returns a sentence that says why no daemon is running; null if one is
    */
   async start(): Promise<string | null> {
     try {
       return await this.#start();
     } catch (error) {
-      // The home folder cannot be written, say.
+      // The home folder may not be writable, for example.
       return `hypivisor could not be started: ${(error as Error).message}`;
     }
   }
@@ -70,7 +69,7 @@ export class Daemon {
     const unlock = await this.#lock();
     if (unlock === null) return this.#awaitPresence(null);
     try {
-      // Somebody may have been quicker.
+      // Another pi may have been quicker.
       if ((await this.presence()) !== 'absent') return null;
       return await this.#awaitPresence(await this.#spawn());
     } finally {
@@ -79,9 +78,9 @@ export class Daemon {
   }
 
   /**
-   * Ends the daemon that was started from here.
+   * Ends the daemon that a pi has started.
    *
-   * @returns what has become of it, as a sentence
+   * @returns a sentence about the result
    */
   async stop(): Promise<string> {
     const started = await this.#read();
@@ -101,7 +100,7 @@ export class Daemon {
     return 'hypivisor was told to end, and has not yet';
   }
 
-  /** @returns a function that unlocks; null if somebody else has the lock */
+  /** @returns a function that unlocks; null if another pi has the lock */
   async #lock(): Promise<(() => Promise<void>) | null> {
     const file = path.join(this.#options.folder, 'start.lock');
     for (let tries = 0; tries < 2; tries++) {
@@ -121,7 +120,7 @@ export class Daemon {
 
   async #spawn(): Promise<Ending> {
     const { program, environment } = this.#options;
-    // It logs to a file of its own, with a bound; what it prints would need another.
+    // The daemon logs to its own bounded file. A file for its output would need a bound too.
     const child = spawn(nodeProgram(), [program], {
       cwd: os.homedir(),
       detached: true,
@@ -171,7 +170,7 @@ interface Ending {
   reason: string | null;
 }
 
-/** A pid is given again to others: only a process that runs the program is the one. */
+/** Whether the process still runs the program: the system reuses the ids of processes. */
 async function isProgram({ pid, program }: Started): Promise<boolean> {
   try {
     process.kill(pid, 0);
@@ -181,21 +180,21 @@ async function isProgram({ pid, program }: Started): Promise<boolean> {
   try {
     return (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').includes(program);
   } catch {
-    // No /proc: the port is in use and the process lives.
+    // Without /proc it must be enough that the port is in use and the process lives.
     return process.platform !== 'linux';
   }
 }
 
-/** pi itself may be a program of its own. */
+/** The program of Node. pi may be a compiled program, so `process.execPath` may not be Node. */
 function nodeProgram(): string {
   return /^node(?:\.exe)?$/.test(path.basename(process.execPath)) ? process.execPath : 'node';
 }
 
-/** Set for this process: by pi for what it starts, by npm, by a shell, and for this Node alone. */
+/** Variables that pi, npm or a shell set for the programs that they start, or that are for this Node alone. */
 const NOT_THE_PERSONS =
   /^(?:AI_AGENT|PI_(?:CODING_AGENT|MODEL|PROVIDER|REASONING_LEVEL|SESSION_\w+)|HYPI_SPAWN_ID|npm_.*|INIT_CWD|NODE_(?:OPTIONS|ENV|CHANNEL_\w+|UNIQUE_ID|V8_COVERAGE)|PWD|OLDPWD|SHLVL|_)$/;
 
-/** The person's own environment: a daemon that outlives pi takes nothing else with it. */
+/** The person's own environment. A daemon that outlives pi must not keep the other variables. */
 export function cleanEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !NOT_THE_PERSONS.test(name)));
 }

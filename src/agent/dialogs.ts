@@ -1,11 +1,12 @@
 /**
- * The questions that any extension asks, on dashboards too: the dialog methods of pi's `ctx.ui`, which all extensions share,
- * are replaced by ones that ask in the terminal and afar at the same time, and take the first answer.
+ * Shows the questions of all extensions on dashboards too. All extensions share the dialog methods of pi's `ctx.ui`.
+ * This module replaces them by methods that ask in the terminal and on dashboards at the same time, and take the first
+ * answer.
  *
- *   select(…) ──┬──▶ the terminal's own, with a signal of ours ──▶ answered: the dashboards are told
- *               └──▶ session.ask ─────────────────────────────────▶ answered: the terminal's is dismissed
+ *   select(…) ──┬──▶ the terminal's dialog, with an AbortSignal ──▶ answer ──▶ dashboards drop the question
+ *               └──▶ session.ask ─────────────────────────────────▶ answer ──▶ the terminal's dialog is aborted
  *
- * On older pis a second dialog makes the first one hang for ever, so the terminal is asked one question at a time.
+ * On older pis a second dialog makes the first one hang for ever, so the terminal shows one question at a time.
  */
 import type { Question } from '../protocol/agent.ts';
 import { QuestionKind } from '../protocol/registry.ts';
@@ -24,12 +25,12 @@ export class Dialogs {
   readonly #ui: PiUi;
   readonly #asker: Asker;
   readonly #onFault: (error: unknown) => void;
-  /** The methods as they were, and those that took their place. */
+  /** The original methods, and the methods that replace them. */
   readonly #originals = new Map<DialogMethod, unknown>();
   readonly #replacements = new Map<DialogMethod, unknown>();
-  /** Done when the terminal is free for the next question. */
+  /** Resolves when the terminal is free for the next question. */
   #terminal: Promise<unknown> = Promise.resolve();
-  /** The component that is shown, as a question. */
+  /** The id of the question that stands for the component on the screen. */
   #customId: string | null = null;
 
   constructor(ui: PiUi, asker: Asker, onFault: (error: unknown) => void) {
@@ -38,7 +39,7 @@ export class Dialogs {
     this.#onFault = onFault;
   }
 
-  /** Takes the place of the dialog methods. */
+  /** Replaces the dialog methods. */
   install(): void {
     const ui = this.#ui;
     this.#replace('select', (title: string, options: string[], dialog?: PiDialogOptions) =>
@@ -72,7 +73,7 @@ export class Dialogs {
         prefill === undefined ? { kind: QuestionKind.EDITOR, title } : { kind: QuestionKind.EDITOR, title, prefill },
         undefined,
         (answer) => answer as string | undefined,
-        // It takes no signal: answered afar, it stays open here until somebody leaves it.
+        // The editor takes no signal. If a dashboard answers, it stays open in the terminal until the person leaves it.
         () => this.#original('editor').call(ui, title, prefill),
       ),
     );
@@ -87,7 +88,7 @@ export class Dialogs {
     });
   }
 
-  /** Puts the methods back, unless somebody else has taken their place since. */
+  /** Restores the original methods, except those that another extension has replaced since. */
   restore(): void {
     for (const method of METHODS) {
       const target = this.#ui as unknown as Record<string, unknown>;
@@ -99,13 +100,13 @@ export class Dialogs {
     }
   }
 
-  /** pi tells what a component is called. */
+  /** Takes the title of a component from pi. */
   promptStarted(kind: string | undefined, title: string | undefined): void {
     if (kind === QuestionKind.CUSTOM && title && this.#customId !== null)
       this.#asker.renameQuestion(this.#customId, title);
   }
 
-  /** Says something in the terminal alone. */
+  /** Shows a notice in the terminal only. */
   notifyHere(message: string, type: 'info' | 'warning' | 'error'): void {
     this.#guard(() => this.#original('notify').call(this.#ui, message, type));
   }
@@ -149,12 +150,12 @@ export class Dialogs {
       return await Promise.race([afar, local]);
     } finally {
       signal?.removeEventListener('abort', giveUp);
-      // Answered afar, nobody waits for it any more.
+      // If a dashboard answered, no caller waits for the terminal's answer.
       local.catch(() => {});
     }
   }
 
-  /** One question at a time; one that is settled before its turn is not asked here at all. */
+  /** Asks one question at a time in the terminal. A question that is settled before its turn is not asked there. */
   async #whenTerminalIsFree<T>(signal: AbortSignal, askHere: () => Promise<T>): Promise<T> {
     const before = this.#terminal;
     let free: () => void = () => {};
@@ -165,7 +166,7 @@ export class Dialogs {
       await before;
       if (signal.aborted) return undefined as T;
       const asked = askHere();
-      // An editor that was answered afar is left to its user, and keeps nobody waiting.
+      // After an answer from a dashboard, the editor may stay open without holding up the next question.
       const settled = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
       await Promise.race([asked.catch(() => {}), settled]);
       free();

@@ -1,6 +1,6 @@
 /**
- * Walks a user's own path, step by step, and names the first that fails: settings, connection, registration, and a message
- * that the daemon relays back to this very agent.
+ * Checks the steps to a working agent in their order, and stops at the first that fails: the settings, this agent's
+ * port, its registration, and a message that the daemon relays to this agent.
  */
 import type { Close } from '../frame/close.ts';
 import { Opcode } from '../frame/vocabulary.ts';
@@ -21,7 +21,7 @@ export interface Patient {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly connections: Connections;
   readonly nodeId: string;
-  /** The port of the agent's own server; null if it listens nowhere. */
+  /** The port of the agent's own server; null if it does not listen. */
   readonly port: number | null;
   readonly status: () => UplinkStatus;
   readonly retryNow: () => void;
@@ -29,14 +29,14 @@ export interface Patient {
 
 export interface Finding {
   step: string;
-  /** What is right, or what is wrong. */
+  /** A description of the result, good or bad. */
   text: string;
   isGood: boolean;
-  /** What to do; null if nothing need be done. */
+  /** The advice to the user; null if the result is good. */
   advice: string | null;
 }
 
-/** @returns the steps as far as they went; the last one is bad if any is */
+/** @returns the results of the steps up to the first bad one */
 export async function examine(patient: Patient): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const step of [checkSettings, checkServer, checkUplink, checkRelay]) {
@@ -133,7 +133,9 @@ const RELAY_LIMITS = {
   maxPingsPerSecond: 100,
 };
 
-/** The first message is the agent's, or says why there is none. */
+/**
+ * The problem in the first message of a relay, which is the agent's `init_state` or the daemon's error; null if none.
+ */
 function problemIn(text: string): string | null {
   try {
     const { type, error } = JSON.parse(text) as { type?: unknown; error?: unknown };

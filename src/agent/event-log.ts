@@ -1,25 +1,25 @@
 /**
- * The numbered events of late, so that a client that lost its connection goes on where it was. Bounded in bytes; a client
- * that was away for longer than what is kept has a gap, and is told so by a snapshot.
+ * The recent events with their numbers, so that a client that lost its connection can resume. The length is bounded. A
+ * client that misses events older than those gets a snapshot.
  */
 import type { AgentEvent } from '../protocol/agent.ts';
 import type { Position } from '../protocol/subprotocol.ts';
 import { encode } from './json.ts';
 
 export class EventLog {
-  /** Names this numbering: another log never has the same. */
+  /** The name of this numbering. No other log has the same name. */
   readonly epoch: string;
   readonly #maxChars: number;
-  /** Encoded; the last one has the number `seq`. */
+  /** The encoded events. The last one has the number `seq`. */
   #events: string[] = [];
-  /** How many at the front of `#events` are forgotten. */
+  /** The number of forgotten events at the front of `#events`. */
   #forgotten = 0;
   #chars = 0;
   #seq = 0;
 
   /**
-   * @param epoch letters and digits, at most 32
-   * @param maxChars what is kept, in UTF-16 units; an event that alone is larger is not kept
+   * @param epoch at most 32 letters and digits
+   * @param maxChars the length of all kept events, in UTF-16 units; an event that is larger by itself is not kept
    */
   constructor(epoch: string, maxChars: number) {
     this.epoch = epoch;
@@ -41,7 +41,7 @@ export class EventLog {
     return text;
   }
 
-  /** @returns the events after the position, as JSON; null if they are not all here, or the position is of another log */
+  /** @returns the events after the position, as JSON; null if some are forgotten, or the position is in another log */
   since({ epoch, seq }: Position): string[] | null {
     const kept = this.#events.length - this.#forgotten;
     if (epoch !== this.epoch || seq > this.#seq || seq < this.#seq - kept) return null;

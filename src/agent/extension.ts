@@ -1,7 +1,7 @@
 /**
  * pi-socket: serves every session of pi to hypivisor's dashboards.
  *
- * The factory opens nothing; a session is served from `session_start` to `session_shutdown`. Nothing that happens in here may
+ * The factory opens nothing. A session is served from `session_start` to `session_shutdown`. This extension must never
  * end, block or slow pi: every callback is behind a boundary, and nothing is printed.
  */
 import os from 'node:os';
@@ -17,10 +17,10 @@ import { PiSession } from './session.ts';
 import { readSettings } from './settings.ts';
 import { type Copy, chosen, type Shared, shared as sharedState } from './shared.ts';
 
-/** Put in by the build. */
+/** Inserted by the build. */
 declare const HYPIVISOR_VERSION: string | undefined;
 
-/** What a session is told of. `agent_end` and `agent_settled` both: older pis have the first alone. */
+/** The events that go to a session. Older pis have `agent_end`, but no `agent_settled`. */
 const SESSION_EVENTS: readonly (keyof PiEvents)[] = [
   'session_tree',
   'session_info_changed',
@@ -62,7 +62,7 @@ export default function piSocket(pi: PiApi): void {
     enter(shared, copy);
     if (settings.spawnId !== null) {
       shared.spawnId = settings.spawnId;
-      // What this agent starts was started by nobody else.
+      // The processes that this agent starts must not claim to be the spawned agent.
       delete process.env[Environment.HYPI_SPAWN_ID];
     }
 
@@ -74,7 +74,7 @@ export default function piSocket(pi: PiApi): void {
 
     const begin = (_event: PiEvents['session_start'], context: PiContext) => {
       if (!context.hasUI) return;
-      // A pi that does not run the factory for every session has seen this copy leave.
+      // This copy left at the end of the last session. Not every pi runs the factory again for the next.
       enter(shared, copy);
       const id = context.sessionManager.getSessionId();
       const { serving } = shared;
@@ -84,7 +84,7 @@ export default function piSocket(pi: PiApi): void {
         context.ui.notify(`hypivisor is loaded twice: ${whyNot()}, and not ${copy.path}`, 'warning');
         return;
       }
-      // Older pis begin a session twice without an end between.
+      // Older pis start a session twice without an end between.
       if (serving !== null) void serving.session.end(serving.session.id === id ? 'reload' : 'new');
       session = new PiSession({
         pi,
@@ -101,7 +101,7 @@ export default function piSocket(pi: PiApi): void {
       void boundary('start', (started: PiSession) => started.start())(session);
     };
 
-    // Newer pis answer with a function that unsubscribes; they are also those that say when a run is over for good.
+    // Newer pis return a function that unsubscribes. The same pis say when a run has ended for good.
     const settles = typeof pi.on('session_start', boundary('session_start', begin)) === 'function';
 
     pi.on(
@@ -121,7 +121,7 @@ export default function piSocket(pi: PiApi): void {
         boundary(name, (event: never) => session?.event(name, event)),
       );
     }
-    // The first copy's is enough, whoever serves.
+    // The command of the first copy is enough, whichever copy serves.
     if (shared.copies[0] === copy) {
       const command = createCommand({
         settings,
@@ -138,7 +138,7 @@ export default function piSocket(pi: PiApi): void {
   })();
 }
 
-/** The same file evaluated anew takes the place of its former self. */
+/** Adds a copy. If pi evaluates the same file again, the new copy replaces the old one. */
 function enter(shared: Shared, copy: Copy): void {
   const index = shared.copies.findIndex(({ path }) => path === copy.path);
   if (index === -1) shared.copies.push(copy);

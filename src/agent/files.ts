@@ -1,19 +1,21 @@
 /**
- * The files below an agent's folder, as a client types their names after `@`. Nothing outside the folder is told: not by
- * `..`, not of a sibling that begins with the same name, not through a symbolic link.
+ * Lists the files in an agent's folder, for clients that complete names after `@`. Files outside the folder are never
+ * listed: not by `..`, not in a sibling folder with a longer name, not through a symbolic link.
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { FilesList } from '../protocol/agent.ts';
 
 const MAX_FILES = 100;
-/** Nobody looks for a file in these by its beginning. */
+/** Names that are not listed, because nobody refers to such files in a prompt. */
 const SKIPPED = new Set(['.git', 'node_modules', '.DS_Store']);
 
 /**
- * @param folder the agent's
- * @param prefix as far as it is typed: `src/ag` finds `src/agent`; an absolute path counts only within the folder
- * @returns what begins so, folders first, at most a hundred; nothing if that is elsewhere or cannot be read
+ * The files whose path begins with the prefix.
+ *
+ * @param folder the agent's folder
+ * @param prefix the typed beginning: `src/ag` finds `src/agent`; an absolute path must be within the folder
+ * @returns at most a hundred files, folders first; none if the prefix leads out of the folder or cannot be read
  */
 export async function listFiles(folder: string, prefix: string): Promise<FilesList['files']> {
   if (prefix.includes('\0')) return [];
@@ -44,7 +46,7 @@ function isOffered(name: string, beginning: string): boolean {
   return name.toLowerCase().startsWith(beginning.toLowerCase());
 }
 
-/** @returns null for what leads out of the folder, or nowhere */
+/** @returns whether the file is a folder; null if it leads out of the root, or does not exist */
 async function isDirectoryWithin(root: string, file: string): Promise<boolean | null> {
   try {
     const real = await realpath(file);

@@ -4,8 +4,10 @@ import type { UplinkStatus } from './uplink.ts';
 type Paint = (color: string, text: string) => string;
 
 /**
- * @param url of the dashboard, which the entry links to; null for no link
- * @param paint colours text as pi's theme has it
+ * The text of the entry.
+ *
+ * @param url the dashboard's URL, which the entry links to; null for no link
+ * @param paint colours text with pi's theme
  */
 export function footerText({ state, agents }: UplinkStatus, url: string | null, paint: Paint): string {
   switch (state) {
@@ -20,9 +22,9 @@ export function footerText({ state, agents }: UplinkStatus, url: string | null, 
   }
 }
 
-/** OSC 8: terminals that know it show a link, the others show the text alone. */
+/** A link by OSC 8. Terminals without OSC 8 show only the text. */
 function link(url: string | null, text: string): string {
-  // What is in an escape sequence must not end it.
+  // A control character in the URL could end the escape sequence.
   if (url === null || /[\p{Cc}]/u.test(url)) return text;
   return `\u001b]8;;${url}\u001b\\${text}\u001b]8;;\u001b\\`;
 }

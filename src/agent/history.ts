@@ -1,16 +1,16 @@
 /**
- * The history of a session: entries as pi stores them → messages, and as much of them as fits into so many bytes.
+ * The history of a session: the entries that pi stores → messages, and pages of them with a bounded size.
  *
- * A message that is too large by itself is cut: its texts are shortened, and `cut` says how it can be had whole.
+ * A message that is too large by itself is cut: its texts are shortened, and `cut` says how to fetch the whole message.
  */
 import type { Message } from '../protocol/agent.ts';
 import { byteLength, encode, fits } from './json.ts';
 import type { PiEntry } from './pi.ts';
 
-/** A message larger than this is cut, so that a few of them never fill a page. */
+/** A message larger than this is cut, so that a few large messages do not fill a page. */
 export const MAX_MESSAGE_BYTES = 100_000;
 
-/** Messages for people: not what pi tells the model about itself. */
+/** The messages for people, without the system prompt. */
 export function messagesOf(entries: readonly PiEntry[]): Message[] {
   const messages: Message[] = [];
   for (const entry of entries) {
@@ -20,7 +20,7 @@ export function messagesOf(entries: readonly PiEntry[]): Message[] {
   return messages;
 }
 
-/** Newer pis have the system prompt in the conversation. */
+/** Whether a message is for people. Newer pis have the system prompt in the conversation. */
 export function isForPeople({ role }: Message): boolean {
   return role !== 'system';
 }
@@ -52,19 +52,19 @@ function summaryMessage(role: string, { summary = '' }: PiEntry, timestamp: numb
   return { role, summary, timestamp };
 }
 
-/** Messages as JSON, the last of them `end - 1`. */
+/** A range of messages as JSON. */
 export interface Page {
   /** A JSON array. */
   json: string;
-  /** The index of the first. */
+  /** The index of the first message. */
   oldestIndex: number;
 }
 
 /**
- * The messages before `end`, as many as fit, newest first in choosing and oldest first in the page.
+ * The last messages before `end`, as many as fit, oldest first.
  *
- * @param limit the most messages
- * @param maxBytes the longest `json`; less than one message may take is never enough for one
+ * @param limit the largest number of messages
+ * @param maxBytes the largest size of `json`; it should have room for a message of MAX_MESSAGE_BYTES
  */
 export function pageOf(messages: readonly Message[], end: number, limit: number, maxBytes: number): Page {
   const page: string[] = [];
@@ -80,13 +80,13 @@ export function pageOf(messages: readonly Message[], end: number, limit: number,
   return { json: `[${page.reverse().join(',')}]`, oldestIndex: index };
 }
 
-/** @returns the message as JSON of at most `maxBytes`, cut if it must be; `maxBytes` has room for what a cut leaves, 1 KB */
+/** @returns the message as JSON of at most `maxBytes` bytes, cut if necessary; `maxBytes` must be at least 1 KB */
 export function encodeMessage(message: Message, index: number, maxBytes: number): string {
   const json = encode(message);
   return fits(json, maxBytes) ? json : encode(cutMessage(message, index, byteLength(json), maxBytes));
 }
 
-/** As `encodeMessage`, not encoded. */
+/** Like `encodeMessage`, but not encoded. */
 export function fitMessage(message: Message, index: number, maxBytes: number): Message {
   const json = encode(message);
   return fits(json, maxBytes) ? message : cutMessage(message, index, byteLength(json), maxBytes);
@@ -101,11 +101,13 @@ function cutMessage(message: Message, index: number, bytes: number, maxBytes: nu
   return { role: message.role.slice(0, 64), cut };
 }
 
-/** Elements of an array, and fields of an object, beyond which a message that is cut loses the rest. */
+/** The most elements of an array and fields of an object that a cut message keeps. */
 const MAX_ELEMENTS = 256;
 const MAX_DEPTH = 16;
 
-/** Copies a value with no text longer than `keep`. Half a picture is none, so it is left out. */
+/**
+ * Copies a value and shortens its texts to `keep`. A picture that is too large is left out, because it cannot be cut.
+ */
 function shorten(value: unknown, keep: number, depth: number): unknown {
   if (typeof value === 'string') return value.length <= keep ? value : `${value.slice(0, keep)}…`;
   if (typeof value !== 'object' || value === null) return typeof value === 'bigint' ? String(value) : value;

@@ -1,4 +1,4 @@
-/** pi, as a session needs it: what its context and its API say now. */
+/** The parts of pi that a session needs, read from pi's context and API. */
 import {
   AgentFeature,
   type Command,
@@ -12,7 +12,7 @@ import { listFiles } from './files.ts';
 import { messagesOf } from './history.ts';
 import type { PiApi, PiContent, PiContext, PiSendOptions } from './pi.ts';
 
-/** Listings at once: a folder that hangs must not take all the threads that pi reads files with. */
+/** The most listings at once. A folder that hangs must not occupy all the threads that pi reads files with. */
 const MAX_LISTINGS = 1;
 
 export class PiHost implements AgentHost {
@@ -23,7 +23,7 @@ export class PiHost implements AgentHost {
   readonly #context: PiContext;
   #listings = 0;
 
-  /** @param settles pi says when a run is over for good; those that do run commands from afar, too */
+  /** @param settles whether pi says when a run has ended for good; such pis also run commands from clients */
   constructor(pi: PiApi, context: PiContext, settles: boolean) {
     this.#pi = pi;
     this.#context = context;
@@ -46,7 +46,7 @@ export class PiHost implements AgentHost {
     const thinking = this.#pi.getThinkingLevel?.();
     if (thinking) info.thinking = thinking;
     const usage = this.#context.getContextUsage?.();
-    // Right after a compaction nobody knows.
+    // Right after a compaction the number of tokens is unknown.
     if (usage && usage.tokens !== null) info.context = { used: usage.tokens, max: usage.contextWindow };
     info.cost = costOf(sessionManager.getEntries());
     return info;
@@ -74,7 +74,7 @@ export class PiHost implements AgentHost {
   send(content: PiContent, options: PiSendOptions): void {
     if (this.#context.model === undefined) throw new Error('No model is selected');
     const sent: unknown = this.#pi.sendUserMessage(content, options);
-    // No pi so far gives a promise, and one that rejects would end it.
+    // No pi returns a promise here so far, but a rejected one would end pi.
     if (sent instanceof Promise) sent.catch(() => {});
   }
 

@@ -1,37 +1,40 @@
-/** JSON of values that other extensions made: a tool's details may hold what JSON cannot say. */
+/** JSON of values from other extensions. The details of a tool may contain values that JSON does not know. */
 
-/** What `encode` makes of a value that cannot be said at all, because it is larger than a string can be, say. */
-const UNSAYABLE = 'null';
+/**
+ * The result of `encode` for a value that cannot be encoded at all, for example because it is too large for a string.
+ */
+const UNENCODABLE = 'null';
 
-/** Never throws: what cannot be said is left out. */
+/** Encodes a value. It never throws: parts that cannot be encoded are left out. */
 export function encode(value: unknown): string {
   try {
-    return JSON.stringify(value) ?? UNSAYABLE;
+    return JSON.stringify(value) ?? UNENCODABLE;
   } catch {
-    return encodeWhatCanBe(value);
+    return encodeCopy(value);
   }
 }
 
-/** How many bytes a text takes in UTF-8. */
+/** The number of bytes of a text in UTF-8. */
 export function byteLength(text: string): number {
   return Buffer.byteLength(text);
 }
 
-/** The JSON of an object, as `encode` made it, is one, and has at most so many bytes. */
+/** Whether `encode` could encode the object, and the result has at most `maxBytes` bytes. */
 export function fits(json: string, maxBytes: number): boolean {
-  if (json === UNSAYABLE) return false;
-  // A UTF-16 unit takes three bytes at the most.
+  if (json === UNENCODABLE) return false;
+  // A UTF-16 unit takes at most three bytes.
   return json.length * 3 <= maxBytes || byteLength(json) <= maxBytes;
 }
 
-/** Deeper than any message is; `JSON.stringify` itself gives up at some thousands. */
+/** Deeper than any message. `JSON.stringify` fails at some thousands of levels. */
 const MAX_DEPTH = 64;
 
-function encodeWhatCanBe(value: unknown): string {
+/** Encodes a copy that has only the parts that can be encoded. */
+function encodeCopy(value: unknown): string {
   try {
-    return JSON.stringify(copy(value, 0, new Set())) ?? UNSAYABLE;
+    return JSON.stringify(copy(value, 0, new Set())) ?? UNENCODABLE;
   } catch {
-    return UNSAYABLE;
+    return UNENCODABLE;
   }
 }
 
@@ -49,7 +52,7 @@ function copy(value: unknown, depth: number, above: Set<object>): unknown {
   }
 }
 
-/** A getter may throw. */
+/** Reads a field, whose getter may throw. */
 function read(value: object, key: string): unknown {
   try {
     return (value as Record<string, unknown>)[key];

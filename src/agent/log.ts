@@ -1,13 +1,13 @@
 /**
- * The log that all parts share: `~/.pi/logs/hyper-pi.jsonl`, one JSON object a line. It never prints, never throws, never
- * waits: a disk that is full or slow costs lines and nothing else.
+ * The log that the extension and the daemon share: `~/.pi/logs/hyper-pi.jsonl`, one JSON object per line. It never
+ * prints, throws or waits: a full or slow disk costs only lines of the log.
  */
 import { appendFile, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 
-/** Lines that may wait for the disk. */
+/** The most lines that may wait for the disk. */
 const MAX_WAITING = 200;
-/** A value is no longer than this. */
+/** The longest value in the log. Longer values are cut. */
 const MAX_VALUE_CHARS = 500;
 
 export type Level = 'info' | 'warn' | 'error';
@@ -31,7 +31,7 @@ export class AgentLog {
     this.#write('warn', msg, fields);
   }
 
-  /** A fault of ours. @param boundary where it was stopped */
+  /** Logs a fault of the extension's own. @param boundary the name of the boundary that caught it */
   fault(error: unknown, boundary: string): void {
     const { message, stack } = error instanceof Error ? error : { message: String(error), stack: undefined };
     this.#write('error', message, { needsHardening: true, boundary, stack: stack?.split('\n').slice(1, 5).join(' ') });
@@ -53,7 +53,7 @@ export class AgentLog {
         await mkdir(path.dirname(this.#file), { recursive: true });
         await appendFile(this.#file, lines);
       } catch {
-        // Nobody can be told.
+        // The lines are lost, and there is no place to say so.
       }
     }
     this.#isWriting = false;

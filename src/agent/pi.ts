@@ -1,6 +1,6 @@
 /**
- * pi's extension API, as much of it as is used here. What newer pis alone have is optional: it is used if it is there, and
- * needed nowhere. The tests with real pis keep this page honest.
+ * The used part of pi's extension API. Members that only newer pis have are optional. They are used if present, and
+ * never needed. The tests with real pis check this page.
  */
 import type { ContentPart, ImagePart, Message, TextPart } from '../protocol/agent.ts';
 
@@ -11,7 +11,9 @@ export interface PiSendOptions {
   expandPromptTemplates?: boolean;
 }
 
-/** What the factory of an extension is given. Once its session has been replaced every use of it throws. */
+/**
+ * The API that pi passes to the factory of an extension. Once the session has been replaced, every use of it throws.
+ */
 export interface PiApi {
   /** Newer pis return a function that unsubscribes. */
   on(event: string, handler: (event: never, context: PiContext) => unknown): unknown;
@@ -38,7 +40,7 @@ export interface PiContext {
   model?: { id: string; provider?: string; name?: string } | undefined;
   sessionManager: {
     getSessionId(): string;
-    /** From the first entry to the one that the session stands at. */
+    /** The entries from the first to the session's current one. */
     getBranch(): PiEntry[];
     getEntries(): PiEntry[];
   };
@@ -48,7 +50,7 @@ export interface PiContext {
   getContextUsage?(): { tokens: number | null; contextWindow: number } | undefined;
 }
 
-/** An entry of a session, as it is stored. */
+/** A stored entry of a session. */
 export interface PiEntry {
   type: string;
   timestamp?: string;
@@ -70,11 +72,14 @@ export interface PiUsage {
 export interface PiDialogOptions {
   signal?: AbortSignal;
   timeout?: number;
-  /** Ours, for whoever asks: whether dismissing the question from afar also stops the run. */
+  /**
+   * An addition of this extension for those that ask: whether dismissing the question on a dashboard also stops the
+   * run.
+   */
   dismissStops?: boolean;
 }
 
-/** One object that all extensions share. Any use of it after the end of the session throws. */
+/** The object that all extensions share. Any use of it after the end of the session throws. */
 export interface PiUi {
   select(title: string, options: string[], dialog?: PiDialogOptions): Promise<string | undefined>;
   confirm(title: string, message: string, dialog?: PiDialogOptions): Promise<boolean>;
@@ -86,7 +91,7 @@ export interface PiUi {
   theme?: { fg(color: string, text: string): string };
 }
 
-/** The events that are listened to, by name. */
+/** The used events, by name. */
 export interface PiEvents {
   session_start: { reason?: string };
   session_shutdown: { reason?: string };
@@ -119,7 +124,7 @@ export interface PiEvents {
   thinking_level_select: object;
 }
 
-/** What a provider's stream brought; `partial` and `message` are cumulative. */
+/** An event in a provider's stream. `partial` and `message` are cumulative. */
 export interface PiStreamEvent {
   type: string;
   contentIndex?: number;

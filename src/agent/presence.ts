@@ -1,9 +1,9 @@
-/** What the roster is told of an agent: cut to what a node may hold, and only what has changed. Pure. */
+/** The details of an agent for the roster: cut to the bounds of a node, and reduced to changes. Pure. */
 import type { Question } from '../protocol/agent.ts';
 import { NODE_LIMITS, type NodeDetails, type NodeQuestion, type UpdateParams } from '../protocol/registry.ts';
 import { byteLength, encode } from './json.ts';
 
-/** @returns the text without control characters and lone surrogates, at most so many bytes long */
+/** @returns the text without control characters and lone surrogates, cut to `maxBytes` bytes of UTF-8 */
 export function clip(text: string, maxBytes: number): string {
   const clean = text.replace(/[\p{Cc}\p{Cs}]+/gu, ' ').trim();
   if (byteLength(clean) <= maxBytes) return clean;
@@ -17,7 +17,9 @@ export function clip(text: string, maxBytes: number): string {
 
 const ELLIPSIS_BYTES = 3;
 
-/** The question as far as a roster needs it. Its options stay away unless all of them fit: an answer must be one of them. */
+/**
+ * The question as a roster shows it. The options are left out unless all fit, because an answer must be one of them.
+ */
 export function nodeQuestion({ id, kind, title, options }: Question): NodeQuestion {
   const question: NodeQuestion = { id, kind, title: clip(title, NODE_LIMITS.questionTitle) };
   const { questionOption, questionOptions } = NODE_LIMITS;
@@ -27,7 +29,7 @@ export function nodeQuestion({ id, kind, title, options }: Question): NodeQuesti
   return question;
 }
 
-/** Texts as long as a node may have them; what is empty then is left out. */
+/** The details with texts cut to the bounds of a node. Empty texts are left out. */
 export function clipDetails(details: NodeDetails): NodeDetails {
   const clipped: NodeDetails = { ...details };
   for (const field of ['name', 'session', 'model', 'tool'] as const) {
@@ -38,7 +40,7 @@ export function clipDetails(details: NodeDetails): NodeDetails {
   return clipped;
 }
 
-/** What must be said for `before` to become `after`; null if nothing. */
+/** The update that turns `before` into `after`; null if they are equal. */
 export function difference(before: NodeDetails, after: NodeDetails): UpdateParams | null {
   const update: Record<string, unknown> = {};
   for (const field of new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof NodeDetails>) {

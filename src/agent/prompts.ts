@@ -1,23 +1,23 @@
 /**
- * The prompts that clients have sent and pi has not taken in yet. Pure: `now` comes in, orders for pi go out.
+ * The prompts that clients have sent and pi has not accepted yet. Pure: `now` comes in, orders for pi go out.
  *
- *   submit ──▶ WAITING ──(pi is free, or it is to steer)──▶ SENT ──(its message appears)──▶ delivered
- *                 │  └──(remove, abort)──▶ removed            └──(pi never takes it)──▶ failed, or WAITING once more
+ *   submit ──▶ WAITING ──(pi is free, or it steers a run)──▶ SENT ──(its message appears)──▶ delivered
+ *                 │  └──(remove, abort)──▶ removed            └──(pi never accepts it)──▶ failed, or WAITING once more
  *
- * pi tells nobody when it loses a prompt, and it loses the second of two that come while it is idle. So one is sent at a
- * time, the next only when the run of the one before has ended, and a prompt counts as delivered when its own message
- * appears. To steer, several may be sent while a run is under way.
+ * pi does not say when it loses a prompt, and it loses the second of two prompts that come while it is idle. So prompts
+ * are sent one by one. The next is sent when the run of the one before has ended. A prompt counts as delivered when its
+ * own message appears. Several prompts that steer may be sent during a run.
  */
 import { AGENT_LIMITS, type Delivery, type PromptOutcome, type QueueEntry } from '../protocol/agent.ts';
 import type { PiContent } from './pi.ts';
 
-/** How long pi may take to begin with a prompt: other extensions have their say before it. */
+/** How long pi may take to start on a prompt. Other extensions may handle it first. */
 const ACCEPT_TIMEOUT_MS = 30_000;
-/** How long somebody who pressed Enter in the terminal goes first. */
+/** How long a prompt typed in the terminal goes before those of clients. */
 const YIELD_MS = 2000;
-/** A run that failed may be tried again by pi itself, which older pis tell nobody. */
+/** How long pi may take to repeat a failed run by itself. Older pis do not say that they will. */
 const RETRY_MS = 30_000;
-/** Outcomes that are remembered, for clients that come back. */
+/** The number of outcomes kept for clients that reconnect. */
 const MAX_OUTCOMES = 64;
 const MAX_ATTEMPTS = 2;
 
@@ -28,28 +28,28 @@ export interface Prompt {
   deliver: Delivery;
   attachments: number;
   client: string | null;
-  /** It is a command that makes no message of its own. */
+  /** Whether the prompt is a command, for which no message appears. */
   isCommand: boolean;
 }
 
 interface Entry extends Prompt {
   queuedAt: number;
-  /** When it was sent to pi; null while it waits. */
+  /** When the prompt was sent to pi; null while it waits. */
   sentAt: number | null;
   attempts: number;
 }
 
 export interface PromptsSink {
-  /** Gives the prompt to pi, now. What it throws is why it failed. */
+  /** Gives the prompt to pi at once. @throws an Error whose message says why the prompt failed */
   send(content: PiContent, deliver: Delivery, isCommand: boolean): void;
-  /** pi can take a prompt. */
+  /** Whether pi can accept a prompt. */
   isFree(): boolean;
-  /** pi itself holds messages that it has not begun with. */
+  /** Whether pi holds messages that it has not started on. */
   holdsMessages(): boolean;
   onOutcome(outcome: PromptOutcome): void;
-  /** The queue is another one. */
+  /** Called when the queue has changed. */
   onQueue(): void;
-  /** Call `proceed` in so many milliseconds. */
+  /** Called if prompts wait. `proceed` must be called after `delayMs` milliseconds. */
   onDue(delayMs: number): void;
 }
 
@@ -57,10 +57,10 @@ export class Prompts {
   readonly #sink: PromptsSink;
   #entries: Entry[] = [];
   readonly #outcomes = new Map<string, PromptOutcome>();
-  /** Texts that were typed into the terminal and have not appeared as messages yet. */
+  /** Texts that were typed in the terminal and have not appeared as messages yet. */
   #typed: string[] = [];
   #yieldUntil = 0;
-  /** What waited before a run failed goes on later. */
+  /** Until when prompts wait because pi may repeat a failed run. */
   #heldUntil = 0;
 
   constructor(sink: PromptsSink) {
@@ -76,12 +76,12 @@ export class Prompts {
     });
   }
 
-  /** What became of prompts of late, the last one last. */
+  /** The outcomes of recent prompts, oldest first. */
   get outcomes(): PromptOutcome[] {
     return [...this.#outcomes.values()];
   }
 
-  /** @returns what became of a prompt with this id, if there was one; then nothing new is queued */
+  /** @returns the outcome of an earlier prompt with this id, and then nothing is queued; null if the id is new */
   submit(prompt: Prompt, runs: boolean, now: number): PromptOutcome | null {
     const known = this.#outcomes.get(prompt.id);
     if (known !== undefined) return known;
@@ -93,13 +93,13 @@ export class Prompts {
     this.#entries.push({ ...prompt, queuedAt: now, sentAt: null, attempts: 0 });
     this.#sink.onOutcome({ id: prompt.id, status: 'queued' });
     this.#sink.onQueue();
-    // Whoever sends something now does not wait for what pi may do by itself.
+    // A person who sends a prompt now does not want to wait for a repeated run.
     this.#heldUntil = 0;
     this.proceed(runs, now);
     return null;
   }
 
-  /** @returns why not, as a sentence; null if it was removed */
+  /** @returns a sentence that says why the prompt cannot be removed; null if it was removed */
   remove(id: string): string | null {
     const entry = this.#entries.find((entry) => entry.id === id);
     if (entry === undefined) return 'No such prompt waits';
@@ -108,7 +108,7 @@ export class Prompts {
     return null;
   }
 
-  /** @returns why not, as a sentence; null if the prompt steers the run */
+  /** @returns a sentence that says why the prompt cannot steer; null if it steers the run */
   steer(id: string, runs: boolean, now: number): string | null {
     const entry = this.#entries.find((entry) => entry.id === id);
     if (entry === undefined) return 'No such prompt waits';
@@ -120,14 +120,14 @@ export class Prompts {
     return null;
   }
 
-  /** All that waits is given back. */
+  /** Removes all waiting prompts. */
   stop(): void {
     for (const entry of this.#entries.filter(({ sentAt }) => sentAt === null)) {
       this.#leave(entry, { id: entry.id, status: 'removed', error: 'stopped' });
     }
   }
 
-  /** Somebody has typed a prompt into the terminal: it goes first. */
+  /** Notes a prompt that was typed in the terminal. It goes before those that wait. */
   typed(text: string, now: number): void {
     this.#typed = [...this.#typed.slice(-15), text.trim()];
     this.#yieldUntil = now + YIELD_MS;
@@ -137,20 +137,20 @@ export class Prompts {
     this.#yieldUntil = 0;
   }
 
-  /** @param mayRetry pi may try again by itself, and would tell nobody before it does */
+  /** @param mayRetry whether pi may repeat the run by itself, without saying so first */
   runEnded(mayRetry: boolean, now: number): void {
     this.#heldUntil = mayRetry ? now + RETRY_MS : 0;
     if (!this.#sink.holdsMessages()) {
       for (const entry of this.#entries.filter(({ sentAt }) => sentAt !== null)) this.#tryAgain(entry);
     }
-    // pi is free in a moment, and not while it says so.
+    // pi becomes free a moment after it sends this event.
     this.#sink.onDue(10);
   }
 
   /**
-   * A user's message has appeared in the conversation.
+   * Notes a user's message that has appeared in the conversation.
    *
-   * @returns the id of the prompt that it is; null if somebody typed it
+   * @returns the id of the prompt that became this message; null if it was typed in the terminal
    */
   appeared(text: string): string | null {
     const sent = this.#entries.filter(({ sentAt }) => sentAt !== null);
@@ -160,7 +160,7 @@ export class Prompts {
       this.#typed.splice(typed, 1);
       return null;
     }
-    // Other extensions, and pi's templates, may have made another text of it.
+    // Other extensions, and pi's templates, may have changed the text.
     const entry = own ?? sent[0];
     if (entry === undefined) return null;
     this.#leave(entry, { id: entry.id, status: 'delivered' });

@@ -1,20 +1,20 @@
 /**
- * The questions that wait for a person, in the terminal and on every dashboard at once: the first answer wins, and the
- * other places are told. Pure.
+ * The questions that wait for a person, in the terminal and on every dashboard at once. The first answer wins, and the
+ * question disappears everywhere else. Pure.
  */
 import type { Question, QuestionSettled, SettledBy } from '../protocol/agent.ts';
 import { QuestionKind } from '../protocol/registry.ts';
 
-/** What an answer from afar may be: undefined dismisses, as Escape does in the terminal. */
+/** An answer from a dashboard. Undefined dismisses the question, as Escape does in the terminal. */
 export type Answer = string | boolean | undefined;
 
 interface Waiting {
   question: Question;
-  /** Called once, if a dashboard settles it. */
+  /** Called once if a dashboard settles the question. */
   settle: (answer: Answer) => void;
 }
 
-/** How many settled questions are remembered, to tell whoever answers second. */
+/** The number of settled questions kept for clients that answer second. */
 const MAX_SETTLED = 64;
 
 export interface QuestionsSink {
@@ -40,13 +40,13 @@ export class Questions {
     return this.#waiting.size;
   }
 
-  /** @param settle called once if somebody answers or dismisses it from afar, and never if `settled` is called first */
+  /** @param settle called once if a dashboard answers or dismisses the question, but not after `settled` */
   ask(question: Question, settle: (answer: Answer) => void): void {
     this.#waiting.set(question.id, { question, settle });
     this.#sink.onAsked(question);
   }
 
-  /** A title that was learnt later. */
+  /** Changes the title of a waiting question. */
   rename(id: string, title: string): void {
     const waiting = this.#waiting.get(id);
     if (waiting === undefined || waiting.question.title === title) return;
@@ -54,16 +54,16 @@ export class Questions {
     this.#sink.onAsked(waiting.question);
   }
 
-  /** It was settled here: by the terminal, or because who asked waits no more. */
+  /** Settles a question in the terminal, or because the asker no longer waits. */
   settled(id: string, by: SettledBy, value: Answer): void {
     if (this.#waiting.has(id)) this.#end(settledQuestion(id, by, value, null));
   }
 
   /**
-   * An answer from a dashboard.
+   * Takes an answer from a dashboard.
    *
-   * @param client what the client calls itself
-   * @returns null if it counts; what was decided before, if it comes second; or why it is none, as a sentence
+   * @param client the name that the client gives itself
+   * @returns null if the answer counts; the earlier outcome if it comes second; a sentence if it is invalid
    */
   answer(id: string, value: string | boolean, client: string | null): QuestionSettled | string | null {
     const waiting = this.#waiting.get(id);
@@ -75,7 +75,7 @@ export class Questions {
     return null;
   }
 
-  /** As `answer`. On success the question that was dismissed is told. */
+  /** Dismisses a question. @returns the dismissed question, or otherwise the same as `answer` */
   dismiss(id: string, client: string | null): QuestionSettled | string | { dismissed: Question } {
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return this.#settled.get(id) ?? 'No such question';
@@ -85,7 +85,7 @@ export class Questions {
     return { dismissed: waiting.question };
   }
 
-  /** Whoever asked is gone. */
+  /** Settles all questions, because their askers are gone. */
   clear(): void {
     for (const id of [...this.#waiting.keys()]) this.settled(id, 'gone', undefined);
   }

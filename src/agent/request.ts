@@ -1,16 +1,16 @@
-/** A message from a client → a request, checked field by field; or a prompt, for any text that is no request. Pure. */
+/** A client's message → a request, checked field by field, or a prompt if the text is no request. Pure. */
 import { AGENT_LIMITS, type AgentRequest, type Attachment } from '../protocol/agent.ts';
 import { byteLength } from './json.ts';
 
-/** What a client sends as plain text. */
+/** A prompt sent as plain text. */
 export interface PlainPrompt {
   type: 'plain_prompt';
   text: string;
 }
 
-/** It has the form of a request and is none: the sentence is what its sender is told. */
+/** An invalid request. The message is the sentence for the sender. */
 export class RequestProblem extends Error {
-  /** The type of the request, if it has one. */
+  /** The type of the request. */
   readonly request: string;
   readonly id: string | number | undefined;
 
@@ -23,8 +23,10 @@ export class RequestProblem extends Error {
 }
 
 /**
- * @param isClassic the client knows the classic requests only: anything else it sends is a prompt
- * @throws RequestProblem
+ * Reads a client's message.
+ *
+ * @param isClassic whether the client knows only the classic requests; all its other messages are prompts
+ * @throws RequestProblem if a field of the request is invalid, or its type is unknown
  */
 export function readRequest(text: string, isClassic: boolean): AgentRequest | PlainPrompt {
   const value = parseObject(text);
@@ -66,7 +68,7 @@ function readNewer(fields: Fields): AgentRequest {
       if (attachments.length > 0) request.attachments = attachments;
       const deliver = fields.optionalText('deliver');
       if (deliver === 'steer' || deliver === 'followUp') request.deliver = deliver;
-      else if (deliver !== undefined) fields.object('deliver must be steer or followUp');
+      else if (deliver !== undefined) fields.refuse('deliver must be steer or followUp');
       return { ...request, ...fields.client() };
     }
     case 'queue_remove':
@@ -74,7 +76,7 @@ function readNewer(fields: Fields): AgentRequest {
       return { type: fields.type, id: fields.id() };
     case 'answer': {
       const value = fields.get('value');
-      if (typeof value !== 'string' && typeof value !== 'boolean') fields.object('value must be a string or a boolean');
+      if (typeof value !== 'string' && typeof value !== 'boolean') fields.refuse('value must be a string or a boolean');
       return { type: 'answer', id: fields.id(), value: value as string | boolean, ...fields.client() };
     }
     case 'dismiss':
@@ -82,7 +84,7 @@ function readNewer(fields: Fields): AgentRequest {
     case 'fetch_message':
       return { type: 'fetch_message', index: fields.count('index') };
     default:
-      return fields.object(`There is no request of the type ${fields.type.slice(0, 64)}`);
+      return fields.refuse(`There is no request of the type ${fields.type.slice(0, 64)}`);
   }
 }
 
@@ -101,7 +103,7 @@ class Fields {
 
   text(name: string): string {
     const value = this.get(name);
-    return typeof value === 'string' ? value : this.object(`${name} must be a string`);
+    return typeof value === 'string' ? value : this.refuse(`${name} must be a string`);
   }
 
   optionalText(name: string): string | undefined {
@@ -113,13 +115,13 @@ class Fields {
     const value = this.get(name);
     return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
       ? value
-      : this.object(`${name} must be a whole number`);
+      : this.refuse(`${name} must be a whole number`);
   }
 
   id(): string {
     const id = this.text('id');
     if (id === '' || byteLength(id) > AGENT_LIMITS.idBytes) {
-      this.object(`id must have 1 to ${AGENT_LIMITS.idBytes} bytes`);
+      this.refuse(`id must have 1 to ${AGENT_LIMITS.idBytes} bytes`);
     }
     return id;
   }
@@ -127,16 +129,16 @@ class Fields {
   client(): { client?: string } {
     const client = this.optionalText('client');
     if (client === undefined || client === '') return {};
-    if (byteLength(client) > AGENT_LIMITS.idBytes) this.object(`client has at most ${AGENT_LIMITS.idBytes} bytes`);
+    if (byteLength(client) > AGENT_LIMITS.idBytes) this.refuse(`client has at most ${AGENT_LIMITS.idBytes} bytes`);
     return { client };
   }
 
   attachments(): Attachment[] {
     const value = this.get('attachments');
     if (value === undefined || value === null) return [];
-    if (!Array.isArray(value) || value.length > 32) this.object('attachments must be a list of at most 32 files');
+    if (!Array.isArray(value) || value.length > 32) this.refuse('attachments must be a list of at most 32 files');
     return (value as unknown[]).map((element) => {
-      if (typeof element !== 'object' || element === null) this.object('attachments must be objects');
+      if (typeof element !== 'object' || element === null) this.refuse('attachments must be objects');
       const fields = new Fields(this.type, element as Record<string, unknown>);
       const attachment: Attachment = { filename: fields.text('filename'), data: fields.text('data') };
       const mimeType = fields.optionalText('mimeType');
@@ -144,14 +146,14 @@ class Fields {
     });
   }
 
-  object(sentence: string): never {
+  refuse(sentence: string): never {
     const id = this.get('id') ?? this.get('index');
     throw new RequestProblem(sentence, this.type, typeof id === 'string' || typeof id === 'number' ? id : undefined);
   }
 }
 
 function parseObject(text: string): Record<string, unknown> | null {
-  // A prompt is seldom JSON, and may be long.
+  // A prompt is seldom JSON and may be long, so it is not parsed without need.
   if (!/^\s*\{/.test(text)) return null;
   try {
     const value: unknown = JSON.parse(text);

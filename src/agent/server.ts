@@ -1,8 +1,8 @@
 /**
- * The agent's own WebSocket server: on loopback, for those who know the dial key or the token.
+ * The agent's own WebSocket server, on loopback, for peers that present the dial key or the token.
  *
- *   the daemon dials ────────────────────▶ listener ─┐
- *   we open one that it asked for ──(101)────────────┴─▶ accept ─▶ gate ─▶ AgentClient
+ *   the daemon dials ───────────────────────────────▶ listener ─┐
+ *   the uplink opens a connection to the daemon ──(101)─────────┴─▶ accept ─▶ gate ─▶ AgentClient
  */
 import { HttpError } from '../http/error.ts';
 import { createGate, type Gate } from '../http/gate.ts';
@@ -27,13 +27,13 @@ import { AgentClient } from './client.ts';
 const ACCEPT_LIMITS: AcceptLimits = { maxHeadBytes: 16 * 1024, maxHeadFields: 100, headTimeoutMs: 10_000 };
 const LINGER = { lingerTimeoutMs: 1000, stallTimeoutMs: 5000 };
 const LOOPBACK = ['127.0.0.1', '::1'];
-/** Ports tried one after the other, before any that is free will do. */
+/** The number of ports that are tried one by one before any free port is taken. */
 const PORT_TRIES = 200;
 
 export interface ServerOptions {
   readonly connections: Connections;
   readonly agent: Agent;
-  /** What the daemon presents when it dials. */
+  /** The key that the daemon presents when it dials. */
   readonly dialKey: string;
   /** The pre-shared key; null for none. */
   readonly token: string | null;
@@ -43,11 +43,11 @@ export interface ServerOptions {
 export class AgentServer {
   readonly #options: ServerOptions;
   readonly #listener: Listener;
-  /** Listens where a daemon reaches it that cannot be dialled back to. */
+  /** Listens on another address, for a daemon that does not ask for connections. */
   #outer: Listener | null = null;
   readonly #keyGate: Gate;
   readonly #tokenGate: Gate | null;
-  /** A daemon of the older kind has no key to present: it is known by its address. */
+  /** The address of an older daemon, which presents no key and is recognised by its address. */
   #keylessAddress: string | null = null;
 
   constructor(options: ServerOptions) {
@@ -60,9 +60,9 @@ export class AgentServer {
   /**
    * Listens on loopback.
    *
-   * @param firstPort the first that is tried; then those above it, and then any that is free
+   * @param firstPort the port to try first; the ports above it follow, and then any free port
    * @returns the port
-   * @throws the system's error if no port can be listened on
+   * @throws the system's error if no port can be opened
    */
   async listen(firstPort: number): Promise<number> {
     for (let port = firstPort; port < Math.min(firstPort + PORT_TRIES, 65_536); port++) {
@@ -70,20 +70,20 @@ export class AgentServer {
         await this.#listener.listen(LOOPBACK, port);
         return port;
       } catch {
-        // In use, or not for us.
+        // The port is in use, or not permitted.
       }
     }
     await this.#listener.listen(LOOPBACK, 0);
     return this.#listener.addresses[0]?.port as number;
   }
 
-  /** Lets a daemon in that presents no key, from its own address alone; null lets none in any more. */
+  /** Admits a daemon without a key from this address only; null admits none. */
   admitKeyless(address: string | null): void {
     this.#keylessAddress = address;
   }
 
   /**
-   * Listens on one more address, on the same port, for a daemon on another machine that cannot be dialled back to.
+   * Listens on one more address, on the same port, for a daemon on another machine that does not ask for connections.
    *
    * @throws the system's error
    */
@@ -95,14 +95,14 @@ export class AgentServer {
   }
 
   /**
-   * Takes over a connection that the daemon asked for, as if it had been accepted.
+   * Takes over a connection that the daemon asked for, as if the listener had accepted it.
    *
-   * @param rest what has come on it already
+   * @param rest the bytes that have already come on it
    */
   serve(connection: Connection, rest: Buffer): void {
     accept(
       connection,
-      // It may be kept as a spare for as long as it lives; the other end sees to that.
+      // The daemon may keep the connection as a spare for any time. It ends spares itself.
       { ...ACCEPT_LIMITS, headTimeoutMs: Number.POSITIVE_INFINITY },
       {
         onRequest: (head, rest) => this.#admit(connection, head, rest),
@@ -117,7 +117,7 @@ export class AgentServer {
     this.#outer?.close();
   }
 
-  /** What it throws would leave Node's callback. */
+  /** Accepts a socket. An exception here would leave Node's callback. */
   #accept(socket: Socket): void {
     try {
       this.#take(socket);
@@ -146,7 +146,7 @@ export class AgentServer {
       this.#options.connections.markAuthorised(connection);
       const offered = withoutTokens(subprotocols);
       const isClassic = !offered.includes(DELTA_SUBPROTOCOL);
-      // Clients fail if they offered something and nothing was chosen.
+      // Clients fail if nothing of their offer is chosen.
       const plain = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : (offered[0] ?? null);
       connection.write(encodeUpgradeResponse(key, isClassic ? plain : DELTA_SUBPROTOCOL, null));
       new AgentClient(connection).start(this.#options.agent, isClassic, readResume(offered), rest);
@@ -162,7 +162,7 @@ export class AgentServer {
       this.#keyGate.authorise(head);
       return;
     } catch {
-      // Perhaps it has the token.
+      // The peer may have the token instead.
     }
     const isKeyless = this.#keylessAddress !== null && isSameMachine(remoteAddress, this.#keylessAddress);
     if (isKeyless && head.fields.has('origin')) throw new HttpError(403, 'Pages connect through hypivisor');
@@ -177,7 +177,7 @@ export class AgentServer {
   }
 }
 
-/** One that was reached at `::1` may dial from 127.0.0.1. */
+/** Whether the addresses are on the same machine. A daemon reached at `::1` may dial from 127.0.0.1. */
 function isSameMachine(address: string, other: string): boolean {
   return address === other || (isLoopback(address) && isLoopback(other));
 }
@@ -193,12 +193,12 @@ function gateOf(token: string): Gate {
     allowOrigins: [],
     allowHosts: [],
     hostName: '',
-    // With a token no origin is looked at.
+    // With a token the gate does not check the origin.
     explain: () => 'Pages connect through hypivisor',
   });
 }
 
-/** Between the accept and its handler. */
+/** The handler before the connection has its own. */
 const NOBODY: ConnectionHandler = {
   onData() {},
   onEof() {},

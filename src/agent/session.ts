@@ -1,4 +1,4 @@
-/** One session of pi, served: puts the agent, its server, its uplink and its terminal together, and takes them apart. */
+/** A served session of pi. It puts the agent, its server, its uplink and its terminal together, and ends them. */
 import { randomBytes } from 'node:crypto';
 import os from 'node:os';
 import { AgentCloseCode, successorReason } from '../protocol/agent.ts';
@@ -20,11 +20,11 @@ import { dashboardUrl, type Settings } from './settings.ts';
 import { newNodeId, type Shared } from './shared.ts';
 import { Uplink, type UplinkStatus } from './uplink.ts';
 
-/** Connections, in and out, of one session. */
+/** The most connections of one session, in and out. */
 const MAX_CONNECTIONS = 512;
-/** How long pi waits for the last words to leave. */
+/** How long pi waits for the last messages to leave. */
 const GOODBYE_MS = 150;
-/** Older pis do not say that a session has got a name. */
+/** The time between two reads of the session's details on older pis, which do not say that a session has got a name. */
 const REFRESH_MS = 5000;
 
 export interface SessionContext {
@@ -36,7 +36,7 @@ export interface SessionContext {
   readonly daemon: Daemon;
   readonly log: AgentLog;
   readonly boundary: Boundary;
-  /** pi says when a run is over for good. */
+  /** Whether pi says when a run has ended for good. */
   readonly settles: boolean;
 }
 
@@ -50,7 +50,7 @@ export class PiSession {
   readonly #dialogs: Dialogs;
   #uplink: Uplink | null = null;
   #port: number | null = null;
-  /** Why there is no uplink. */
+  /** Why the session has no port or no uplink. */
   #problem: string | null = null;
   #isEnded = false;
 
@@ -92,7 +92,7 @@ export class PiSession {
     }
   }
 
-  /** Listens, and registers. What fails is told by `status`. */
+  /** Listens and registers. `status` shows failures. */
   async start(): Promise<void> {
     const { settings, shared, daemon, log } = this.#given;
     try {
@@ -142,7 +142,7 @@ export class PiSession {
           ages: () => this.#agent.ages,
           firstDelayMs: reconnectMs,
           maxDelayMs: maxReconnectMs,
-          // On this machine the daemon dials.
+          // A daemon on this machine dials.
           dialsBack: !isLocal,
         },
         {
@@ -182,9 +182,10 @@ export class PiSession {
   }
 
   /**
-   * Ends what is served here, for the reason that pi gives: everybody is told, and whoever follows inherits what it must.
+   * Ends the session, for pi's reason. Clients and the daemon get the reason. The next session of this process inherits
+   * the node and the port.
    *
-   * @returns done once the last words are out, or soon
+   * @returns a promise that resolves when the last messages are sent, or after GOODBYE_MS
    */
   async end(reason: string): Promise<void> {
     if (this.#isEnded) return;
@@ -251,7 +252,7 @@ export class PiSession {
     const { context, settings } = this.#given;
     const { ui } = context;
     const paint = (color: string, text: string) => ui.theme?.fg(color, text) ?? text;
-    // Over RPC nobody paints.
+    // Over RPC no terminal shows the footer.
     const isTerminal = context.mode === undefined ? process.stdout.isTTY === true : context.mode === 'tui';
     if (!isTerminal) return;
     this.#given.boundary('footer', () => {

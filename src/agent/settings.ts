@@ -1,4 +1,4 @@
-/** The environment → what the extension does. Pure. */
+/** The environment → the extension's settings. Pure. */
 import { Environment } from '../protocol/environment.ts';
 import { DEFAULT_PORT } from '../protocol/registry.ts';
 import { registryUrl } from '../protocol/url.ts';
@@ -6,19 +6,21 @@ import { registryUrl } from '../protocol/url.ts';
 const DEFAULT_FIRST_PORT = 8080;
 const DEFAULT_RECONNECT_MS = 5000;
 const MAX_RECONNECT_MS = 300_000;
-/** Doublings of the first pause end at so many times as much: at five minutes, for the default. */
+/** The longest pause, in first pauses: five minutes with the default. */
 const RECONNECT_GROWTH = 60;
-/** On this machine a try costs next to nothing, and the daemon is back soon. */
+/**
+ * The longest pause for a daemon on this machine. An attempt costs almost nothing there, and the daemon is back soon.
+ */
 const MAX_LOCAL_RECONNECT_MS = 30_000;
 
 export interface Settings {
   readonly isOn: boolean;
   /** The registry's URL. */
   readonly url: string;
-  /** The daemon is on this machine. */
+  /** Whether the daemon is on this machine. */
   readonly isLocal: boolean;
   readonly token: string | null;
-  /** May the extension start the daemon? Never if somebody said where it is. */
+  /** Whether the extension may start the daemon. It may not if HYPIVISOR_WS says where the daemon is. */
   readonly autostart: boolean;
   readonly firstPort: number;
   readonly reconnectMs: number;
@@ -48,7 +50,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   };
 }
 
-/** The page that goes with a registry's URL; null if that is none. */
+/** The URL of the page beside a registry; null if the registry's URL is invalid. */
 export function dashboardUrl(registry: string): string | null {
   if (!URL.canParse(registry)) return null;
   const { protocol, host, pathname } = new URL(registry);

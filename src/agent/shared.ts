@@ -1,6 +1,7 @@
 /**
- * What outlives a session within one process: pi evaluates an extension anew on `/reload`, and on older ones for every
- * session. And it is where two copies, of a global and a project's installation say, meet: one serves, the other says so.
+ * The state that outlives a session within one process. pi evaluates an extension again on `/reload`, and older pis do
+ * so for every session. Two copies, such as a global and a project's installation, share this state too: one serves,
+ * and the other says so.
  */
 import { randomBytes } from 'node:crypto';
 import type { PiSession } from './session.ts';
@@ -11,14 +12,14 @@ export interface Copy {
   readonly version: string;
 }
 
-/** What the next session of this process begins with. */
+/** The values that the next session of this process begins with. */
 export interface Inheritance {
   readonly nodeId: string;
   /** The port to try first. */
   readonly port: number | null;
 }
 
-/** A session that is served, by whichever copy. */
+/** A served session, with the copy that serves it. */
 export interface Serving {
   /** The path of the copy. */
   readonly path: string;
@@ -28,11 +29,11 @@ export interface Serving {
 export interface Shared {
   copies: Copy[];
   inheritance: Inheritance | null;
-  /** What the daemon presents when it dials any session of this process. */
+  /** The key that the daemon presents when it dials any session of this process. */
   readonly dialKey: string;
-  /** What started this process, if it was a daemon. */
+  /** The id of the spawn that started this process; null if it was not a daemon's spawn. */
   spawnId: string | null;
-  /** The session that is served; null if none is. */
+  /** The served session; null if none is. */
   serving: Serving | null;
 }
 
@@ -54,7 +55,7 @@ export function newNodeId(): string {
   return randomBytes(12).toString('base64url');
 }
 
-/** The one that serves: the newest version, and of two the one that came first. */
+/** The copy that serves: the newest version, and the first of two equal ones. */
 export function chosen(copies: readonly Copy[]): Copy | null {
   let best: Copy | null = null;
   for (const copy of copies) if (best === null || isNewer(copy.version, best.version)) best = copy;

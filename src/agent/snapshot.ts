@@ -1,4 +1,4 @@
-/** `init_state`: what is on the agent's screen, in at most so many bytes, whatever is on it. Pure. */
+/** `init_state`: the agent's state with the end of its history, in a bounded number of bytes. Pure. */
 import {
   AGENT_LIMITS,
   type ContentPart,
@@ -15,15 +15,15 @@ import { byteLength, encode, fits } from './json.ts';
 /** Everything but the history. */
 export type Screen = Omit<InitState, 'type' | 'messages' | 'truncated' | 'totalMessages' | 'oldestIndex' | 'cut'>;
 
-/** The history gets this much at least: room for a message of the largest kind. */
+/** The bytes kept free for the history: enough for its largest message. */
 const HISTORY_BYTES = 120_000;
 const MAX_TOOLS = 256;
 const MAX_DESCRIPTION = 200;
 
-/** @returns the message as JSON, at most `AGENT_LIMITS.snapshotBytes` long, with the end of the history in it */
+/** @returns `init_state` as JSON of at most `AGENT_LIMITS.snapshotBytes` bytes */
 export function encodeSnapshot(messages: readonly Message[], screen: Screen): string {
   const rest = encodeScreen(screen, AGENT_LIMITS.snapshotBytes - HISTORY_BYTES);
-  // The names of the fields, and numbers.
+  // 200 bytes are for the names of the other fields and their numbers.
   const room = AGENT_LIMITS.snapshotBytes - byteLength(rest) - 200;
   const { json, oldestIndex } = pageOf(messages, messages.length, messages.length, room);
   const truncated = oldestIndex > 0 ? '"truncated":true,' : '';
@@ -40,7 +40,7 @@ function encodeScreen(screen: Screen, maxBytes: number): string {
     const cut = encode({ ...cutScreen(screen, keep), tools, cut: true });
     if (fits(cut, maxBytes)) return cut;
   }
-  // Thousands of tools at once, or of questions.
+  // There are thousands of tools or questions.
   const { live, ...bare } = cutScreen(screen, 64);
   const { runningTools, questions } = bare;
   return encode({
@@ -74,14 +74,14 @@ function cutTool({ args, output, ...tool }: RunningTool, keep: number): RunningT
   return cut;
 }
 
-/** Half a question cannot be answered: what is too large can only be answered in the terminal. */
+/** Cuts a large question. It can then only be answered in the terminal, because its end is missing. */
 function cutQuestion(question: Question, keep: number): Question {
   if (encode(question).length <= 2 * keep) return question;
   const { id, title, askedAt } = question;
   return { id, kind: QuestionKind.CUSTOM, title: title.slice(0, keep), askedAt };
 }
 
-/** The end of each part, so that deltas go on with it. */
+/** Keeps the end of each part, which deltas continue. */
 function cutLive(live: Message, keep: number): Message {
   const parts = (Array.isArray(live.content) ? live.content : []).map((part): ContentPart => {
     switch (part.type) {

@@ -1,12 +1,12 @@
 /**
- * The connection to the hypivisor: registers the agent, tells what changes, opens connections that are asked for, and
- * comes back for ever.
+ * The connection to the daemon. It registers the agent, sends its changes, opens the connections that the daemon asks
+ * for, and reconnects for ever.
  *
  *   OFFLINE ──(connected)──▶ REGISTERING ──(registered)──▶ ONLINE
  *      ▲                          └──(refused, silent)──┐     │
  *      └──────(the reconnect waits, and connects)───────┴─────┘ (lost)
  *
- * The other end is not trusted: whatever it says, or if it says nothing, costs a connection at the most.
+ * The daemon is not trusted: its messages, or its silence, cost at most this connection.
  */
 import type { Close } from '../frame/close.ts';
 import type { DataOpcode } from '../frame/message.ts';
@@ -31,7 +31,7 @@ import { encode } from './json.ts';
 import { difference } from './presence.ts';
 
 const LIMITS: WebSocketLimits = {
-  /** A daemon of the older kind sends the whole roster. */
+  /** An older daemon sends the whole roster. */
   maxMessageBytes: 32 * 1024 * 1024,
   maxFragments: 4096,
   frameTimeoutMs: 60_000,
@@ -41,15 +41,15 @@ const LIMITS: WebSocketLimits = {
 };
 
 const CONNECT_TIMEOUT_MS = 10_000;
-/** How long it may take to answer the registration. */
+/** How long the daemon may take to answer the registration. */
 const REGISTER_TIMEOUT_MS = 15_000;
-/** Changes are told so often. */
+/** The time between two updates. */
 const UPDATE_INTERVAL_MS = 250;
-/** How often it is asked how many agents there are. */
+/** The time between two questions for the number of agents. */
 const PING_INTERVAL_MS = 30_000;
-/** What is for us is small; reading the rest would cost pi time. */
+/** Larger messages are not parsed. Those for the agent are small, and parsing a roster would cost pi time. */
 const MAX_READ_BYTES = 64 * 1024;
-/** More than this in a second is no registry, and is not listened to. */
+/** A peer that sends more in a second is no registry, and is disconnected. */
 const MAX_BYTES_PER_SECOND = 8 * 1024 * 1024;
 const MAX_MESSAGES_PER_SECOND = 20_000;
 const MAX_DIAL_BACKS_PER_SECOND = 64;
@@ -59,15 +59,15 @@ export interface UplinkOptions {
   readonly url: string;
   readonly token: string | null;
   readonly connections: Connections;
-  /** For the proxy's variables. */
+  /** The environment, for the variables of an HTTP proxy. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly firstDelayMs: number;
   readonly maxDelayMs: number;
-  /** Offers to open connections for the daemon. */
+  /** Whether the agent offers to open connections to the daemon. */
   readonly dialsBack: boolean;
-  /** What stays as it is for the life of the session. */
+  /** The fields that never change during the session. */
   readonly identity: Omit<RegisterParams, keyof NodeDetails | 'dial_back'>;
-  /** What changes. */
+  /** The fields that change. */
   readonly details: () => NodeDetails;
   readonly ages: () => { state_age: number; tool_age?: number };
 }
@@ -75,25 +75,25 @@ export interface UplinkOptions {
 export interface UplinkSink {
   onStatus(status: UplinkStatus): void;
   onRegistered(registration: Registration): void;
-  /** A connection that the daemon asked for: its opening handshake of its own follows. */
+  /** Called with a connection that the daemon asked for. The daemon's own opening handshake follows on it. */
   onDialledBack(connection: Connection, rest: Buffer): void;
 }
 
 export interface Registration {
-  /** The daemon opens no connections to us, but asks for them. */
+  /** Whether the daemon asks for connections instead of dialling. */
   readonly dialsBack: boolean;
-  /** It knows the words of our own kind. */
+  /** Whether the daemon is this package's, and not an older one. */
   readonly isOurs: boolean;
-  /** Its address, and ours on the way to it. */
+  /** The daemon's address, and this end's address on the way to it. */
   readonly remoteAddress: string;
   readonly localAddress: string;
 }
 
 export interface UplinkStatus {
   readonly state: 'offline' | 'registering' | 'online';
-  /** How many agents there are, this one too; null if that is not known. */
+  /** The number of agents, including this one; null if unknown. */
   readonly agents: number | null;
-  /** Why it is offline, in words. */
+  /** Why the agent is offline, in words. */
   readonly reason: string | null;
 }
 
@@ -103,7 +103,7 @@ export class Uplink implements WebSocketHandler {
   readonly #options: UplinkOptions;
   readonly #sink: UplinkSink;
   readonly #targets: { bearer: ConnectTarget; query: ConnectTarget };
-  /** Older daemons know a token in the query alone, where logs may show it. */
+  /** Older daemons read the token only from the query, which logs may show. */
   #tokenInQuery = false;
   readonly #reconnect: Reconnect;
   #socket: WebSocketConnection | null = null;
@@ -111,15 +111,15 @@ export class Uplink implements WebSocketHandler {
   #state: State = 'offline';
   #agents: number | null = null;
   #reason: string | null = null;
-  /** What the daemon knows of us. */
+  /** The details that the daemon has. */
   #told: NodeDetails = {};
   #updateDue = false;
   #updatedAt = 0;
   #pingedAt = 0;
-  /** What has come within this second. */
+  /** The messages received within this second. */
   #second = { began: 0, bytes: 0, messages: 0, dialBacks: 0 };
 
-  /** @throws TypeError, with a sentence for whoever set it, if the URL cannot be used */
+  /** @throws TypeError, with a sentence for the user, if the URL cannot be used */
   constructor(options: UplinkOptions, sink: UplinkSink) {
     const { url, token, environment, connections, firstDelayMs, maxDelayMs } = options;
     this.#options = options;
@@ -148,16 +148,16 @@ export class Uplink implements WebSocketHandler {
     this.#reconnect.start();
   }
 
-  /** Connects at once, instead of when its pause is over. */
+  /** Connects at once, without waiting for the end of the pause. */
   retryNow(): void {
     this.#reconnect.retryNow();
   }
 
   /**
-   * Says goodbye, and comes back no more.
+   * Disconnects and does not reconnect.
    *
-   * @param successor the id of the node that follows, if one does
-   * @param returns the same node is back in a moment, so it stays in the roster
+   * @param successor the id of the node of the next session, if there is one
+   * @param returns true if the same node will be back in a moment, so that it stays in the roster
    */
   stop({ successor, returns = false }: { successor?: string; returns?: boolean }): void {
     this.#reconnect.stop();
@@ -170,7 +170,7 @@ export class Uplink implements WebSocketHandler {
     socket.close();
   }
 
-  /** Something that the roster should know has changed. */
+  /** Sends the changed details to the daemon, now or after UPDATE_INTERVAL_MS. */
   update(): void {
     this.#updateDue = true;
     const socket = this.#socket;
@@ -186,7 +186,7 @@ export class Uplink implements WebSocketHandler {
     return this.#tokenInQuery ? this.#targets.query : this.#targets.bearer;
   }
 
-  /** An exception would leave a timer, and end pi: a token that fits no field, say. */
+  /** Connects. An exception, for example about a token that fits no field, would leave a timer and end pi. */
   #connect(sink: ConnectSink): Attempt {
     try {
       return connect(this.#target, this.#options.connections, CONNECT_TIMEOUT_MS, sink);
@@ -261,7 +261,7 @@ export class Uplink implements WebSocketHandler {
     this.#socket?.close(CloseCode.GOING_AWAY);
   }
 
-  // What it says
+  // Messages from the daemon
 
   #onRegistered({ result, error }: Message): void {
     const socket = this.#socket;
@@ -296,12 +296,12 @@ export class Uplink implements WebSocketHandler {
         if (this.#state === 'online') this.#sink.onDialledBack(connection, rest);
         else connection.destroy();
       },
-      // It asks again if it wants one.
+      // The daemon asks again if it needs a connection.
       onFailed() {},
     });
   }
 
-  // What we say
+  // Messages to the daemon
 
   #sendUpdate(): void {
     const socket = this.#socket as WebSocketConnection;
@@ -326,7 +326,7 @@ export class Uplink implements WebSocketHandler {
     this.#socket?.sendText(encode({ id, method, params }));
   }
 
-  /** Counts what comes, and hangs up on what is no registry. */
+  /** Counts the received messages, and disconnects a peer that sends more than a registry would. */
   #isFlooded(bytes: number): boolean {
     const socket = this.#socket;
     if (socket === null) return true;
@@ -335,7 +335,7 @@ export class Uplink implements WebSocketHandler {
     this.#second.bytes += bytes;
     this.#second.messages++;
     const isFirst = this.#state === 'registering';
-    // The roster of an older daemon comes once, at the beginning.
+    // An older daemon sends its roster once, at the beginning.
     if (this.#second.messages <= MAX_MESSAGES_PER_SECOND && (isFirst || this.#second.bytes <= MAX_BYTES_PER_SECOND)) {
       return false;
     }

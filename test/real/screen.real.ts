@@ -72,7 +72,7 @@ for (const pi of PIS) {
 
       it('/hypivisor completes what it knows, and says where the agent is connected', async () => {
         await terminal.type('/hypivisor st');
-        await terminal.shows(/status +Where this agent is connected/);
+        await terminal.shows(/status +Shows where this agent is connected/);
         await terminal.shows(/stop +Ends the hypivisor/);
         await terminal.keys('C-u');
         await terminal.command('/hypivisor status');
