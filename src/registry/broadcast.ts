@@ -87,10 +87,14 @@ export class Broadcast {
     return this.#subscriptions.size;
   }
 
-  publish(events: readonly RosterEvent[]): void {
-    for (const event of events) {
-      this.#add(event);
-      this.#openUpdates.delete(event.event === 'node_joined' ? event.node.id : event.id);
+  publish(changes: readonly (RosterEvent | NodeUpdated)[]): void {
+    for (const change of changes) {
+      if (change.event === 'node_updated') {
+        this.publishUpdate(change);
+      } else {
+        this.#add(change);
+        this.#openUpdates.delete(change.event === 'node_joined' ? change.node.id : change.id);
+      }
     }
   }
 

@@ -10,6 +10,9 @@
  *
  * A connection owns the node that it registered, by identity, and the last registration wins. A connection whose node
  * was taken over owns nothing, so its late close changes nothing.
+ *
+ * Nodes that other hubs share are in the same roster, and belong to those hubs. They come and go by `share`, and never
+ * take anything from a node that registered here: if both have the same id, the shared node gets another.
  */
 import {
   type Node,
@@ -23,6 +26,7 @@ import { Doubles } from './doubles.ts';
 import { applyDetails, type DetailsChange } from './node-details.ts';
 import type { NodeInfo } from './node-info.ts';
 import { RpcError } from './rpc.ts';
+import { changesBetween, otherId, type Remote, type RemoteNode, type SharingHub, shownNode } from './shared.ts';
 
 /** The connection that registers. Owners are compared by identity only. */
 export type Owner = object;
@@ -55,7 +59,12 @@ export interface AgentAddress {
   readonly dialKey: string | null;
   /** Whether a connection meant for this agent may reach another agent: see Doubles. */
   readonly hasDouble: boolean;
+  /** Where it is if another hub shares it: then it is reached through that hub alone. Null if it registered here. */
+  readonly remote: Remote | null;
 }
+
+/** A push to all clients, or to those that subscribed to updates. */
+export type RosterChange = RosterEvent | NodeUpdated;
 
 export type Deregistration = 'deregistered' | 'not_found';
 
@@ -66,6 +75,10 @@ export interface RegistryLimits {
   /** The most bytes of all nodes' JSON together. Nodes that go offline may exceed it a little. */
   maxRosterBytes: number;
 }
+
+/** The part of the roster that one other hub may fill, and all of them together: agents that register here find room. */
+const PART_OF_A_HUB = 1 / 2;
+const PART_OF_ALL_HUBS = 3 / 4;
 
 interface Encoded {
   json: string;
@@ -83,7 +96,18 @@ interface Entry extends Encoded {
   spot: string;
   registrant: Registrant;
   dialKey: string | null;
+  /** Where it comes from, if another hub shares it; null if it registered here. */
+  remote: Remote | null;
 }
+
+/** What all nodes that other hubs share have in common. */
+const ELSEWHERE = {
+  owner: null,
+  place: '',
+  spot: '',
+  registrant: { address: '', isHere: false, namesHere: false },
+  dialKey: null,
+} as const;
 
 export class Registry {
   readonly #limits: RegistryLimits;
@@ -97,6 +121,9 @@ export class Registry {
   readonly #lastIds = new WeakMap<Owner, string>();
   /** The bytes of all nodes' JSON together. */
   #jsonBytes = 0;
+  /** The number of nodes that other hubs share, and the bytes of their JSON. */
+  #sharedCount = 0;
+  #sharedBytes = 0;
   /** Kept until a node changes. */
   #nodesJson: string | null = null;
 
@@ -106,6 +133,11 @@ export class Registry {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** The number of nodes that registered here. */
+  get localSize(): number {
+    return this.#entries.size - this.#sharedCount;
   }
 
   /** When the next offline node expires, on the steady clock; null if none is offline. */
@@ -124,13 +156,15 @@ export class Registry {
     const standing = this.#idByPlace.get(place);
     if (standing !== undefined && standing !== info.id) replaced.add(standing);
 
-    const isNew = !this.#entries.has(info.id);
-    if (isNew && this.#entries.size - replaced.size >= this.#limits.maxNodes) {
+    const holder = this.#entries.get(info.id);
+    // A node of another hub gives way, and goes on under another id.
+    const displaced = holder?.remote ?? null;
+    const before = displaced === null ? holder : undefined;
+    if (before === undefined && this.#entries.size - replaced.size >= this.#limits.maxNodes) {
       throw new RpcError(`The roster is full: ${this.#limits.maxNodes} nodes`);
     }
     const node = activeNode(info, now);
     const { json, jsonBytes } = encode(node);
-    const before = this.#entries.get(info.id);
     let freedBytes = before?.jsonBytes ?? 0;
     for (const id of replaced) freedBytes += (this.#entries.get(id) as Entry).jsonBytes;
     this.#needRoom(jsonBytes, freedBytes);
@@ -138,8 +172,10 @@ export class Registry {
     const events: RosterEvent[] = [];
     for (const id of replaced) events.push(this.#remove(id));
     if (before !== undefined) this.#leave(before);
+    if (displaced !== null) events.push(this.#remove(info.id));
     const dialKey = info.dialKey ?? null;
-    const entry: Entry = { node, json, jsonBytes, owner, place, registrant, dialKey, spot: spotOf(info, registrant) };
+    const spot = spotOf(info, registrant);
+    const entry: Entry = { node, json, jsonBytes, owner, place, registrant, dialKey, spot, remote: null };
     this.#entries.set(info.id, entry);
     // The daemon does not dial an agent that opens the connections itself.
     if (dialKey === null && !isReachedBack(info, registrant)) this.#doubles.enter(entry.spot, info.id);
@@ -149,6 +185,7 @@ export class Registry {
     this.#expiry.delete(info.id);
     this.#lastIds.set(owner, info.id);
     events.push({ event: 'node_joined', node });
+    if (displaced !== null) events.push(...this.#addRemote(displaced));
     return events;
   }
 
@@ -177,7 +214,8 @@ export class Registry {
    */
   noteReach(id: string, reach: Reach, now: Moment): NodeUpdated | null {
     const entry = this.#entries.get(id);
-    if (entry === undefined || entry.node.reach === reach) return null;
+    // How a node of another hub is reached, that hub says.
+    if (entry === undefined || entry.remote !== null || entry.node.reach === reach) return null;
     const reached = { reach, reach_since: toSeconds(now) };
     const node = { ...entry.node, ...reached };
     this.#replace(entry, node, encode(node));
@@ -186,7 +224,7 @@ export class Registry {
 
   /**
    * A connection that has registered may deregister only its own node, and no node once its own was taken over. A
-   * connection that never registered may deregister any node.
+   * connection that never registered may deregister any node that registered here.
    *
    * @throws RpcError if the caller may not deregister that node
    */
@@ -197,6 +235,7 @@ export class Registry {
       throw new RpcError('Unauthorized: cannot deregister another node');
     }
     if (entry === undefined) return { status: 'not_found', events: [] };
+    if (entry.remote !== null) throw new RpcError('Unauthorized: cannot deregister a node of another machine');
     return { status: 'deregistered', events: [this.#remove(id)] };
   }
 
@@ -224,6 +263,62 @@ export class Registry {
     return events;
   }
 
+  /** Whether the connection has ever registered a node. */
+  hasRegistered(owner: Owner): boolean {
+    return this.#lastIds.has(owner);
+  }
+
+  /**
+   * Another hub says what has become of its nodes. A node that does not fit is left out, even if it was in the roster
+   * before and has only grown.
+   *
+   * @param put new nodes, and nodes that have changed, whole
+   * @param gone ids on the other hub; null if all nodes are gone that are not put
+   * @returns the changes in order, and how many nodes were left out
+   */
+  share(
+    hub: SharingHub,
+    put: readonly RemoteNode[],
+    gone: readonly string[] | null,
+  ): { changes: RosterChange[]; leftOut: number } {
+    const changes: RosterChange[] = [];
+    const removeRemote = (idThere: string) => {
+      const id = hub.ids.get(idThere);
+      if (id !== undefined) changes.push(this.#remove(id));
+    };
+    if (gone === null) {
+      const stay = new Set(put.map(({ node }) => node.id));
+      for (const idThere of [...hub.ids.keys()]) if (!stay.has(idThere)) removeRemote(idThere);
+    } else {
+      gone.forEach(removeRemote);
+    }
+    let leftOut = 0;
+    for (const { node, path } of put) {
+      const caused = this.#putRemote({ hub, node, path });
+      if (caused !== null) {
+        changes.push(...caused);
+      } else {
+        leftOut++;
+        removeRemote(node.id);
+      }
+    }
+    return { changes, leftOut };
+  }
+
+  /**
+   * The connection to another hub is lost, or has come back.
+   *
+   * @param lostSince Unix seconds; null if it has come back, and the last known `reach` of its nodes holds again
+   */
+  noteLink(hub: SharingHub, lostSince: number | null): RosterChange[] {
+    if ((hub.lostSince === null) === (lostSince === null)) return [];
+    hub.lostSince = lostSince;
+    return [...hub.ids.values()].flatMap((id) => {
+      const entry = this.#entries.get(id) as Entry;
+      return this.#show(entry, shownNode(entry.remote as Remote, id));
+    });
+  }
+
   get(id: string): Node | null {
     return this.#entries.get(id)?.node ?? null;
   }
@@ -237,8 +332,8 @@ export class Registry {
     const entry = this.#entries.get(id);
     if (entry === undefined) return null;
     const { machine, port } = entry.node;
-    const { owner, registrant, dialKey, spot } = entry;
-    return { owner, machine, port, registrant, dialKey, hasDouble: this.#doubles.has(spot, id) };
+    const { owner, registrant, dialKey, spot, remote } = entry;
+    return { owner, machine, port, registrant, dialKey, remote, hasDouble: this.#doubles.has(spot, id) };
   }
 
   /** The roster as a JSON array, in the order of the nodes' first registrations. */
@@ -275,9 +370,66 @@ export class Registry {
     }
   }
 
-  #replace(entry: Entry, node: Node, { json, jsonBytes }: Encoded): void {
+  /** @returns the changes; null if the node does not fit, and nothing has changed then */
+  #putRemote(remote: Remote): RosterChange[] | null {
+    const { hub } = remote;
+    const id = hub.ids.get(remote.node.id);
+    if (id === undefined) return this.#addRemote(remote, true);
+    const entry = this.#entries.get(id) as Entry;
+    const shown = shownNode(remote, id);
+    const addedBytes = encode(shown).jsonBytes - entry.jsonBytes;
+    if (addedBytes > 0 && !this.#hasRoomFor(hub, 0, addedBytes)) return null;
+    entry.remote = remote;
+    return this.#show(entry, shown);
+  }
+
+  /** @param mustFit false for a node that was in the roster before; if true, null says that it does not fit */
+  #addRemote(remote: Remote, mustFit: true): RosterEvent[] | null;
+  #addRemote(remote: Remote, mustFit?: false): RosterEvent[];
+  #addRemote(remote: Remote, mustFit = false): RosterEvent[] | null {
+    const { hub, node } = remote;
+    const isTaken = (id: string) => this.#entries.has(id);
+    const id = isTaken(node.id) ? otherId(node.id, hub.name, isTaken) : node.id;
+    if (id === null) return mustFit ? null : [];
+    const shown = shownNode(remote, id);
+    const encoded = encode(shown);
+    if (mustFit && !this.#hasRoomFor(hub, 1, encoded.jsonBytes)) return null;
+    this.#entries.set(id, { ...ELSEWHERE, ...encoded, node: shown, remote });
+    hub.ids.set(node.id, id);
+    this.#sharedCount++;
+    this.#addBytes(hub, encoded.jsonBytes);
+    return [{ event: 'node_joined', node: shown }];
+  }
+
+  #show(entry: Entry, node: Node): RosterChange[] {
+    const changes = changesBetween(entry.node, node);
+    if (changes.length > 0) this.#replace(entry, node, encode(node));
+    return changes;
+  }
+
+  #hasRoomFor(hub: SharingHub, nodes: number, bytes: number): boolean {
+    const { maxNodes, maxRosterBytes } = this.#limits;
+    return (
+      this.#entries.size + nodes <= maxNodes &&
+      this.#jsonBytes + bytes <= maxRosterBytes &&
+      hub.ids.size + nodes <= maxNodes * PART_OF_A_HUB &&
+      hub.jsonBytes + bytes <= maxRosterBytes * PART_OF_A_HUB &&
+      this.#sharedCount + nodes <= maxNodes * PART_OF_ALL_HUBS &&
+      this.#sharedBytes + bytes <= maxRosterBytes * PART_OF_ALL_HUBS
+    );
+  }
+
+  /** @param hub null for a node that registered here */
+  #addBytes(hub: SharingHub | null, bytes: number): void {
     this.#nodesJson = null;
-    this.#jsonBytes += jsonBytes - entry.jsonBytes;
+    this.#jsonBytes += bytes;
+    if (hub === null) return;
+    this.#sharedBytes += bytes;
+    hub.jsonBytes += bytes;
+  }
+
+  #replace(entry: Entry, node: Node, { json, jsonBytes }: Encoded): void {
+    this.#addBytes(entry.remote?.hub ?? null, jsonBytes - entry.jsonBytes);
     entry.node = node;
     entry.json = json;
     entry.jsonBytes = jsonBytes;
@@ -292,10 +444,15 @@ export class Registry {
 
   /** Forgets the bytes, place and spot of an entry that is about to be removed or replaced. */
   #leave(entry: Entry): void {
-    this.#nodesJson = null;
-    this.#jsonBytes -= entry.jsonBytes;
-    this.#idByPlace.delete(entry.place);
-    this.#doubles.leave(entry.spot, entry.node.id);
+    const { remote } = entry;
+    this.#addBytes(remote?.hub ?? null, -entry.jsonBytes);
+    if (remote === null) {
+      this.#idByPlace.delete(entry.place);
+      this.#doubles.leave(entry.spot, entry.node.id);
+    } else {
+      remote.hub.ids.delete(remote.node.id);
+      this.#sharedCount--;
+    }
   }
 }
 

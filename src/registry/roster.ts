@@ -3,7 +3,7 @@
  * change passes through here, so subscribers get every change.
  */
 import { encodeText } from '../frame/encode.ts';
-import type { Node, NodeUpdated, Reach, RosterEvent } from '../protocol/registry.ts';
+import type { Node, NodeUpdated, Reach } from '../protocol/registry.ts';
 import { Deadline, type Deadlines, type Expiring } from '../transport/deadlines.ts';
 import { Broadcast, type Receiver, type Subscriber, type Subscription } from './broadcast.ts';
 import type { DetailsChange } from './node-details.ts';
@@ -16,7 +16,9 @@ import {
   type Owner,
   type Registrant,
   Registry,
+  type RosterChange,
 } from './registry.ts';
+import type { RemoteNode, SharingHub } from './shared.ts';
 
 export interface RosterOptions {
   nodeTtlMs: number;
@@ -27,7 +29,7 @@ export interface RosterOptions {
   /** Judges where a registration came from. The result is kept with the node. */
   judge: (machine: string, peerAddress: string) => Registrant;
   /** Called with every change, in order. */
-  onEvent: (event: RosterEvent | NodeUpdated) => void;
+  onEvent: (change: RosterChange) => void;
 }
 
 /** The roster that a connection gets when it registers. */
@@ -56,6 +58,11 @@ export class Roster implements Expiring {
     return this.#registry.size;
   }
 
+  /** The number of nodes that registered here. */
+  get localSize(): number {
+    return this.#registry.localSize;
+  }
+
   get nodesJson(): string {
     return this.#registry.nodesJson;
   }
@@ -80,6 +87,16 @@ export class Roster implements Expiring {
   /** Of all nodes, in the order in which they first came. */
   ids(): Iterable<string> {
     return this.#registry.ids();
+  }
+
+  /** The ids of the hubs that a node came through, the one that it registered with first; none if that is this one. */
+  pathOf(id: string): readonly string[] {
+    return this.#registry.addressOf(id)?.remote?.path ?? [];
+  }
+
+  /** See `Registry.hasRegistered`. */
+  hasRegistered(owner: Owner): boolean {
+    return this.#registry.hasRegistered(owner);
   }
 
   addressOf(id: string): AgentAddress | null {
@@ -115,6 +132,19 @@ export class Roster implements Expiring {
   disconnect(owner: Owner): void {
     this.#changed(this.#registry.disconnect(owner, this.#now()));
     this.watchExpiry();
+  }
+
+  /** See `Registry.share`. @returns how many nodes were left out */
+  share(hub: SharingHub, put: readonly RemoteNode[], gone: readonly string[] | null): number {
+    const { changes, leftOut } = this.#registry.share(hub, put, gone);
+    this.#changed(changes);
+    return leftOut;
+  }
+
+  /** See `Registry.noteLink`. */
+  noteLink(hub: SharingHub, isLost: boolean): void {
+    const seconds = Math.floor(this.#now().unixMs / 1000);
+    this.#changed(this.#registry.noteLink(hub, isLost ? seconds : null));
   }
 
   subscribe(receiver: Receiver, subscriber: Subscriber): Subscription {
@@ -155,17 +185,14 @@ export class Roster implements Expiring {
   }
 
   #publishUpdate(update: NodeUpdated | null): void {
-    if (update === null) return;
-    this.#initFrame = null;
-    this.#broadcast.publishUpdate(update);
-    this.#options.onEvent(update);
+    if (update !== null) this.#changed([update]);
   }
 
-  #changed(events: readonly RosterEvent[]): void {
-    if (events.length === 0) return;
+  #changed(changes: readonly RosterChange[]): void {
+    if (changes.length === 0) return;
     this.#initFrame = null;
-    this.#broadcast.publish(events);
-    for (const event of events) this.#options.onEvent(event);
+    this.#broadcast.publish(changes);
+    for (const change of changes) this.#options.onEvent(change);
   }
 
   #frame(): Buffer {

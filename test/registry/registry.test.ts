@@ -78,6 +78,7 @@ describe('Registry', () => {
       registrant: THERE,
       dialKey: 'secret',
       hasDouble: false,
+      remote: null,
     });
     assert.equal(registry.addressOf('b')?.dialKey, null);
     assert.ok(!registry.initJson.includes('secret'));

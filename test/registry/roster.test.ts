@@ -98,7 +98,7 @@ describe('Roster', () => {
       { event: 'node_updated', id: 'a', state: 'working', state_since, tool: null, tool_since: null },
     ]);
     assert.equal(plain.messages.length, 2);
-    assert.equal(events.length, 1, 'the log is not told');
+    assert.equal(events.length, 3, 'each is told to its owner');
     roster.subscribe(late, late);
     assert.deepEqual(late.messages, [{ event: 'init', nodes: [roster.get('a')], protocol_version: '1' }]);
   });

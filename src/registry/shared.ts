@@ -1,0 +1,86 @@
+/**
+ * The nodes of other hubs, as the registry keeps them: each belongs to the hub that shares it, and only that hub changes
+ * it. Pure.
+ *
+ *   what a hub says ──(readSharedNode)──▶ RemoteNode ──(shownNode)──▶ Node, under an id that is free in this roster
+ */
+import { type Node, NodeStatus, type NodeUpdated, Reach, type RosterEvent } from '../protocol/registry.ts';
+
+/** How many ids are tried for a node whose own one is taken. */
+const MAX_ID_TRIES = 1000;
+
+/** A node as another hub shares it. */
+export interface RemoteNode {
+  /** Its times are on this daemon's clock, and `hub` is the name by which its machine is known here. */
+  readonly node: Node;
+  /** The ids of the hubs it came through, the one that it registered with first. */
+  readonly path: readonly string[];
+}
+
+/** What the registry holds of one hub. It is compared by identity. */
+export class SharingHub {
+  /** The name by which it is known here. */
+  readonly name: string;
+  /** From the ids of its nodes there to their ids here. */
+  readonly ids = new Map<string, string>();
+  /** Of its nodes' JSON. */
+  jsonBytes = 0;
+  /** Since when it is not known whether its nodes can be reached, in Unix seconds; null if what it says holds. */
+  lostSince: number | null = null;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+/** Where a node is that another hub shares. */
+export interface Remote extends RemoteNode {
+  readonly hub: SharingHub;
+}
+
+/** The node as this roster shows it. */
+export function shownNode({ node, hub: { lostSince } }: Remote, id: string): Node {
+  const shown = { ...node, id };
+  if (lostSince === null || node.reach === Reach.UNPROVEN) return shown;
+  return { ...shown, reach: Reach.UNPROVEN, reach_since: lostSince };
+}
+
+/**
+ * An id for a node whose own one is taken: `<id>@<hub>`, or with a number behind it.
+ *
+ * @returns null if a thousand of them are taken
+ */
+export function otherId(id: string, hubName: string, isTaken: (id: string) => boolean): string | null {
+  const named = `${id}@${hubName}`;
+  for (let n = 1; n <= MAX_ID_TRIES; n++) {
+    const tried = n === 1 ? named : `${named}-${n}`;
+    if (!isTaken(tried)) return tried;
+  }
+  return null;
+}
+
+/** A change of these is a new registration; of the others an update. */
+const IDENTITY = ['machine', 'cwd', 'port', 'pid', 'spawn_id', 'status', 'last_seen'] as const;
+/** Changes of these go without saying when a node goes offline. */
+const OFFLINE_FIELDS: ReadonlySet<string> = new Set(['status', 'offline_since', 'last_seen']);
+
+/** What clients are to be told if one state of a node comes after another. */
+export function changesBetween(before: Node, after: Node): (RosterEvent | NodeUpdated)[] {
+  const { id, status } = after;
+  if (status === NodeStatus.ACTIVE) {
+    const isNew = IDENTITY.some((field) => before[field] !== after[field]);
+    return isNew ? [{ event: 'node_joined', node: after }] : updateBetween(before, after, new Set());
+  }
+  if (before.status === NodeStatus.OFFLINE) return updateBetween(before, after, new Set());
+  return [{ event: 'node_offline', id }, ...updateBetween(before, after, OFFLINE_FIELDS)];
+}
+
+function updateBetween(before: Node, after: Node, unsaid: ReadonlySet<string>): NodeUpdated[] {
+  const [old, fresh] = [before, after] as unknown as [Record<string, unknown>, Record<string, unknown>];
+  const changed: Record<string, unknown> = {};
+  for (const field of new Set([...Object.keys(old), ...Object.keys(fresh)])) {
+    if (unsaid.has(field) || JSON.stringify(old[field]) === JSON.stringify(fresh[field])) continue;
+    changed[field] = fresh[field] ?? null;
+  }
+  return Object.keys(changed).length === 0 ? [] : [{ event: 'node_updated', id: after.id, ...changed }];
+}
