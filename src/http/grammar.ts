@@ -5,7 +5,6 @@
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-const FIELD_LINE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*$/;
 
 /** `token = 1*tchar` (RFC 9110, section 5.6.2). */
 export function isToken(text: string): boolean {
@@ -19,11 +18,6 @@ export function isToken(text: string): boolean {
  */
 export function isFieldValue(text: string): boolean {
   return FIELD_VALUE.test(text);
-}
-
-/** Whether the text is a field line as we write one: a token, a colon, a space, and a field value. */
-export function isFieldLine(text: string): boolean {
-  return FIELD_LINE.test(text);
 }
 
 /**
