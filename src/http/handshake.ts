@@ -24,11 +24,11 @@ export interface UpgradeRequest {
   readonly key: string;
   /** In the client's order of preference. Each is a token, and none is there twice. */
   readonly subprotocols: readonly string[];
-  /** A Sec-WebSocket-Extensions value, written anew from its parsed parts if a peer sent it; null for none. */
+  /** A Sec-WebSocket-Extensions value, rewritten from its parsed parts if a peer sent it; null for none. */
   readonly extensions: string | null;
 }
 
-/** The server did not answer as RFC 6455 demands. The message is short and repeats nothing that the server sent. */
+/** An answer that RFC 6455 does not allow. The message is short and repeats nothing that the server sent. */
 export class HandshakeError extends Error {
   constructor(message: string) {
     super(message);
@@ -41,26 +41,15 @@ export class HandshakeError extends Error {
  * base64-encoded … The nonce MUST be selected randomly for each connection" (section 4.1).
  */
 export function createKey(): string {
-  if (nextNonce === nonces.length) {
-    nonces = randomBytes(NONCES_AT_ONCE * NONCE_BYTES);
-    nextNonce = 0;
-  }
-  nextNonce += NONCE_BYTES;
-  return nonces.toString('base64', nextNonce - NONCE_BYTES, nextNonce);
+  return randomBytes(16).toString('base64');
 }
-
-/** Drawing random bytes costs a call, however few they are. */
-const NONCE_BYTES = 16;
-const NONCES_AT_ONCE = 64;
-let nonces = Buffer.alloc(0);
-let nextNonce = 0;
 
 /** The Sec-WebSocket-Accept that proves that the server has read the key (section 4.2.2). */
 export function acceptFor(key: string): string {
   return hash('sha1', key + GUID, 'base64');
 }
 
-/** Whether the request asks to become a WebSocket. `readUpgradeRequest` tells whether it may. */
+/** Whether the request asks for a WebSocket. `readUpgradeRequest` checks whether it may have one. */
 export function wantsUpgrade(head: RequestHead): boolean {
   return hasElement(head.fields, 'upgrade', 'websocket');
 }
@@ -142,10 +131,10 @@ export function encodeUpgradeRequest(
 }
 
 /**
- * Checks the whole answer to an opening handshake of ours (section 4.1, "the client MUST validate the server's
+ * Checks the whole answer to this client's opening handshake (section 4.1, "the client MUST validate the server's
  * response"). Any program may be listening on the port, so nothing is taken for granted.
  *
- * @returns what the server chose; null for none
+ * @returns the server's choices; null for none
  * @throws {HandshakeError}
  */
 export function readUpgradeResponse(
