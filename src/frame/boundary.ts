@@ -1,10 +1,10 @@
 /**
- * Finds where frames end, for the relay: walks headers only and never touches a payload.
+ * Finds the ends of frames for the relay. The walker reads headers only and never touches a payload.
  *
- * The relay passes on the very bytes it got, so the walker changes nothing and keeps nothing but the few bytes of a
- * header cut in two. It tells where a frame of the relay's own may be put in, that a close frame has passed, after
- * which nothing more may (RFC 6455, section 5.5.1), and that a header is illegal in itself. Reserved bits are none of
- * its business: their meaning is between the two ends.
+ * The relay passes on the received bytes unchanged, so the walker changes nothing, and keeps only the few bytes of a
+ * header that was cut in two. It shows where the relay may insert a frame of its own, whether a close frame has passed,
+ * after which nothing more may (RFC 6455, section 5.5.1), and whether a header is illegal in itself. It ignores
+ * reserved bits, because the two ends agree on their meaning.
  */
 import { checkHeader } from './check.ts';
 import { decodeHeader, emptyHeader, FIN, headerLengthOf } from './header.ts';
@@ -21,7 +21,7 @@ for (let first = 0; first < 256; first++) {
   else if (opcode >= Opcode.CLOSE && opcode <= Opcode.PONG) KIND[first] = first & FIN ? CONTROL : ILLEGAL;
 }
 
-/** Used during a call only, so one serves all. */
+/** Used only during a call, so all walkers share it. */
 const header = emptyHeader();
 
 export class BoundaryWalker {
@@ -35,13 +35,13 @@ export class BoundaryWalker {
   #closed = false;
   #error: ProtocolError | null = null;
 
-  /** @param side which end the relay is toward the sender of these bytes: 'server' demands masked frames */
+  /** @param side the relay's side toward the sender of these bytes: 'server' demands masked frames */
   constructor(side: Side) {
     this.#side = side;
     this.#maskBit = side === 'server' ? 0x80 : 0;
   }
 
-  /** True between two frames: a control frame may be put in here. */
+  /** True between two frames, where a control frame may be inserted. */
   get atBoundary(): boolean {
     return this.#remaining === 0 && this.#partialLength === 0;
   }
@@ -51,14 +51,16 @@ export class BoundaryWalker {
     return this.#closed;
   }
 
-  /** The error of an illegal header, null if there was none; nothing passes after it. */
+  /** The error of an illegal header, after which nothing passes; null if there was none. */
   get error(): ProtocolError | null {
     return this.#error;
   }
 
   /**
-   * @returns how many of the chunk's bytes go on: all of them, unless a close frame ends before or a header is illegal,
-   *   in which case `closed` or `error` tells so. Bytes of an illegal header that came in an earlier chunk have gone on
+   * Reads the next chunk.
+   *
+   * @returns the number of the chunk's bytes that may pass. It is less than all if a close frame ends in the chunk or a
+   *   header is illegal; `closed` or `error` shows that. The bytes of an illegal header in an earlier chunk have passed
    *   already, and `atBoundary` is then false for good.
    */
   walk(chunk: Buffer): number {
@@ -73,13 +75,13 @@ export class BoundaryWalker {
         if (this.#remaining > 0) return at;
       }
       if (this.#inClose) {
-        // Now and at every later call: the close was the last frame.
+        // The close was the last frame, so nothing passes now or in a later call.
         this.#closed = true;
         return at;
       }
       if (at === end) return at;
 
-      // The common case, without a call: the header is whole and in one of its two shorter forms.
+      // The common case needs no call: the header is whole and has one of its two shorter forms.
       if (this.#partialLength === 0 && at + 2 <= end) {
         const first = chunk[at] as number;
         const second = chunk[at + 1] as number;
@@ -109,7 +111,7 @@ export class BoundaryWalker {
     }
   }
 
-  /** @returns where the payload starts, or the chunk's end if the header is not whole yet, or -1 if it is illegal */
+  /** @returns the start of the payload, or the chunk's end if the header is not whole yet, or -1 if it is illegal */
   #takeHeader(chunk: Buffer, start: number): number {
     this.#partial ??= Buffer.allocUnsafeSlow(MAX_HEADER_BYTES);
     const partial = this.#partial;
@@ -124,7 +126,7 @@ export class BoundaryWalker {
       checkHeader(header, this.#side);
     } catch (error) {
       this.#error = error as ProtocolError;
-      // The bytes of this header that an earlier chunk held have gone on: the stream ends inside a frame.
+      // The bytes of this header in an earlier chunk have passed, so the stream ends inside a frame.
       this.#partialLength = before;
       return -1;
     }

@@ -1,6 +1,6 @@
 /**
- * Is this header legal in itself? Order between frames is not judged here (message.ts), nor are reserved bits, whose
- * meaning depends on what the handshake negotiated (parser.ts).
+ * Checks whether a header is legal in itself. The order of frames is checked in message.ts. Reserved bits, whose
+ * meaning depends on the handshake, are checked in parser.ts.
  */
 import type { FrameHeader } from './header.ts';
 import { CloseCode, MAX_CONTROL_PAYLOAD_BYTES, Opcode, ProtocolError, type Side } from './vocabulary.ts';
@@ -14,6 +14,8 @@ function isKnown(opcode: number): boolean {
 }
 
 /**
+ * Checks a header.
+ *
  * @param readBy the side that received the header
  * @throws ProtocolError 1002, or 1009 for a length that no machine could hold
  */

@@ -1,11 +1,11 @@
 /**
- * The payload of a close frame (RFC 6455, sections 5.5.1 and 7.4): nothing, or a code and a reason in UTF-8.
+ * The payload of a close frame (RFC 6455, sections 5.5.1 and 7.4). It is empty, or a code and a reason in UTF-8.
  */
 import { isUtf8 } from 'node:buffer';
 import { CloseCode, MAX_CONTROL_PAYLOAD_BYTES, ProtocolError } from './vocabulary.ts';
 
 export interface Close {
-  /** As received; 1005 if the frame carried none. */
+  /** The received code; 1005 if the frame had none. */
   closeCode: number;
   closeReason: string;
 }
@@ -13,7 +13,7 @@ export interface Close {
 /** The largest reason, in bytes of UTF-8. */
 export const MAX_CLOSE_REASON_BYTES = MAX_CONTROL_PAYLOAD_BYTES - 2;
 
-/** May this code stand in a close frame? 1004 is reserved, 1005, 1006 and 1015 never travel (7.4.1). */
+/** Whether a close frame may contain this code. 1004 is reserved; 1005, 1006 and 1015 are never sent (7.4.1). */
 export function isValidCloseCode(closeCode: number): boolean {
   if (closeCode >= 3000) return closeCode <= 4999;
   return (closeCode >= 1000 && closeCode <= 1003) || (closeCode >= 1007 && closeCode <= 1014);
@@ -33,7 +33,7 @@ export function decodeClose(payload: Buffer): Close {
 
 /**
  * @param closeCode a valid code, or 1005 for an empty payload
- * @throws RangeError for a code that must not travel or a reason over 123 bytes
+ * @throws RangeError for a code that must not be sent, or a reason over 123 bytes
  */
 export function encodeClose(closeCode: number, closeReason = ''): Buffer {
   if (closeCode === CloseCode.NO_STATUS) return Buffer.alloc(0);

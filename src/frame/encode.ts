@@ -1,5 +1,5 @@
 /**
- * Frames to bytes: header and payload in one Buffer, for a write costs far more than copying a small payload.
+ * Frames → bytes. Header and payload go into one Buffer, because a write costs far more than a copy of a small payload.
  */
 import { isControl } from './check.ts';
 import { encodeClose } from './close.ts';
@@ -15,8 +15,8 @@ export function frameLength(side: Side, payloadLength: number): number {
 }
 
 /**
- * Puts one frame into `target` from `at` on, as `side` must send it: unmasked from a server, masked with a fresh key from
- * a client. There must be room for `frameLength`. The payload is copied, never changed.
+ * Writes one frame into `target` at `at`: unmasked from a server, masked with a fresh key from a client. There must be
+ * room for `frameLength` bytes. The payload is copied and not changed.
  *
  * @param fin false for a fragment that another continues
  * @throws RangeError for a control frame over 125 bytes or without `fin`
@@ -32,23 +32,23 @@ export function putFrame(target: Buffer, at: number, side: Side, opcode: Opcode,
   mask(target, start, payload.length, maskingKey);
 }
 
-/** The same for a text message in one frame. @param payloadLength that of the text in UTF-8 */
+/** Writes a text message in one frame, like `putFrame`. @param payloadLength the length of the text in UTF-8 */
 export function putText(target: Buffer, at: number, side: Side, text: string, payloadLength: number): void {
   const maskingKey = side === 'client' ? randomMaskingKey() : null;
   const start = encodeHeader(target, FIN | Opcode.TEXT, payloadLength, maskingKey, at);
-  // All ASCII, as nearly everything here is: the cheaper copy gives the same bytes.
+  // Most texts here are ASCII, for which the cheaper copy writes the same bytes.
   target.write(text, start, payloadLength, payloadLength === text.length ? 'latin1' : 'utf8');
   mask(target, start, payloadLength, maskingKey);
 }
 
-/** One frame in a Buffer of its own. @throws RangeError as `putFrame` */
+/** Encodes one frame into a Buffer of its own. @throws RangeError see `putFrame` */
 export function encodeFrame(side: Side, opcode: Opcode, payload: Buffer, fin = true): Buffer {
   const frame = Buffer.allocUnsafe(frameLength(side, payload.length));
   putFrame(frame, 0, side, opcode, payload, fin);
   return frame;
 }
 
-/** A text message in one frame; lone surrogates become U+FFFD, so that the payload is UTF-8. */
+/** Encodes a text message in one frame. Lone surrogates become U+FFFD, so the payload is UTF-8. */
 export function encodeText(side: Side, text: string): Buffer {
   const payloadLength = Buffer.byteLength(text);
   const frame = Buffer.allocUnsafe(frameLength(side, payloadLength));
@@ -56,7 +56,7 @@ export function encodeText(side: Side, text: string): Buffer {
   return frame;
 }
 
-/** @throws RangeError as `encodeClose` */
+/** @throws RangeError see `encodeClose` */
 export function encodeCloseFrame(side: Side, closeCode: number, closeReason = ''): Buffer {
   return encodeFrame(side, Opcode.CLOSE, encodeClose(closeCode, closeReason));
 }

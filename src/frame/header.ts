@@ -1,5 +1,5 @@
 /**
- * The frame header on the wire (RFC 6455, section 5.2): bytes ⇄ FrameHeader. Nothing is judged here; see check.ts.
+ * The frame header on the wire (RFC 6455, section 5.2): bytes ⇄ FrameHeader. check.ts checks whether it is legal.
  *
  *   0               1               2 … 3 / 2 … 9      then, if masked
  *  +-+-+-+-+-------+-+-------------+------------------+-----------------+
@@ -21,14 +21,14 @@ const LENGTH_64 = 127;
 
 export interface FrameHeader {
   fin: boolean;
-  /** The reserved bits, at their place in the first byte: RSV1 is 0x40, RSV2 0x20, RSV3 0x10. */
+  /** The reserved bits, in their places in the first byte: RSV1 is 0x40, RSV2 is 0x20, RSV3 is 0x10. */
   rsv: number;
   /** Four bits, not yet known to be an Opcode. */
   opcode: number;
   masked: boolean;
-  /** In bytes. Above Number.MAX_SAFE_INTEGER, which `checkHeader` refuses, its low 32 bits are dropped. */
+  /** In bytes. Above Number.MAX_SAFE_INTEGER, which `checkHeader` refuses, the low 32 bits are dropped. */
   payloadLength: number;
-  /** The four key bytes, the first in the lowest bits; 0 if the frame is not masked. */
+  /** The four bytes of the key, the first in the lowest bits; 0 if the frame is not masked. */
   maskingKey: number;
   /** The header's own length in bytes, 2 to 14. */
   headerLength: number;
@@ -38,7 +38,7 @@ export function emptyHeader(): FrameHeader {
   return { fin: false, rsv: 0, opcode: 0, masked: false, payloadLength: 0, maskingKey: 0, headerLength: 0 };
 }
 
-/** How long the header is, in bytes, told from its second byte. */
+/** The length of a header in bytes, derived from its second byte. */
 export function headerLengthOf(secondByte: number): number {
   const length = secondByte & LENGTH;
   const extended = length === LENGTH_16 ? 2 : length === LENGTH_64 ? 8 : 0;
@@ -46,8 +46,8 @@ export function headerLengthOf(secondByte: number): number {
 }
 
 /**
- * Decodes the header that starts at `offset` into `into`, which is reused so that a stream of small frames allocates
- * nothing. All of the header's bytes (`headerLengthOf` of the second) must be there.
+ * Decodes the header that starts at `offset` into `into`, which is reused, so a stream of small frames allocates
+ * nothing. `bytes` must contain the whole header, whose length is `headerLengthOf` its second byte.
  */
 export function decodeHeader(bytes: Buffer, offset: number, into: FrameHeader): void {
   const first = bytes[offset] as number;
@@ -65,7 +65,7 @@ export function decodeHeader(bytes: Buffer, offset: number, into: FrameHeader): 
     at += 2;
   } else {
     const high = bytes.readUInt32BE(at);
-    // Dropped, not rounded: 2^63 - 1 would round up to the length whose top bit is set.
+    // The low bits are dropped and not rounded, because 2^63 - 1 would round up to a length with its top bit set.
     const low = high < 2 ** 21 ? bytes.readUInt32BE(at + 4) : 0;
     into.payloadLength = high * 2 ** 32 + low;
     at += 8;
@@ -74,18 +74,18 @@ export function decodeHeader(bytes: Buffer, offset: number, into: FrameHeader): 
   into.headerLength = headerLengthOf(second);
 }
 
-/** The header's length in bytes for a payload of that many bytes, in the shortest form, as section 5.2 demands. */
+/** The length in bytes of the shortest header for a payload, which section 5.2 demands. */
 export function encodedHeaderLength(payloadLength: number, masked: boolean): number {
   const extended = payloadLength < LENGTH_16 ? 0 : payloadLength < 2 ** 16 ? 2 : 8;
   return 2 + extended + (masked ? 4 : 0);
 }
 
 /**
- * Writes a header into `target`, from `start` on.
+ * Writes a header into `target` at `start`.
  *
- * @param firstByte FIN, reserved bits and opcode as they go on the wire
- * @param maskingKey the key, its first byte in the lowest bits, or null for an unmasked frame
- * @returns where the payload starts
+ * @param firstByte FIN, reserved bits and opcode, as on the wire
+ * @param maskingKey the key, with its first byte in the lowest bits; null for an unmasked frame
+ * @returns the start of the payload
  */
 export function encodeHeader(
   target: Buffer,

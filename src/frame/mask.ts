@@ -1,17 +1,17 @@
 /**
  * Masking (RFC 6455, section 5.3): octet i of the payload is XORed with octet i mod 4 of the key.
  *
- * A key is a number whose lowest eight bits are its first byte, so that on a little-endian machine it can be XORed with
- * whole words. Long payloads are masked by 64-bit words, called longs here, short ones by bytes.
+ * A key is a number whose lowest eight bits are its first byte, so a little-endian machine can XOR it with whole words.
+ * Long payloads are masked by 64-bit words, called longs here, and short payloads by bytes.
  */
 import { randomBytes } from 'node:crypto';
 
-/** Below about this many bytes the byte loop wins over setting up the loop over longs. */
+/** For fewer bytes, the byte loop is faster than setting up the loop over longs. */
 const LONGS_FROM_BYTES = 48;
 
 const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
-/** The key for the bytes that follow `consumed` bytes of payload. */
+/** The key for the payload after its first `consumed` bytes. */
 function rotate(maskingKey: number, consumed: number): number {
   const bits = (consumed & 3) * 8;
   return bits === 0 ? maskingKey : (maskingKey >>> bits) | (maskingKey << (32 - bits));
@@ -24,13 +24,13 @@ function maskBytes(bytes: Buffer, start: number, end: number, maskingKey: number
   }
 }
 
-/** Doubles a key: written as two halves, read as one long. */
+/** Doubles a key, which is written as two halves and read as one long. */
 const doubled = new BigUint64Array(1);
 const halves = new Int32Array(doubled.buffer);
 
 /**
- * V8 keeps a long that it reads from such an array in a register as long as it is only XORed and stored. Four at a time
- * need fewer turns and bound checks than one by one; `npm run bench:pure` times it.
+ * V8 keeps a long from such an array in a register if it is only XORed and stored. Four longs at a time need fewer
+ * turns and bound checks than one by one; `npm run bench:pure` measures it.
  */
 function maskLongs(longs: BigUint64Array, start: number, end: number, maskingKey: number): void {
   halves[0] = maskingKey;
@@ -46,7 +46,9 @@ function maskLongs(longs: BigUint64Array, start: number, end: number, maskingKey
   for (; i < end; i++) (longs[i] as bigint) ^= key;
 }
 
-/** Masks ranges of one chunk; makes the chunk's 64-bit view once, and only when a payload is long enough to need it. */
+/**
+ * Masks ranges of one chunk. It makes the chunk's 64-bit view once, and only if a payload is long enough to need it.
+ */
 export class Masker {
   #chunk: Buffer | null = null;
   #longs: BigUint64Array | null = null;
@@ -75,7 +77,7 @@ export class Masker {
     return rotate(maskingKey, end - start);
   }
 
-  /** Forgets the chunk, so that an idle connection does not keep 64 KiB alive. */
+  /** Forgets the chunk, so an idle connection does not keep 64 KiB alive. */
   release(): void {
     this.#chunk = null;
     this.#longs = null;
@@ -98,7 +100,7 @@ let poolOffset = 0;
 
 /**
  * A fresh key for one frame. "The masking key needs to be unpredictable; thus, the masking key MUST be derived from a
- * strong source of entropy" (5.3); one call of `randomBytes` serves a thousand frames.
+ * strong source of entropy" (5.3). One call of `randomBytes` makes the keys of a thousand frames.
  */
 export function randomMaskingKey(): number {
   if (poolOffset === pool.length) {

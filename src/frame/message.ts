@@ -1,9 +1,9 @@
 /**
- * Frames → messages: fragments joined within limits, text validated as it arrives, control frames let through between
- * fragments (RFC 6455, sections 5.4 and 5.5).
+ * Frames → messages. Fragments are joined within limits, text is validated as it arrives, and control frames pass
+ * between fragments (RFC 6455, sections 5.4 and 5.5).
  *
- * A message that lies whole in one chunk is handed on as a view of it. Everything else is gathered in one buffer that
- * doubles, so that ten thousand fragments of one byte cost ten thousand bytes and not ten thousand buffers, and a peer
+ * If a message lies whole in one chunk, the sink gets a view of the chunk. Other messages are gathered in one buffer
+ * that doubles. So ten thousand fragments of one byte cost ten thousand bytes and not ten thousand buffers, and a peer
  * that announces a large frame and sends nothing costs nothing.
  */
 import { isUtf8 } from 'node:buffer';
@@ -24,7 +24,7 @@ export interface MessageLimits {
 /** The opcode of a whole message. */
 export type DataOpcode = typeof Opcode.TEXT | typeof Opcode.BINARY;
 
-/** Payloads are valid only during the call: they may be views of the chunk in hand. */
+/** Takes messages. Payloads are valid only during the call, because they may be views of the current chunk. */
 export interface MessageSink {
   onMessage(payload: Buffer, opcode: DataOpcode): void;
   onPing(payload: Buffer): void;
@@ -32,12 +32,12 @@ export interface MessageSink {
   onClose(close: Close): void;
 }
 
-/** The first buffer holds at least twice as much, so that small messages that were cut in two fit. */
+/** The first buffer has at least twice this size, so small messages that were cut in two fit. */
 const FIRST_GATHER_BYTES = 512;
 
 /**
- * After a message was gathered its buffer is kept for the next such message, of any connection: that memory is warm, while
- * every page of fresh memory faults.
+ * The buffer of a gathered message is kept for the next such message of any connection, because that memory is warm,
+ * and every page of fresh memory faults.
  */
 const MAX_SPARE_BYTES = 128 * 1024;
 let spare: Buffer | null = null;
@@ -58,17 +58,19 @@ export class MessageAssembler implements FrameSink {
   /** Receives the messages. It may be replaced between two of them. */
   sink: MessageSink;
   readonly #limits: MessageLimits;
-  /** Of a text that comes in pieces. Made when first needed: most messages come whole. */
+  /** Validates a text that comes in pieces. It is made when first needed, because most messages come whole. */
   #utf8: Utf8Validator | null = null;
 
-  // The frame in hand.
+  // The current frame.
   #frameOpcode: number = Opcode.CONTINUATION;
   #frameFin = false;
-  /** A control frame's payload that came in pieces; apart, because it may stand between two fragments. */
+  /**
+   * The payload of a control frame that came in pieces. It has its own buffer, because it may come between fragments.
+   */
   #control: Buffer | null = null;
   #controlLength = 0;
 
-  // The message in hand; `#opcode` is CONTINUATION while there is none.
+  // The current message. `#opcode` is CONTINUATION while there is none.
   #opcode: number = Opcode.CONTINUATION;
   #fragments = 0;
   #announcedBytes = 0;
@@ -80,7 +82,7 @@ export class MessageAssembler implements FrameSink {
     this.#limits = limits;
   }
 
-  /** True while a message has begun and not ended. */
+  /** True if a message has begun and not ended. */
   get midMessage(): boolean {
     return this.#opcode !== Opcode.CONTINUATION;
   }
@@ -94,7 +96,7 @@ export class MessageAssembler implements FrameSink {
 
     if (opcode === Opcode.CONTINUATION) {
       if (!this.midMessage) throw new ProtocolError(CloseCode.PROTOCOL_ERROR, 'continuation of no message');
-      // Counted apart from bytes, for empty fragments add none.
+      // Fragments have their own limit, because empty ones add no bytes.
       if (++this.#fragments > this.#limits.maxFragments) {
         throw new ProtocolError(CloseCode.POLICY_VIOLATION, 'too many fragments');
       }
@@ -110,7 +112,7 @@ export class MessageAssembler implements FrameSink {
     }
   }
 
-  /** @throws ProtocolError 1007 on the byte that is no UTF-8; see also `decodeClose` */
+  /** @throws ProtocolError 1007 on the first byte that is not UTF-8; see also `decodeClose` */
   onPayload(chunk: Buffer, start: number, end: number, last: boolean): void {
     const piece = chunk.subarray(start, end);
     if (isControl(this.#frameOpcode)) {
@@ -123,7 +125,7 @@ export class MessageAssembler implements FrameSink {
   #dataPayload(piece: Buffer, endsMessage: boolean): void {
     const opcode = this.#opcode;
     if (opcode === Opcode.TEXT) {
-      // "MUST _Fail the WebSocket Connection_" (8.1), and as early as it is known to be wrong.
+      // "MUST _Fail the WebSocket Connection_" (8.1). This happens at the first wrong byte.
       if (!this.#isText(piece, endsMessage)) {
         throw new ProtocolError(CloseCode.INVALID_PAYLOAD, 'text is not UTF-8');
       }
@@ -154,7 +156,7 @@ export class MessageAssembler implements FrameSink {
     const needed = this.#gatheredLength + piece.length;
     if (this.#gathered === null || needed > this.#gathered.length) {
       const doubled = Math.max(needed, 2 * (this.#gathered?.length ?? Math.max(piece.length, FIRST_GATHER_BYTES)));
-      // The last frame's length tells where the message ends, so a large message ends in a buffer that fits.
+      // The last frame's length is known, so a large message ends in a buffer of its own size.
       const most = this.#frameFin ? this.#announcedBytes : this.#limits.maxMessageBytes;
       const grown = takeBuffer(Math.min(doubled, most));
       this.#gathered?.copy(grown, 0, 0, this.#gatheredLength);

@@ -1,10 +1,10 @@
 /**
- * Chunks → frames, for any chunking, at linear cost and without allocating per frame.
+ * Chunks → frames, for any chunking, at linear cost and without an allocation per frame.
  *
- *   chunk ─▶ HEADER ──(its bytes are all here; decoded, judged)──▶ PAYLOAD ──(its bytes all went on)──▶ HEADER …
+ *   chunk ─▶ HEADER ──(is whole; decoded, checked)──▶ PAYLOAD ──(all its bytes have passed)──▶ HEADER …
  *
- * Payload bytes are unmasked in place and handed on as ranges of their chunk, which the sink must not keep beyond the
- * call. A header that a chunk's end cuts in two is gathered in fourteen bytes of its own.
+ * Payload bytes are unmasked in place. The sink gets them as ranges of their chunk, which it must not keep after the
+ * call. A header that a chunk's end cuts in two is gathered in a buffer of fourteen bytes.
  */
 import { checkHeader } from './check.ts';
 import { decodeHeader, emptyHeader, type FrameHeader, headerLengthOf } from './header.ts';
@@ -12,29 +12,33 @@ import { Masker } from './mask.ts';
 import { CloseCode, MAX_HEADER_BYTES, ProtocolError, type Side } from './vocabulary.ts';
 
 export interface FrameSink {
-  /** A legal header. The object is reused for the next one. @throws ProtocolError if the sink finds it wrong */
+  /** Called with a legal header, whose object is reused for the next. @throws ProtocolError if the sink refuses it */
   onHeader(header: FrameHeader): void;
-  /** `chunk[start, end)` is payload of the frame announced last; `last` is true once a frame, also an empty one. */
+  /**
+   * Called with payload of the last header's frame: `chunk[start, end)`. `last` is true once per frame, even if empty.
+   */
   onPayload(chunk: Buffer, start: number, end: number, last: boolean): void;
 }
 
-// Only used during a call, so all parsers share them, and an idle connection holds neither.
+// Used only during a call, so all parsers share them, and an idle connection holds neither.
 const header = emptyHeader();
 const masker = new Masker();
 
 export class FrameParser {
   readonly #side: Side;
   readonly #sink: FrameSink;
-  /** The beginning of a header that a chunk's end cut in two. Made when first needed: most peers never cut one. */
+  /**
+   * The beginning of a header that a chunk's end cut in two. It is made when first needed; most peers never cut one.
+   */
   #partial: Buffer | null = null;
   #partialLength = 0;
   #inPayload = false;
   #remaining = 0;
   #maskingKey = 0;
-  /** Takes no more of the chunk in hand. */
+  /** True once `stop` was called for the current chunk. */
   #stopped = false;
 
-  /** @param side which end we are: 'server' demands masked frames, 'client' refuses them */
+  /** @param side the reader's side: 'server' demands masked frames, 'client' refuses them */
   constructor(side: Side, sink: FrameSink) {
     this.#side = side;
     this.#sink = sink;
@@ -45,15 +49,17 @@ export class FrameParser {
     return !this.#inPayload && this.#partialLength === 0;
   }
 
-  /** Takes no more of the chunk in hand than the piece of a frame that the sink has just been told of. */
+  /** Stops `push` after the call to the sink that is running. */
   stop(): void {
     this.#stopped = true;
   }
 
   /**
-   * @param chunk bytes as the socket gave them; masked payload in it is unmasked in place
-   * @returns how many of them were taken: all, unless `stop` was called
-   * @throws ProtocolError at the first illegal header, or the sink's own error; the parser is of no use afterwards
+   * Parses the next chunk.
+   *
+   * @param chunk the bytes from the socket; masked payload in it is unmasked in place
+   * @returns the number of parsed bytes: all, unless `stop` was called
+   * @throws ProtocolError at the first illegal header, or the sink's own error; the parser cannot be used afterwards
    */
   push(chunk: Buffer): number {
     let at = 0;
@@ -103,7 +109,7 @@ export class FrameParser {
     this.#partial ??= Buffer.allocUnsafeSlow(MAX_HEADER_BYTES);
     const partial = this.#partial;
     let at = start;
-    // The first two bytes tell how many more there are.
+    // The first two bytes determine the length.
     while (this.#partialLength < 2 || this.#partialLength < headerLengthOf(partial[1] as number)) {
       if (at === chunk.length) return at;
       partial[this.#partialLength++] = chunk[at++] as number;
@@ -115,7 +121,8 @@ export class FrameParser {
   }
 
   #accept(): void {
-    // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values" (5.2): none is, here.
+    // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values" (5.2). None is
+    // negotiated.
     if (header.rsv !== 0) throw new ProtocolError(CloseCode.PROTOCOL_ERROR, 'reserved bit is set');
     checkHeader(header, this.#side);
     this.#inPayload = true;

@@ -1,13 +1,13 @@
 /**
- * One WebSocket connection after its opening handshake, as either side, knowing no socket: chunks in; bytes, messages
- * and the end out.
+ * One WebSocket connection after its opening handshake, on either side. It knows no socket: chunks go in; bytes,
+ * messages and the end come out.
  *
  *            close() sent                 peer's close
  *   OPEN ───────────────────▶ CLOSING ───────────────────▶ CLOSED
  *     │                                                      ▲
  *     └── peer's close (answered), a protocol error, or EOF ─┘
  *
- * The session alone owns the closing handshake. It keeps no time: its owner limits the wait for the peer's close.
+ * Only the session performs the closing handshake. It knows no time: its owner limits the wait for the peer's close.
  */
 import { type Close, encodeClose } from './close.ts';
 import { encodeFrame, encodeText, frameLength, putFrame, putText } from './encode.ts';
@@ -19,41 +19,42 @@ export const SessionState = { OPEN: 'open', CLOSING: 'closing', CLOSED: 'closed'
 export type SessionState = (typeof SessionState)[keyof typeof SessionState];
 
 export interface SessionSink {
-  /** A whole message; the payload is valid only during the call. Not called once we have sent a close. */
+  /** Called with a whole message, until this side sends a close. The payload is valid only during the call. */
   onMessage(payload: Buffer, opcode: DataOpcode): void;
-  /** A ping came and its pong has been written. */
+  /** Called with a ping whose pong has been written. */
   onPing?(payload: Buffer): void;
   onPong?(payload: Buffer): void;
   /**
-   * The session is CLOSED; called once. "The server MUST close the underlying TCP connection immediately; the client
-   * SHOULD wait for the server to close the connection" (5.5.1).
+   * Called once, when the session is CLOSED. "The server MUST close the underlying TCP connection immediately; the
+   * client SHOULD wait for the server to close the connection" (5.5.1).
    *
-   * @param close the peer's close, or the code and reason that we failed with; 1006 if the connection just ended
+   * @param close the peer's close, or this side's code and reason if it failed the connection; 1006 if the connection
+   *   ended without a close
    */
   onClosed(close: Close): void;
 }
 
-/** Frames that lie one behind the other, to leave in one write. */
+/** Consecutive frames that leave in one write. */
 export interface FrameBatch {
   /** Holds the frames. `claim` may replace it. */
   readonly buffer: Buffer;
   /**
-   * Makes the next `length` bytes of `buffer` part of the batch. The caller fills them before it does anything else.
+   * Adds the next `length` bytes of `buffer` to the batch. The caller must fill them before it does anything else.
    *
-   * @returns their offset in `buffer`, or -1 if there is no room for them
+   * @returns their offset in `buffer`, or -1 if the batch has no room for them
    */
   claim(length: number): number;
 }
 
-/** A session writes its frames one by one, or puts them together in a batch that leaves in one write. */
+/** Takes the frames of a session, one by one or in a batch that leaves in one write. */
 export interface FrameWriter {
-  /** The next frame is encoded into it; null while each frame is written by itself. */
+  /** The batch that the next frame is encoded into; null if each frame is written by itself. */
   readonly batch: FrameBatch | null;
-  /** Writes whole frames, behind those in the batch. The Buffer must not be changed after it. */
+  /** Writes whole frames, after those in the batch. The Buffer must not be changed afterwards. */
   write(frames: Buffer): void;
 }
 
-/** Parses what a session receives. Between two messages it holds nothing of either. */
+/** Parses the bytes that a session receives. Between two messages it keeps nothing of either. */
 class Reader {
   readonly side: Side;
   readonly limits: MessageLimits;
@@ -67,15 +68,15 @@ class Reader {
     this.parser = new FrameParser(side, this.assembler);
   }
 
-  /** False while a frame or a fragmented message has begun and not ended. */
+  /** False if a frame or a fragmented message has begun and not ended. */
   get atBoundary(): boolean {
     return this.parser.atBoundary && !this.assembler.midMessage;
   }
 }
 
 /**
- * Only one chunk is parsed at a time, and most chunks end on a message boundary, so sessions share one reader. It keeps the
- * session that used it last alive, until another one uses it.
+ * Only one chunk is parsed at a time, and most chunks end on a message boundary, so sessions share one reader. It keeps
+ * the last session that used it alive until another session uses it.
  */
 let spare: Reader | null = null;
 
@@ -113,17 +114,17 @@ export class Session implements MessageSink {
     return this.#state;
   }
 
-  /** False while a frame or a fragmented message has begun and not ended. */
+  /** False if a frame or a fragmented message has begun and not ended. */
   get atBoundary(): boolean {
     return this.#reader === null || this.#reader.atBoundary;
   }
 
   /**
-   * Takes bytes from the peer; masked payload in them is unmasked in place. Ignored once CLOSED. A breach of the protocol
-   * fails the connection and is not thrown, even if the sink found it. Any other error of the sink fails the connection
-   * with 1011 and is thrown on: the rest of the chunk is lost, so the session cannot go on.
+   * Takes bytes from the peer. Masked payload in them is unmasked in place. Once CLOSED, bytes are ignored. A breach of
+   * the protocol fails the connection and is not thrown, even if the sink found it. Any other error of the sink fails
+   * the connection with 1011 and is thrown on, because the rest of the chunk is lost and the session cannot continue.
    *
-   * @returns the bytes behind the frame in which `stop` was called, to be given to `receive` later; null if there are none
+   * @returns the bytes after the frame in which `stop` was called, for a later `receive`; null if there are none
    */
   receive(chunk: Buffer): Buffer | null {
     if (this.#state === SessionState.CLOSED) return null;
@@ -140,7 +141,7 @@ export class Session implements MessageSink {
       this.fail(CloseCode.INTERNAL_ERROR, 'internal error');
       throw error;
     }
-    // It was closed meanwhile.
+    // The session was closed meanwhile.
     if (this.#reader === null) return null;
     if (reader.atBoundary) {
       this.#reader = null;
@@ -149,12 +150,12 @@ export class Session implements MessageSink {
     return taken < chunk.length ? chunk.subarray(taken) : null;
   }
 
-  /** Takes no more of the chunk that is being received than the frame in hand. */
+  /** Stops `receive` after the current frame of the chunk. */
   stop(): void {
     this.#reader?.parser.stop();
   }
 
-  /** The peer's bytes have ended. */
+  /** Notes that the peer will send no more bytes. */
   receiveEof(): void {
     this.#finish({ closeCode: CloseCode.ABNORMAL, closeReason: '' });
   }
@@ -175,7 +176,7 @@ export class Session implements MessageSink {
     this.#writer.write(encodeText(this.side, text));
   }
 
-  /** @param payload is copied; UTF-8 if the opcode is TEXT */
+  /** @param payload the message, which is copied; it must be UTF-8 if the opcode is TEXT */
   sendMessage(payload: Buffer, opcode: DataOpcode): void {
     if (this.#state === SessionState.OPEN) this.#sendFrame(opcode, payload);
   }
@@ -190,18 +191,20 @@ export class Session implements MessageSink {
   sendClose(closeCode: number, closeReason = ''): void {
     if (this.#state !== SessionState.OPEN) return;
     const payload = encodeClose(closeCode, closeReason);
-    // Before the write, for the sink may learn in it that the connection is gone and end the session.
+    // The state changes before the write, in which the sink may learn that the connection is gone and end the session.
     this.#state = SessionState.CLOSING;
     this.#sendFrame(Opcode.CLOSE, payload);
   }
 
-  /** "_Fail the WebSocket Connection_" (7.1.7): tells the peer why, if it has not been told yet, and is CLOSED. */
+  /**
+   * "_Fail the WebSocket Connection_" (7.1.7): sends a close with the reason, unless one was sent, and becomes CLOSED.
+   */
   fail(closeCode: number, closeReason: string): void {
     this.sendClose(closeCode, closeReason);
     this.#finish({ closeCode, closeReason });
   }
 
-  // From the assembler.
+  // MessageSink, for the assembler
 
   onMessage(payload: Buffer, opcode: DataOpcode): void {
     if (this.#state === SessionState.OPEN) this.#sink.onMessage(payload, opcode);
@@ -209,7 +212,7 @@ export class Session implements MessageSink {
 
   onPing(payload: Buffer): void {
     // "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it already received a Close
-    // frame." (5.5.2) We also stay silent once we have sent one, for nothing may follow it.
+    // frame." (5.5.2) This side also stays silent once it has sent a close, because nothing may follow it.
     if (this.#state !== SessionState.OPEN) return;
     this.#sendFrame(Opcode.PONG, payload);
     this.#sink.onPing?.(payload);

@@ -1,10 +1,10 @@
 /**
- * UTF-8 as it arrives (RFC 3629; RFC 6455, section 8.1), failing on the offending byte rather than at the end of the
- * message.
+ * Validates UTF-8 as it arrives (RFC 3629; RFC 6455, section 8.1). It fails on the first wrong byte, not at the end of
+ * the message.
  *
- * All whole code points of a piece are judged by `buffer.isUtf8`, at native speed. Only those that a piece's ends may
- * cut in two, four bytes at the most, are walked byte by byte. The walk keeps how many continuation bytes are missing and
- * the range the next one must lie in, which is narrower after E0, ED, F0 and F4:
+ * `buffer.isUtf8` checks the whole code points of a piece at native speed. Only the code points at the ends of a piece,
+ * which may be cut in two, are checked byte by byte: at most four bytes. The check remembers the number of missing
+ * continuation bytes and the range of the next one, which is narrower after E0, ED, F0 and F4:
  *
  *   00–7F                          C2–DF 80–BF
  *   E0 A0–BF 80–BF                 E1–EC, EE–EF 80–BF 80–BF        ED 80–9F 80–BF
@@ -20,13 +20,13 @@ function startOfLastCodePoint(piece: Buffer, from: number): number {
   return at;
 }
 
-/** One validator serves text after text: at the end of a valid text it holds nothing of it. */
+/** One validator can check many texts, one after the other: after a valid text it keeps nothing of it. */
 export class Utf8Validator {
   #missing = 0;
   #lower = 0x80;
   #upper = 0xbf;
 
-  /** True between code points: the text may end here. */
+  /** True between code points, where the text may end. */
   get atBoundary(): boolean {
     return this.#missing === 0;
   }

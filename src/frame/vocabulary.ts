@@ -1,5 +1,5 @@
 /**
- * The words of RFC 6455 framing, once.
+ * The vocabulary of RFC 6455 framing.
  */
 
 /** Frame opcodes (RFC 6455, section 5.2). Bit 3 marks a control frame. */
@@ -13,13 +13,13 @@ export const Opcode = {
 } as const;
 export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 
-/** The close codes this code base names (RFC 6455, section 7.4.1, and the IANA registry). */
+/** The close codes with a name here (RFC 6455, section 7.4.1, and the IANA registry). */
 export const CloseCode = {
   NORMAL: 1000,
   GOING_AWAY: 1001,
   PROTOCOL_ERROR: 1002,
   UNACCEPTABLE_TYPE: 1003,
-  /** Never on the wire: the peer's close frame carried no code. */
+  /** Never on the wire: the peer's close frame had no code. */
   NO_STATUS: 1005,
   /** Never on the wire: the connection ended without a close frame. */
   ABNORMAL: 1006,
@@ -31,20 +31,20 @@ export const CloseCode = {
   BAD_GATEWAY: 1014,
 } as const;
 
-/** Which end of the connection we are: a server reads masked frames and writes unmasked ones, a client the reverse. */
+/** A side of a connection: a server reads masked frames and writes unmasked ones, a client the reverse. */
 export type Side = 'server' | 'client';
 
-/** The largest payload a control frame may carry, in bytes (RFC 6455, section 5.5). */
+/** The largest payload of a control frame, in bytes (RFC 6455, section 5.5). */
 export const MAX_CONTROL_PAYLOAD_BYTES = 125;
 
 /** The largest frame header, in bytes: 2, 8 of extended length, 4 of masking key. */
 export const MAX_HEADER_BYTES = 14;
 
-/** The peer broke the protocol. It will be told so with this close code and reason. */
+/** A breach of the protocol by the peer. The close code and the message go into the close frame. */
 export class ProtocolError extends Error {
   readonly closeCode: number;
 
-  /** @param closeReason a plain sentence, at most 123 bytes of UTF-8, for it travels in the close frame. */
+  /** @param closeReason a plain sentence of at most 123 bytes of UTF-8, because it goes into the close frame */
   constructor(closeCode: number, closeReason: string) {
     super(closeReason);
     this.name = 'ProtocolError';

@@ -1,6 +1,6 @@
 /**
- * The request cannot be served. Like every error of this code base it carries what the peer will be told:
- * `errorResponse` makes a response of it.
+ * A request that cannot be served. Like every error of this code base it contains the answer to the peer, which
+ * `errorResponse` turns into a response.
  */
 export class HttpError extends Error {
   readonly status: number;
@@ -8,8 +8,7 @@ export class HttpError extends Error {
   readonly fields: Readonly<Record<string, string>>;
 
   /**
-   * @param sentence the response's body: one plain sentence. It repeats nothing that a peer sent, unless that was made
-   * harmless.
+   * @param sentence the response's body: one plain sentence. It may repeat the peer's text only if that is harmless.
    */
   constructor(status: number, sentence: string, fields: Readonly<Record<string, string>> = {}) {
     super(sentence);

@@ -28,8 +28,8 @@ export function parseExtensions(value: string): Extension[] | null {
 }
 
 /**
- * The inverse of `parseExtensions`: the value is written anew from its parsed parts, so no bytes of the peer's pass
- * on.
+ * The inverse of `parseExtensions`. The value is written from its parsed parts, so it passes on no raw bytes of the
+ * peer.
  */
 export function formatExtensions(extensions: readonly Extension[]): string {
   return extensions.map(({ name, parameters }) => [name, ...parameters].join('; ')).join(', ');

@@ -20,8 +20,8 @@ export interface GatePolicy {
   /** The pre-shared key; null or empty for none. */
   readonly token: string | null;
   /**
-   * A browser cannot set Authorization on a WebSocket, but it can offer subprotocols: one that begins so goes on with
-   * the token, as base64url of its UTF-8.
+   * A browser cannot set Authorization on a WebSocket, but it can offer subprotocols. This prefix is followed by the
+   * token, as base64url of its UTF-8.
    */
   readonly tokenSubprotocolPrefix: string;
   /** Origins whose pages may connect without a token, as `scheme://host[:port]`. */
@@ -30,13 +30,13 @@ export interface GatePolicy {
   readonly allowHosts: readonly string[];
   /** This machine's own name. */
   readonly hostName: string;
-  /** The sentence that a refused page is told. */
+  /** Returns the sentence for a refused page. */
   readonly explain: (refusal: OriginRefusal) => string;
 }
 
 /** Why a page was refused. */
 export type OriginRefusal =
-  /** Its Origin is opaque or malformed, or there is more than one: nothing that could be allowed. */
+  /** Its Origin is opaque or malformed, or it has more than one, so it cannot be allowed. */
   | { readonly reason: 'no-origin' }
   /** It belongs to another site. */
   | { readonly reason: 'foreign-origin'; readonly origin: Origin }
@@ -51,7 +51,7 @@ export interface Gate {
 }
 
 export function createGate(policy: GatePolicy): Gate {
-  // Everybody knows an empty token. It guards nothing, so it must not turn the Origin check off.
+  // Anyone can guess an empty token, so it must not turn the Origin check off.
   const token = policy.token === null || policy.token === '' ? null : Buffer.from(policy.token);
   const isToken = token === null ? null : secret(token);
   const isTokenSubprotocol = token === null ? null : secret(Buffer.from(token.toString('base64url')));

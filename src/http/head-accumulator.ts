@@ -6,23 +6,23 @@ const INITIAL_BYTES = 512;
 const EMPTY = Buffer.alloc(0);
 
 /**
- * Collects the head of the one HTTP message that a connection carries, out of chunks cut anywhere.
+ * Collects the head of a connection's only HTTP message from chunks that are cut anywhere.
  *
  *     chunk, chunk, chunk ──▶ push ──▶ null … null, { head, rest }
  *
  * Each byte is looked at once. The scan carries one state from byte to byte, so a head that arrives byte by byte costs
- * no more than one that arrives whole. The outcome never depends on where the chunks were cut, and bytes that are no
- * head are refused at the first byte that is illegal.
+ * no more than one that arrives whole. The outcome never depends on the cuts. Other bytes than a head are refused at
+ * the first illegal byte.
  */
 export class HeadAccumulator {
   readonly #maxBytes: number;
   #state: State;
   #buffer = EMPTY;
-  /** Bytes of the head so far. */
+  /** The number of bytes of the head so far. */
   #length = 0;
 
   /**
-   * @param maxBytes the longest head taken, in bytes, its empty line included.
+   * @param maxBytes the longest accepted head, in bytes, including its empty line.
    * @param kind a request and a response have different start-lines.
    */
   constructor(maxBytes: number, kind: 'request' | 'response') {
@@ -59,7 +59,7 @@ export class HeadAccumulator {
     let i = 0;
     while (i < limit) {
       let next: State;
-      // Nearly every byte leaves the state as it is. So the processor need not wait for one look-up to begin the next.
+      // Nearly every byte keeps the state. In this loop the processor need not wait for one look-up to begin the next.
       do next = table[state + (chunk[i++] as number)] as State;
       while (next === state && i < limit);
       if (next === ILLEGAL) throw refusal(state, chunk[i - 1] as number);

@@ -12,7 +12,7 @@ export { Fields } from './fields.ts';
 
 export interface RequestHead {
   readonly method: string;
-  /** As it came, in any of the forms of RFC 9112, section 3.2. */
+  /** The raw target, in any of the forms of RFC 9112, section 3.2. */
   readonly requestTarget: string;
   /** Raw: not decoded, without the query; `*` for a server-wide OPTIONS. */
   readonly path: string;
@@ -42,7 +42,7 @@ const REQUEST_LINE = /^([^ ]+) ([\x21-\x7e\x80-\xff]+) (HTTP\/\d\.\d)$/;
  */
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 
-/** `absolute-form` (RFC 9112, section 3.2.2): the authority, and the rest as it would stand in an origin-form. */
+/** `absolute-form` (RFC 9112, section 3.2.2): the authority, and the rest, which is an origin-form. */
 const ABSOLUTE_FORM = /^(?:http|ws)s?:\/\/([^/?]*)(.*)$/i;
 
 /**
@@ -77,7 +77,7 @@ export function parseRequestHead(head: Buffer, maxFields: number): RequestHead {
  * content" (RFC 9112, section 4).
  *
  * @param maxFields the most field lines that are accepted.
- * @throws {HttpError} whose sentence names the error and repeats nothing that the peer sent.
+ * @throws {HttpError} with a sentence that repeats nothing that the peer sent.
  */
 export function parseResponseHead(head: Buffer, maxFields: number): ResponseHead {
   const { startLine, fieldLines } = splitHead(head);

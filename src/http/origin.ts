@@ -2,7 +2,7 @@ import { canonicalHost, parseAuthority } from './authority.ts';
 
 /** The origin of a page (RFC 6454). */
 export interface Origin {
-  /** In canonical form: two origins are the same if these are equal. */
+  /** The canonical form. Two origins are the same if these are equal. */
   readonly serialized: string;
   /** Canonical host name. */
   readonly host: string;
@@ -13,7 +13,7 @@ const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443 }
 
 /**
  * Parses `scheme "://" host [ ":" port ]`. A slash may follow, which some clients and people add. Returns null for
- * anything else: `null` (a sandboxed frame, so it may be anybody's), `file://`, several origins, an origin with a path.
+ * anything else: `null` (a sandboxed frame of any site), `file://`, several origins, an origin with a path.
  */
 export function parseOrigin(text: string): Origin | null {
   const match = ORIGIN.exec(text);

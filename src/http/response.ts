@@ -20,20 +20,20 @@ const REASONS: Readonly<Record<number, string>> = {
 const EMPTY = Buffer.alloc(0);
 const READING_METHODS = 'GET, HEAD, OPTIONS';
 
-/** A response, before it is known when it is sent and whether its body is. */
+/** A response, independent of the time when it is sent and of whether its body is sent. */
 export interface Response {
   readonly status: number;
   /** Without Date, Connection, Content-Length and nosniff, which every response gets. */
   readonly fields: Readonly<Record<string, string>>;
-  /** Written as it is, so it must never be changed. */
+  /** Written without a copy, so it must never be changed. */
   readonly body: Buffer;
 }
 
 /**
  * Plain text, which is not cached.
  *
- * @param text a line end is added if it has none.
- * @param fields are added, and replace the default ones of the same name.
+ * @param text the body; a line end is added if it has none.
+ * @param fields fields to add; they replace default fields with the same name.
  */
 export function textResponse(status: number, text: string, fields: Readonly<Record<string, string>> = {}): Response {
   return {
@@ -43,7 +43,7 @@ export function textResponse(status: number, text: string, fields: Readonly<Reco
   };
 }
 
-/** The response that tells the peer of an error. */
+/** The response for an error. */
 export function errorResponse({ status, message, fields }: HttpError): Response {
   return textResponse(status, message, fields);
 }
@@ -66,14 +66,14 @@ export function respond({ method }: RequestHead, get: () => Response): Response 
 }
 
 /**
- * Encodes a response. The connection must be closed after it, so that bytes behind a refused request are never read as
- * a second request.
+ * Encodes a response. The connection must be closed after it, so that bytes after a refused request are never read as a
+ * second request.
  *
  * @param date the time of sending as an IMF-fixdate (RFC 9110, section 5.6.7), such as `Date.toUTCString` returns: "An
  *   origin server with a clock … MUST generate a Date header field in all 2xx (Successful), 3xx (Redirection), and 4xx
  *   (Client Error) responses" (section 6.6.1).
  * @param isHead true if the method was HEAD: the body's length is sent, but not the body.
- * @returns the head, then the response's own body, unless that is empty or left out.
+ * @returns the head, followed by the response's own body unless that is empty or not sent.
  * @throws {TypeError} if a field could break out of its line.
  */
 export function encodeResponse({ status, fields, body }: Response, date: string, isHead = false): Buffer[] {
@@ -86,7 +86,7 @@ export function encodeResponse({ status, fields, body }: Response, date: string,
     ['X-Content-Type-Options', 'nosniff'],
     ...Object.entries(fields),
   ];
-  // A 304 has no body. A length would be that of the 200 it stands for (RFC 9110, section 8.6).
+  // A 304 has no body. A length would be that of the 200 it replaces (RFC 9110, section 8.6).
   if (status !== 304) all.push(['Content-Length', String(body.length)]);
   const head = encodeHead(`HTTP/1.1 ${status} ${REASONS[status] ?? ''}`, all);
   return isHead || body.length === 0 ? [head] : [head, body];

@@ -2,7 +2,7 @@ import type { RequestHead } from './message.ts';
 import type { Response } from './response.ts';
 
 /**
- * Static files, which are all in memory before the first request: the dashboard's.
+ * The static files of the dashboard, which are all in memory before the first request.
  *
  *   request head ─▶ content coding ─▶ does the client have it? ─┬▶ 200 and the bytes
  *                                                                └▶ 304
@@ -54,7 +54,7 @@ const POLICY = {
 const STRONG_TAG = /^"[\x21\x23-\x7e\x80-\xff]*"$/;
 const TAGS = /(?:W\/)?("[\x21\x23-\x7e\x80-\xff]*")/g;
 
-/** `weight = OWS ";" OWS "q=" qvalue` (RFC 9110, section 12.4.2) behind a coding. */
+/** A coding and `weight = OWS ";" OWS "q=" qvalue` (RFC 9110, section 12.4.2). */
 const WEIGHTED_CODING = /^([^\s;]+)[\t ]*(?:;[\t ]*q=([01](?:\.\d{0,3})?))?$/i;
 
 /** "gzip" and "x-gzip" are the same (RFC 9110, section 8.4.1.3). */
@@ -111,8 +111,8 @@ function tagFor(etag: string, coding: Coding): string {
 }
 
 /**
- * Chooses the coding with the highest weight, and of equal ones the smallest. A client that accepts none of them gets
- * the file without a coding: that is no worse for it than an error.
+ * Chooses the coding with the highest weight, and the smallest of equal ones. A client that accepts none of them gets
+ * the file without a coding, which is no worse than an error.
  */
 function chooseCoding(head: RequestHead, offered: ReadonlyMap<Coding, Response>): Coding {
   const weights = weightsOf(head);
