@@ -1,14 +1,14 @@
 /**
- * Accepting: a connection until its request head is read, in bounded time. The mirror of connecting.
+ * Accepting: reads the request head of a connection in bounded time. The counterpart of connecting.
  *
  *   SILENT ──(a byte)──▶ READING ──(the empty line)──▶ onRequest
  *     │                     ├──(an illegal byte, or too many bytes)──▶ onRefused, 400 or 431
  *     │                     └──(the deadline, which no drip extends)──▶ onRefused, 408
- *     └──(the deadline)──▶ closed without a word
+ *     └──(the deadline)──▶ closed without an answer
  *
- *   either state ──(the peer's end, shutdown)──▶ closed without a word
+ *   either state ──(the peer's end, shutdown)──▶ closed without an answer
  *
- * A connection carries one request. Both calls end the reading, and give the connection another handler.
+ * A connection carries one request. Both calls end the reading, and install another handler.
  */
 import { HttpError } from '../http/error.ts';
 import { HeadAccumulator } from '../http/head-accumulator.ts';
@@ -20,27 +20,26 @@ export interface AcceptLimits {
   readonly maxHeadBytes: number;
   /** The most fields in it. */
   readonly maxHeadFields: number;
-  /** How long it may take, in milliseconds, from the call of `accept` to its last byte. */
+  /** The time from the call of `accept` to the last byte of the head, in milliseconds. */
   readonly headTimeoutMs: number;
 }
 
 /**
- * One of the two is called once, and must give the connection another handler. Neither is called if the peer leaves
- * first.
+ * One of the two is called once, and must install another handler. Neither is called if the peer leaves first.
  */
 export interface AcceptSink {
-  /** @param rest bytes that came behind the head. Like any chunk they are valid during the call. */
+  /** @param rest the bytes after the head, valid during the call like any chunk */
   onRequest(head: RequestHead, rest: Buffer): void;
-  /** The peer is still connected, and can be told. */
+  /** The peer is still connected, and can get an answer. */
   onRefused(error: HttpError): void;
 }
 
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Becomes the connection's handler until its request head is read.
+ * Handles the connection until its request head is read.
  *
- * @param received bytes that have already come on it, for example behind a 101 of the peer's
+ * @param received bytes that have already come on it, for example after the peer's 101
  */
 export function accept(
   connection: Connection,

@@ -1,5 +1,5 @@
 /**
- * Connecting: from an address to a WebSocket whose opening handshake is done, in bounded time. The mirror of accepting.
+ * Connecting: opens a connection and performs the opening handshake, in bounded time. The counterpart of accepting.
  *
  *   connect ──▶ CONNECTING ──(the peer accepts)──┬──────────────────────────────────────▶ HANDSHAKING ──(101)──▶ OPEN
  *                                                ├─(TLS)───────────────▶ SECURING ──────▶      ▲
@@ -7,11 +7,11 @@
  *                                                                              └───────▶ HANDSHAKING
  *   shakeHands, on a connection that is open already ─────────────────────────────────▶ HANDSHAKING
  *
- *   any state but OPEN ──(an error, the peer's end, the deadline, shutdown)──▶ FAILED, with the state it failed in
- *   any state but OPEN ──(cancel)──▶ FAILED, and nobody is told
+ *   any state but OPEN ──(an error, the peer's end, the deadline, shutdown)──▶ FAILED, and onFailed is called
+ *   any state but OPEN ──(cancel)──▶ FAILED, and nothing is called
  *
- * The peer is not trusted: its answer is bounded, parsed strictly, and checked whole before one byte of it goes on. Client
- * programs use this room too, so it knows none of the daemon's options.
+ * The peer is not trusted. Its answer is bounded, parsed strictly, and checked completely before one of its bytes is
+ * passed on. Client programs use this room too, so it knows none of the daemon's options.
  */
 import { encodeHead } from '../http/encode-head.ts';
 import { HttpError } from '../http/error.ts';
@@ -42,17 +42,17 @@ export interface HttpProxy {
   readonly authorization: string | null;
 }
 
-/** The contents of our opening handshake. */
+/** The contents of the client's opening handshake. */
 export interface HandshakeRequest {
-  /** For the Host field: a name or an IP address. */
+  /** The name or IP address for the Host field. */
   readonly host: string;
-  /** Null if it is the scheme's own, which is left out. */
+  /** The port for the Host field; null if it is the scheme's default, which is left out. */
   readonly port: number | null;
   /** An origin-form: a path that begins with `/`, and a query if there is one. */
   readonly path: string;
   /** Presented as `Authorization: Bearer`; null for none. */
   readonly bearer: string | null;
-  /** Offered in this order. */
+  /** The offered subprotocols, in this order. */
   readonly subprotocols: readonly string[];
   /** A Sec-WebSocket-Extensions value; null for none. */
   readonly extensions: string | null;
@@ -76,47 +76,47 @@ export interface ConnectLimits {
   readonly maxHeadFields: number;
 }
 
-/** As much as other clients take. */
+/** The limits of other clients. */
 const CONNECT_LIMITS: ConnectLimits = { maxHeadBytes: 16 * 1024, maxHeadFields: 100 };
 
-/** A connection whose opening handshake is done. It has no deadline, and is paused unless its handler is set at once. */
+/** A connection after its opening handshake. It has no deadline. It is paused unless `onOpened` sets its handler. */
 export interface Opened {
   readonly connection: Connection;
-  /** The subprotocol that the peer chose of those offered; null for none. */
+  /** The subprotocol that the peer chose; null for none. */
   readonly subprotocol: string | null;
   readonly extensions: string | null;
-  /** Bytes behind the 101: already WebSocket frames. They stay valid. */
+  /** The bytes after the 101, which are WebSocket frames. They stay valid. */
   readonly rest: Buffer;
 }
 
 export interface ConnectFailure {
-  /** The state it failed in. A peer that resets at once has accepted, so that is never CONNECTING. */
+  /** The state before the failure. A peer that resets at once has accepted, so that is a failure after CONNECTING. */
   readonly state: ConnectState;
-  /** A few words, none of them the peer's. */
+  /** The reason in a few words, none of them the peer's. */
   readonly reason: string;
   /** The system's name of the error (`ECONNREFUSED`), or Node's for TLS (`CERT_HAS_EXPIRED`); null if there is none. */
   readonly code: string | null;
-  /** The HTTP status that the peer, or the proxy, answered with instead; null if it did not. */
+  /** The HTTP status in the answer of the peer or the proxy; null if neither answered with an error. */
   readonly status: number | null;
 }
 
-/** Exactly one of both is called, once, and never before `connect` has returned; neither after `cancel`. */
+/** One of the two is called, once, after `connect` has returned. Neither is called after `cancel`. */
 export interface ConnectSink {
   onOpened(opened: Opened): void;
   onFailed(failure: ConnectFailure): void;
 }
 
-/** An attempt that is under way. */
+/** An attempt to connect that has not ended. */
 export interface Attempt {
-  /** Closes the connection, and nothing is told. Once the attempt has come to its end it does nothing. */
+  /** Closes the connection without calling the sink. It does nothing once the attempt has ended. */
   cancel(): void;
 }
 
 /**
- * Connects, passes the proxy and TLS if they are asked for, and shakes hands.
+ * Connects, through a proxy and TLS if the target has them, and performs the opening handshake.
  *
- * @param connections counts the connection
- * @param timeoutMs for all of it together
+ * @param connections the set that counts the connection
+ * @param timeoutMs the time limit for everything together
  * @throws TypeError if the request cannot be written, because its host, path, bearer or a subprotocol is malformed
  */
 export function connect(
@@ -132,10 +132,10 @@ export function connect(
 }
 
 /**
- * Shakes hands as the client on a connection that is open already, whoever opened it. Its handler is replaced.
+ * Performs the client's opening handshake on an open connection, whichever side opened it. Its handler is replaced.
  *
- * @param before bytes to write in front of the request, in the same segment; may be empty
- * @throws TypeError as `connect`
+ * @param before bytes to write before the request, in the same segment; may be empty
+ * @throws TypeError see `connect`
  */
 export function shakeHands(
   connection: Connection,
@@ -154,19 +154,20 @@ const NOTHING = Buffer.alloc(0);
 
 class OpeningHandshake implements ConnectionHandler, Attempt {
   #state: ConnectState = ConnectState.CONNECTING;
-  readonly #offer: { key: string; subprotocols: readonly string[]; extensions: string | null };
+  /** The part of the request that the answer must match. */
+  readonly #offered: { key: string; subprotocols: readonly string[]; extensions: string | null };
   readonly #request: Buffer;
   readonly #limits: ConnectLimits;
   readonly #sink: ConnectSink;
   #accumulator: HeadAccumulator;
   #connection!: Connection;
-  /** Null if the connection was open already. */
+  /** Null if the connection was already open. */
   #target: ConnectTarget | null = null;
 
   constructor(request: HandshakeRequest, limits: ConnectLimits, sink: ConnectSink) {
     const { host, port, path, bearer, subprotocols, extensions } = request;
-    this.#offer = { key: createKey(), subprotocols, extensions };
-    this.#request = encodeUpgradeRequest(host, port, this.#offer, bearer, path);
+    this.#offered = { key: createKey(), subprotocols, extensions };
+    this.#request = encodeUpgradeRequest(host, port, this.#offered, bearer, path);
     this.#limits = limits;
     this.#sink = sink;
     this.#accumulator = new HeadAccumulator(limits.maxHeadBytes, 'response');
@@ -222,7 +223,7 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
   onGone(): void {
     const { errorCode } = this.#connection;
     if (this.#state === ConnectState.CONNECTING && errorCode === 'ECONNRESET') {
-      // A port without a listener refuses. This peer accepted, and reset before we heard of it.
+      // A port without a listener refuses. This peer accepted, and reset before the event loop reported that.
       this.#leaveConnecting();
     }
     this.#fail(this.#whyGone(errorCode), errorCode);
@@ -236,7 +237,7 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
     this.#fail('a fault of our own');
   }
 
-  // The way from state to state
+  // Transitions
 
   #onConnected(): void {
     if (this.#isOver) return;
@@ -259,7 +260,9 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
     else this.#state = target.tls === null ? ConnectState.HANDSHAKING : ConnectState.SECURING;
   }
 
-  /** "Any 2xx (Successful) response indicates that the sender … will switch to tunnel mode" (RFC 9110, section 9.3.6). */
+  /**
+   * "Any 2xx (Successful) response indicates that the sender … will switch to tunnel mode" (RFC 9110, section 9.3.6).
+   */
   #onTunnelled({ status }: ResponseHead, rest: Buffer): void {
     if (status < 200 || status > 299) {
       this.#fail(`the proxy answered with status ${status}`, null, status);
@@ -295,18 +298,18 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
       this.#fail(`status ${head.status}`, null, head.status);
       return;
     }
-    const { subprotocol, extensions } = readUpgradeResponse(head, this.#offer);
+    const { subprotocol, extensions } = readUpgradeResponse(head, this.#offered);
     this.#state = ConnectState.OPEN;
     const connection = this.#connection;
     connection.clearDeadline();
-    // The rest is a view of the chunk in hand, and may be kept.
+    // The rest is a view of the current chunk, and the caller may keep it.
     if (rest.length > 0) connection.keepChunk();
     this.#sink.onOpened({ connection, subprotocol, extensions, rest });
-    // Nobody has taken it over yet, so the bytes that come meanwhile wait.
+    // If no handler has been installed yet, further bytes must wait.
     if (connection.handler === this) connection.pause();
   }
 
-  /** OPEN or FAILED: another speaks on the connection, or nobody does. */
+  /** Whether the attempt has ended: OPEN or FAILED. */
   get #isOver(): boolean {
     return this.#state === ConnectState.OPEN || this.#state === ConnectState.FAILED;
   }
@@ -347,7 +350,7 @@ const WHY_NOT_CONNECTED: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'timed out',
 };
 
-/** The commonest of OpenSSL's verdicts; each also reaches the caller as the failure's code. */
+/** The most common errors of OpenSSL. The caller also gets them as the failure's code. */
 const WHY_NOT_SECURED: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'the certificate has expired',
   CERT_NOT_YET_VALID: 'the certificate is not valid yet',

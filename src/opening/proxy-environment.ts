@@ -1,11 +1,11 @@
 /**
- * Which proxy the environment names for a connection under TLS. Pure.
+ * Finds the proxy in the environment for a connection under TLS. Pure.
  *
  *   https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY   the first that is set: [http://][user:password@]host[:port]
- *   no_proxy, NO_PROXY                               the first that is set: hosts to connect to directly, see `isExempt`
+ *   no_proxy, NO_PROXY                               the first that is set: hosts to reach directly, see `isExempt`
  *
- * This machine is never reached through a proxy. A plain `ws:` connection asks for none: it is for one's own network, and
- * proxies let nothing pass to such ports.
+ * This machine is never reached through a proxy. A plain `ws:` connection uses none: it is for the user's own network,
+ * and proxies refuse such ports.
  */
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { canonicalHost, isIpLiteral, isLoopbackHost } from '../http/authority.ts';
@@ -17,9 +17,12 @@ const NO_PROXY_VARIABLES = ['no_proxy', 'NO_PROXY'];
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
+ * The proxy for a host.
+ *
  * @param host a name or an IP address, IPv6 without brackets
- * @returns null to connect directly
- * @throws TypeError, without a word of the value, for it may hold a password, if it names no HTTP proxy
+ * @returns the proxy; null to connect directly
+ * @throws TypeError if the variable names no HTTP proxy; the message does not contain the value, which may hold a
+ *   password
  */
 export function proxyFor(host: string, port: number, environment: Environment): HttpProxy | null {
   const variable = PROXY_VARIABLES.find((name) => environment[name]);
@@ -32,9 +35,10 @@ export function proxyFor(host: string, port: number, environment: Environment): 
 }
 
 /**
- * Elements are separated by commas or white space. Each is `*` for every host, or a name, which also stands for all names
- * below it (a leading `.` or `*.` changes nothing), an IP address, or a block of them (`10.0.0.0/8`). A name or an address
- * may be followed by `:port`, and then counts for that port alone; an IPv6 address needs its brackets then.
+ * Whether a host needs no proxy. Commas or white space separate the elements. An element is `*` for every host; a name,
+ * which includes all names below it (a leading `.` or `*.` changes nothing); an IP address; or a block of addresses
+ * (`10.0.0.0/8`). A name or an address with `:port` counts only for that port, and an IPv6 address needs its brackets
+ * then.
  */
 function isExempt(host: string, port: number, exemptions: string): boolean {
   return exemptions
@@ -84,7 +88,7 @@ function parseProxy(text: string, variable: string): HttpProxy {
   };
 }
 
-/** "the user-id and password … encoded" as Basic (RFC 7617, section 2); a URL has them percent-encoded. */
+/** The user id and password as Basic credentials (RFC 7617, section 2). A URL contains them percent-encoded. */
 function credentials(username: string, password: string): string | null {
   if (username === '' && password === '') return null;
   const decoded = `${decode(username)}:${decode(password)}`;

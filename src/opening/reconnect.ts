@@ -1,13 +1,14 @@
 /**
- * A client that connects again for ever: after each failure and each loss it waits, twice as long every time, with jitter,
- * so that ten thousand that lost the same server do not come back in the same moment.
+ * Reconnects a client for ever. After each failure and each loss it waits, twice as long every time. The pauses have
+ * jitter, so that ten thousand clients of the same server do not reconnect in the same moment.
  *
  *   start ─▶ CONNECTING ──(opened)──▶ OPEN ──(lost)──┐
  *                ▲  └────(failed)────────────────────┤
- *                └──(its time, or now)── WAITING ◀───┘
+ *                └(pause ends, retryNow)─ WAITING ◀──┘
  *   any ──(stop)──▶ STOPPED
  *
- * The doubling begins anew once a connection has lasted: a server that accepts and ends at once is not hammered.
+ * The doubling starts again only after a connection that has lasted, so a server that ends connections at once is
+ * spared.
  */
 import { Deadline, type Deadlines } from '../transport/deadlines.ts';
 import { type Attempt, type ConnectFailure, type ConnectSink, ConnectState, type Opened } from './connect.ts';
@@ -23,21 +24,21 @@ type State = (typeof State)[keyof typeof State];
 export interface ReconnectOptions {
   readonly deadlines: Deadlines;
   /**
-   * Begins one attempt, with the request as it is now. An error that it throws at the first reaches the caller of `start`;
-   * later it counts as a failure.
+   * Starts one attempt, with the current request. An error in the first call reaches the caller of `start`. A later
+   * error counts as a failure.
    */
   readonly connect: (sink: ConnectSink) => Attempt;
-  /** A connection is open, and belongs to the sink, which calls `lost` when it has ended. */
+  /** Called with an open connection. Its new owner must call `lost` when it has ended. */
   readonly onOpened: (opened: Opened) => void;
-  /** @param nextMs how long it waits before the next attempt */
+  /** @param nextMs the pause before the next attempt, in milliseconds */
   readonly onFailed: (failure: ConnectFailure, nextMs: number) => void;
   /** The first pause, in milliseconds. */
   readonly firstDelayMs: number;
   /** The longest pause, in milliseconds. */
   readonly maxDelayMs: number;
-  /** A connection that lasted so long was a good one, in milliseconds. */
+  /** A connection that lasted this long resets the pause, in milliseconds. */
   readonly lastingMs: number;
-  /** In [0, 1). */
+  /** A random number in [0, 1), for the jitter. Default `Math.random`. */
   readonly random?: () => number;
 }
 
@@ -56,9 +57,9 @@ export class Reconnect implements ConnectSink {
   }
 
   /**
-   * Connects at once. Does nothing while it is started.
+   * Connects at once, if stopped.
    *
-   * @throws whatever `connect` throws; it is stopped then
+   * @throws the error of `connect`; the client is stopped then
    */
   start(): void {
     if (this.#state !== State.STOPPED) return;
@@ -71,7 +72,7 @@ export class Reconnect implements ConnectSink {
     }
   }
 
-  /** Gives up the attempt or the wait in progress. A connection that is open stays with its owner. */
+  /** Ends the current attempt or pause. An open connection stays with its owner. */
   stop(): void {
     this.#state = State.STOPPED;
     this.#options.deadlines.clear(this.#deadline);
@@ -79,15 +80,15 @@ export class Reconnect implements ConnectSink {
     this.#attempt = null;
   }
 
-  /** Cuts a pause short, because there is reason to hope. */
+  /** Ends the pause and connects at once. */
   retryNow(): void {
     if (this.#state === State.WAITING) this.#connectAgain();
   }
 
   /**
-   * The connection that was opened has ended.
+   * Notes that the open connection has ended.
    *
-   * @returns how long it waits before the next attempt, in milliseconds; null if it is stopped
+   * @returns the pause before the next attempt, in milliseconds; null if stopped
    */
   lost(): number | null {
     if (this.#state !== State.OPEN) return null;
@@ -129,7 +130,7 @@ export class Reconnect implements ConnectSink {
   #wait(): number {
     const { deadlines, maxDelayMs, random = Math.random } = this.#options;
     this.#state = State.WAITING;
-    // Between half of it and all of it.
+    // Jitter shortens the pause to between half and all of it.
     const delayMs = this.#delayMs * (1 - random() / 2);
     this.#delayMs = Math.min(this.#delayMs * 2, maxDelayMs);
     deadlines.set(this.#deadline, delayMs);

@@ -1,11 +1,11 @@
-/** From a URL, as people write it, to the parameters of `connect`. Pure. */
+/** A URL, as people write it → the parameters of `connect`. Pure. */
 import type { ConnectTarget, HttpProxy } from './connect.ts';
 import { proxyFor } from './proxy-environment.ts';
 
 export interface TargetOptions {
   /** Presented as `Authorization: Bearer`; null or '' for none. */
   readonly token?: string | null;
-  /** Offered in this order. Default none. */
+  /** The offered subprotocols, in this order. Default none. */
   readonly subprotocols?: readonly string[];
   /** Certificates in PEM to trust instead of those that Node trusts. */
   readonly ca?: string | readonly string[];
@@ -14,8 +14,10 @@ export interface TargetOptions {
 }
 
 /**
- * @param url `ws:` or `wss:`, with a query if there is one; a fragment is dropped
- * @throws TypeError, with a sentence for whoever set it, if the URL or that of the proxy cannot be used
+ * The parameters for a URL.
+ *
+ * @param url a `ws:` or `wss:` URL; its fragment is dropped
+ * @throws TypeError, with a sentence for the user, if this URL or the proxy's cannot be used
  */
 export function connectTarget(url: string, options: TargetOptions = {}): ConnectTarget {
   const { token = null, subprotocols = [], ca, environment = {} } = options;
@@ -33,7 +35,8 @@ export function connectTarget(url: string, options: TargetOptions = {}): Connect
     proxy,
     request: {
       host,
-      // "when not using the default port" (RFC 6455, section 4.1): some servers tell their names apart by the whole field.
+      // "when not using the default port" (RFC 6455, section 4.1): some servers compare the whole field with their
+      // names.
       port: portText === '' ? null : port,
       path: `${pathname}${search}`,
       bearer: token === null || token === '' ? null : bearerOf(token),
@@ -43,7 +46,7 @@ export function connectTarget(url: string, options: TargetOptions = {}): Connect
   };
 }
 
-/** A field is bytes: the token's UTF-8, a character for each. */
+/** The token's UTF-8, with a character for each byte, because fields are bytes. */
 function bearerOf(token: string): string {
   return Buffer.from(token).toString('latin1');
 }

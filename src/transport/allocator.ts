@@ -1,35 +1,35 @@
 /**
- * Warm memory for reads: every read of an accepted socket is given 64 KiB by Node, most of which goes back at once.
+ * Warm memory for reads. Node allocates 64 KiB for every read of an accepted socket, and frees most of it at once.
  *
- * glibc takes requests of 128 KiB and more from the kernel, and gives its own memory back to it past that much, until it
- * has seen a larger piece freed: then both bounds rise. One large piece that is never touched, and so costs no memory,
- * spares a busy daemon a page fault for every 4 KiB it reads.
+ * glibc takes 128 KiB and more from the kernel directly, and returns its own free memory to the kernel past the same
+ * bound. Both bounds rise once it has freed a larger piece. One large piece, which is never touched and so costs no
+ * memory, saves a busy daemon a page fault for every 4 KiB that it reads.
  */
 const LARGE_BYTES = 16 * 1024 * 1024;
 
 let told = false;
 
-/** Once a process; later calls do nothing. On other allocators it changes nothing. */
+/** Makes glibc keep freed memory. Only the first call in a process has an effect. Other allocators are not affected. */
 export function keepFreedMemory(): void {
   if (told) return;
   told = true;
-  // Freed with the next garbage.
+  // The garbage collector frees it.
   Buffer.allocUnsafeSlow(LARGE_BYTES);
 }
 
-/** The most bytes of a read. Node gives a smaller one memory of its own size. */
+/** The largest read, in bytes. Node shrinks the memory of a smaller read to its size. */
 const FULL_READ_BYTES = 64 * 1024;
 
-/** Node 20 does not have it yet. */
+/** Node 20 does not have `transfer`. */
 interface Transferable {
   transfer?: (newByteLength: number) => ArrayBuffer;
 }
 
 /**
- * Frees the memory of a full read now, and not with the next garbage, so that the next read is given the same memory while
- * it is warm. On Node 20 it does nothing.
+ * Frees the memory of a full read now, and not with the next garbage collection, so that the next read gets the same
+ * memory while it is warm. On Node 20 it does nothing.
  *
- * @param chunk neither it nor any view of it is used again: their length is 0 then
+ * @param chunk the chunk, which must not be used again, nor any view of it: their length is 0 afterwards
  */
 export function freeChunk(chunk: Buffer): void {
   const memory: ArrayBufferLike & Transferable = chunk.buffer;

@@ -1,16 +1,17 @@
 /**
- * Bytes that leave in one write: on small messages one write for many saves more than anything else.
+ * Bytes that leave in one write. For small messages, one write for many messages saves more than anything else.
  *
- * Frames are encoded right behind one another into a buffer that is used again and again, because the kernel mostly takes
- * all of a write at once. If it does not, the buffer stays with the write, and the batch goes on in another one. A small
- * batch lies in a small buffer, so that a write that waits holds at most four times its own bytes, or 8 KiB.
+ * Frames are encoded one after the other into a buffer that is reused, because the kernel usually takes all of a write
+ * at once. If it does not, the write keeps the buffer, and the batch continues in another one. A small batch uses a
+ * small buffer, so a waiting write holds at most four times its own bytes, or 8 KiB.
  */
-/** The most bytes that one batch can hold. */
+
+/** The largest size of one batch, in bytes. */
 export const MAX_BATCH_BYTES = 128 * 1024;
 
 const SIZES = [8 * 1024, 32 * 1024, MAX_BATCH_BYTES] as const;
 
-/** The buffers that no write is using now, one for each size. Nearly always one batch is filled at a time. */
+/** Buffers that no write is using, one for each size. Nearly always only one batch is being filled. */
 const spare: (Buffer | null)[] = SIZES.map(() => null);
 
 function takeBuffer(size: number): Buffer {
@@ -24,20 +25,20 @@ export class Batch {
   #buffer = takeBuffer(0);
   #length = 0;
 
-  /** The bytes so far; meaningful from 0 to `length`. `claim` and `add` may replace the buffer. */
+  /** Contains the batch, from 0 to `length`. `claim` and `add` may replace the buffer. */
   get buffer(): Buffer {
     return this.#buffer;
   }
 
-  /** In bytes. */
+  /** The length of the batch, in bytes. */
   get length(): number {
     return this.#length;
   }
 
   /**
-   * Makes the next `length` bytes of `buffer` part of the batch. The caller fills them before it does anything else.
+   * Adds the next `length` bytes of `buffer` to the batch. The caller must fill them before it does anything else.
    *
-   * @returns their offset in `buffer`, or -1 if there is no room for them
+   * @returns their offset in `buffer`, or -1 if the batch has no room for them
    */
   claim(length: number): number {
     const start = this.#length;
@@ -47,7 +48,7 @@ export class Batch {
     return start;
   }
 
-  /** Adds a copy. @returns false if there is no room for it */
+  /** Adds a copy of the bytes. @returns false if the batch has no room for them */
   add(bytes: Buffer): boolean {
     const start = this.claim(bytes.length);
     if (start < 0) return false;
@@ -55,7 +56,7 @@ export class Batch {
     return true;
   }
 
-  /** Everything added so far, in one Buffer; the batch is empty after it. Call `release` before anything is added. */
+  /** Empties the batch. @returns all its bytes in one Buffer; `release` must be called before anything is added */
   take(): Buffer {
     const bytes = this.#buffer.subarray(0, this.#length);
     this.#length = 0;
@@ -63,9 +64,9 @@ export class Batch {
   }
 
   /**
-   * The bytes of `take` have been written.
+   * Called after the bytes from `take` have been written.
    *
-   * @param isKept the write is not finished, and needs the bytes as they are
+   * @param isKept whether the write is unfinished and still needs the bytes
    */
   release(isKept: boolean): void {
     if (!isKept) {

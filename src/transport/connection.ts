@@ -1,9 +1,10 @@
 /**
- * A TCP connection: owns its socket, the bytes that wait to be written, and its one deadline. The protocols hand it Buffers
- * and never touch a socket themselves. It has one handler at a time, and each stage of a connection puts the next in place.
+ * A TCP connection. It owns its socket, the bytes that wait to be written, and its one deadline. The protocols hand it
+ * Buffers and never touch a socket. It has one handler at a time, and each stage of a connection installs the next
+ * handler.
  *
- * The listeners are shared by all connections, so that an idle one costs its socket and a few fields. Every socket has
- * an error handler from its first tick.
+ * All connections share the listeners, so an idle connection costs its socket and a few fields. Every socket has an
+ * error handler from its first tick.
  */
 import type net from 'node:net';
 import { freeChunk } from './allocator.ts';
@@ -12,45 +13,47 @@ import type { Connections, Member } from './connections.ts';
 import { Deadline, type Expiring } from './deadlines.ts';
 import type { ReadBuffer } from './read-buffer.ts';
 
-/** What those who accept hand on, and never touch. */
+/** A socket, for rooms that only pass it on and never touch it. */
 export type Socket = net.Socket;
 
 export interface ConnectionHandler {
-  /** Bytes from the peer. They are valid during the call, and after it only if `keepChunk` was called in it. */
+  /** Called with bytes from the peer. They are valid after the call only if `keepChunk` was called in it. */
   onData(chunk: Buffer): void;
-  /** The peer has ended its side; ours is still open. */
+  /** Called when the peer has ended its side. This side is still open. */
   onEof(): void;
-  /** The connection was blocked, and the kernel has taken everything that was written. */
+  /** Called when the connection was blocked and the kernel has taken everything that was written. */
   onDrain(): void;
-  /** The deadline that was set has passed. */
+  /** Called when the deadline has passed. */
   onDeadline(): void;
-  /** The socket is closed, by either side; called once, and nothing is called after it. */
+  /** Called once, when either side has closed the socket. Nothing is called after it. */
   onGone(): void;
-  /** The daemon is going: say goodbye, and end. */
+  /** Called when the process is about to end. The handler should close the connection. */
   onShutdown(): void;
-  /** This handler threw: it may tell the peer. The connection is destroyed after it. */
+  /** Called after this handler threw, so that it can tell the peer. The connection is destroyed afterwards. */
   onFault?(): void;
 }
 
 /**
- * If the kernel does not take all of a write at once, the connection is blocked, and 'drain' is sure to follow. (A stream
- * signals 'drain' only for writes that reached its high-water mark.)
+ * With this mark, 'drain' always follows if the kernel does not take all of a write at once. A stream emits 'drain'
+ * only for writes that reached its high-water mark.
  */
 const HIGH_WATER_MARK = 1;
 
-/** Options every socket of ours shares, accepted or dialled. Half-open, because the relay passes each end's EOF on. */
+/**
+ * The options of every socket, accepted or dialled. It may be half open, because the relay passes on each end's EOF.
+ */
 export const SOCKET_OPTIONS = { allowHalfOpen: true, highWaterMark: HIGH_WATER_MARK, noDelay: true } as const;
 
 /**
- * A large write is made in slices, so that a slow peer that takes a large roster is seen to take it. Each slice costs a
- * turn, so they grow for a peer that takes them soon.
+ * A large write is made in slices, so that the progress of a slow peer with a large roster is visible. Each slice costs
+ * a turn of the event loop, so the slices grow for a peer that takes them quickly.
  */
 const FIRST_SLICE_BYTES = 512 * 1024;
 const MAX_SLICE_BYTES = 4 * 1024 * 1024;
 const SLICE_GROWTH = 4;
 const SOON_MS = 1000;
 
-/** A batch that nobody uses now. Nearly always one connection is corked at a time, so that one batch serves all. */
+/** A batch that no connection is using. Nearly always only one connection is corked, so one batch is enough. */
 let spareBatch: Batch | null = null;
 
 const OWNER = Symbol('connection');
@@ -69,7 +72,7 @@ function onDrain(this: net.Socket): void {
   ownerOf(this).drained();
 }
 function onError(this: net.Socket, error: NodeJS.ErrnoException): void {
-  // 'close' follows, and tells the handler.
+  // 'close' follows, and calls the handler.
   ownerOf(this).errorCode = error.code ?? error.message;
 }
 function onClose(this: net.Socket): void {
@@ -77,18 +80,18 @@ function onClose(this: net.Socket): void {
 }
 
 export class Connection implements Expiring, Member {
-  /** Hears of all that happens on the connection. */
+  /** Receives all events of the connection. */
   handler: ConnectionHandler;
   /**
-   * When the peer last gave a sign of life, on the wheel's clock: it sent bytes, or took some that waited. A paused
-   * connection cannot see one, so the peer's silence counts from `resume`.
+   * When the peer last gave a sign of life, on the wheel's clock: it sent bytes, or took bytes that waited. A paused
+   * connection does not see that, so the peer's silence counts from `resume`.
    */
   aliveAt: number;
   /** The system's name of the error that broke the connection (ECONNREFUSED); null if none did. */
   errorCode: string | null = null;
   /**
-   * Since when the kernel has taken no more of the bytes that wait, on the wheel's clock; meaningful while `blocked`. The end
-   * of a write moves it, and `lookForProgress` does if a write has got on.
+   * When the kernel last took some of the waiting bytes, on the wheel's clock; meaningful while `blocked`. The end of a
+   * write updates it, and `lookForProgress` does so during a write.
    */
   blockedSince = 0;
   #socket: net.Socket;
@@ -97,26 +100,26 @@ export class Connection implements Expiring, Member {
   readonly #deadline = new Deadline(this);
   /** Not null while the connection is corked. */
   #batch: Batch | null = null;
-  /** The handler keeps the chunk in hand. */
+  /** Whether the handler keeps the current chunk. */
   #chunkKept = false;
   #blocked = false;
   #paused = false;
   #gone = false;
-  /** The rest of writes that are too large to be made at once; null while there is none. */
+  /** The rest of writes that are too large for one write; null while there is none. */
   #unwritten: Buffer[] | null = null;
   #unwrittenBytes = 0;
   #sliceBytes = FIRST_SLICE_BYTES;
-  /** How much of an unfinished write the system held when that was last looked at. */
+  /** How much of an unfinished write the system held at the last look. */
   #queuedBytes = 0;
   #ending = false;
-  /** Not under TLS. */
+  /** False under TLS. */
   #isPlain = true;
 
   /**
    * Takes over a socket made with SOCKET_OPTIONS.
    *
-   * @param all counts it until it is gone
-   * @param readBuffer the one that the socket was made to read into, if it was
+   * @param all the set that counts the connection until it is gone
+   * @param readBuffer the buffer that the socket reads into; null if Node allocates its reads
    */
   constructor(socket: net.Socket, all: Connections, handler: ConnectionHandler, readBuffer: ReadBuffer | null = null) {
     this.handler = handler;
@@ -129,10 +132,10 @@ export class Connection implements Expiring, Member {
   }
 
   /**
-   * Goes on over another socket, which `wrap` puts over this one: TLS, say. Nothing may be waiting to be written.
+   * Continues over another socket around this one, such as a TLS socket. No bytes may be waiting to be written.
    *
-   * @param wrap given the socket so far, returns one made with SOCKET_OPTIONS that closes with it
-   * @param readBuffer the one that the new socket was made to read into, if it is plain TCP as this one
+   * @param wrap takes the current socket, and returns a socket made with SOCKET_OPTIONS that closes with it
+   * @param readBuffer the buffer that the new socket reads into, if that is plain TCP too
    */
   replaceSocket(wrap: (socket: net.Socket) => net.Socket, readBuffer: ReadBuffer | null = null): void {
     const below = this.#socket;
@@ -150,22 +153,22 @@ export class Connection implements Expiring, Member {
     socket.on('data', onData);
     socket.on('end', onEnd);
     socket.on('drain', onDrain);
-    // After `end` there is no 'drain' any more; this is when all is out.
+    // After `end`, 'finish' comes instead of 'drain' when everything is written.
     socket.on('finish', onDrain);
     socket.on('close', onClose);
   }
 
-  /** The peer's address as the kernel tells it; '' if the socket was closed before anybody asked. */
+  /** The peer's address, from the kernel; '' if the socket was closed before the first use. */
   get remoteAddress(): string {
     return this.#socket.remoteAddress ?? '';
   }
 
-  /** The address of ours that the peer is connected to; '' if the socket was closed before anybody asked. */
+  /** This machine's address on the connection; '' if the socket was closed before the first use. */
   get localAddress(): string {
     return this.#socket.localAddress ?? '';
   }
 
-  /** The kernel asks after so much silence whether the peer is still there, and ends the connection if it does not answer. */
+  /** Makes the kernel probe the peer after this much silence. It ends the connection if the peer does not answer. */
   probe(silenceMs: number): void {
     this.#socket.setKeepAlive(true, silenceMs);
   }
@@ -175,19 +178,19 @@ export class Connection implements Expiring, Member {
     return this.#all.deadlines.now();
   }
 
-  /** True while the kernel has not taken all that was written. `onDrain` follows. */
+  /** True while the kernel has not taken everything that was written. `onDrain` follows. */
   get blocked(): boolean {
     return this.#blocked;
   }
 
-  /** Bytes that were written and that the kernel has not taken, the batch included. */
+  /** The number of written bytes that the kernel has not taken, including the batch. */
   get unsentBytes(): number {
     return this.#socket.writableLength + this.#unwrittenBytes + (this.#batch === null ? 0 : this.#batch.length);
   }
 
   /**
-   * Looks whether the kernel has taken more of an unfinished write: that is a sign of life too, and a slow peer may take
-   * minutes for the whole. To be called before `blockedSince` is read.
+   * Checks whether the kernel has taken more of an unfinished write. That is a sign of life too, because a slow peer
+   * may need minutes for all of it. This must be called before `blockedSince` is read.
    */
   lookForProgress(): void {
     if (!this.#blocked) return;
@@ -206,15 +209,15 @@ export class Connection implements Expiring, Member {
     return this.#gone;
   }
 
-  /** Collects the writes while the connection is corked; null while each goes to the kernel by itself. */
+  /** Collects the writes while the connection is corked; null while each write goes to the kernel by itself. */
   get batch(): Batch | null {
     return this.#batch;
   }
 
   /**
-   * Until `uncork` all writes on this connection are put together, and then leave in one.
+   * Collects all writes on this connection until `uncork`, which sends them in one write.
    *
-   * @returns false if it was corked already: the caller that corked it first will uncork it
+   * @returns false if the connection was corked already; the caller that corked it first will uncork it
    */
   cork(): boolean {
     if (this.#batch !== null) return false;
@@ -223,7 +226,7 @@ export class Connection implements Expiring, Member {
     return true;
   }
 
-  /** Writes everything that was put together since `cork`. */
+  /** Writes everything that was collected since `cork`. */
   uncork(): void {
     const batch = this.#batch;
     if (batch === null) return;
@@ -232,18 +235,20 @@ export class Connection implements Expiring, Member {
     spareBatch = batch;
   }
 
-  /** The Buffer must not be changed until it is out. Writes on a connection that is ended or gone are dropped. */
+  /**
+   * Writes a Buffer, which must not be changed until it has left. After `end` or the connection's end it is dropped.
+   */
   write(bytes: Buffer): void {
     const batch = this.#batch;
     if (batch !== null) {
       if (batch.add(bytes)) return;
-      // There is no room for it, and it must not overtake the batch.
+      // The batch has no room for these bytes, and they must not overtake it.
       this.#writeBatch(batch);
     }
     this.#write(bytes);
   }
 
-  /** Ends our side once all that was written is out. */
+  /** Ends this side once everything that was written has left. */
   end(): void {
     if (this.#batch !== null) this.#writeBatch(this.#batch);
     this.#ending = true;
@@ -255,7 +260,7 @@ export class Connection implements Expiring, Member {
     this.#socket.destroy();
   }
 
-  /** Stops reading: the peer feels it once the kernel's buffers are full. */
+  /** Stops reading. The peer is held up once the kernel's buffers are full. */
   pause(): void {
     if (this.#paused) return;
     this.#paused = true;
@@ -270,8 +275,8 @@ export class Connection implements Expiring, Member {
   }
 
   /**
-   * The handler keeps the chunk that it is being given, or a part of it, beyond `onData`: in a write that is not finished,
-   * for example. Otherwise its memory is used again as soon as `onData` returns.
+   * Keeps the current chunk after `onData`, for example for an unfinished write of a part of it. Otherwise its memory
+   * is reused as soon as `onData` returns.
    */
   keepChunk(): void {
     this.#chunkKept = true;
@@ -295,7 +300,7 @@ export class Connection implements Expiring, Member {
     this.dispatch('onDeadline');
   }
 
-  // From the socket.
+  // Events of the socket
 
   received(chunk: Buffer): void {
     this.aliveAt = this.now;
@@ -304,19 +309,21 @@ export class Connection implements Expiring, Member {
     if (this.#readBuffer === null && !this.#chunkKept) freeChunk(chunk);
   }
 
-  /** Gives the handler bytes from the peer: those that were just read, or that were read before and had to wait. */
+  /**
+   * Passes bytes from the peer to the handler: bytes that were just read, or that were read earlier and had to wait.
+   */
   deliver(bytes: Buffer): void {
     try {
       this.handler.onData(bytes);
     } catch (error) {
-      // They may have been written before the fault, and not be out yet.
+      // The handler may have written the bytes before the fault, and they may not have left yet.
       this.keepChunk();
       this.#fault(error);
     }
   }
 
   drained(): void {
-    // With this high-water mark a stream says 'drain' after every write, also after one that went out at once.
+    // With this high-water mark a stream emits 'drain' after every write, even if it left at once.
     if (!this.#blocked) return;
     this.#blocked = false;
     this.aliveAt = this.now;
@@ -370,7 +377,7 @@ export class Connection implements Expiring, Member {
     if (!this.#blocked && socket.writableLength > 0) this.#block();
   }
 
-  /** Goes on with large writes, until the kernel takes no more. */
+  /** Continues large writes until the kernel takes no more. */
   #writeOn(): void {
     const socket = this.#socket;
     while (this.#unwritten !== null && !this.#blocked && socket.writable) {
@@ -390,8 +397,8 @@ export class Connection implements Expiring, Member {
   #endSocket(): void {
     const socket = this.#socket;
     if (!socket.writable) return;
-    // Closing says the same as an end of our side if the peer has ended its own and the kernel has taken everything, and it
-    // costs a third. (TLS would leave its last word out.)
+    // If the peer has ended its side and the kernel has taken everything, closing the socket has the same effect as
+    // ending this side, at a third of the cost. (Under TLS it would omit the last alert.)
     if (this.#isPlain && socket.readableEnded && socket.writableLength === 0) socket.destroy();
     else socket.end();
   }
@@ -406,7 +413,7 @@ export class Connection implements Expiring, Member {
     if (batch.length === 0) return;
     const bytes = batch.take();
     if (this.#blocked) {
-      // It may wait for long, and is to hold no more memory than its own bytes.
+      // These bytes may wait for long, so a copy without spare room is kept.
       this.#write(copyOf(bytes));
       batch.release(false);
     } else {
@@ -417,14 +424,14 @@ export class Connection implements Expiring, Member {
 }
 
 /**
- * Bytes of an unfinished write that the system still holds. Node judges by it whether a socket has timed out, but gives it
- * no public name; without it only whole writes count as progress.
+ * The bytes of an unfinished write that the system still holds. Node uses this number for its own timeouts, but has no
+ * public name for it. Without it only whole writes count as progress.
  */
 function queuedBytesOf(socket: net.Socket): number {
   return (socket as { _handle?: { writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0;
 }
 
-/** A copy in memory of its own: no part of Node's pool of small Buffers, all of which it would keep from being freed. */
+/** A copy in memory of its own. A part of Node's pool of small Buffers would keep the whole pool from being freed. */
 function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
   copy.set(bytes);

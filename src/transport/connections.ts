@@ -1,41 +1,43 @@
 /**
- * All connections of a process, accepted and opened alike: their shared state, and their greatest number.
+ * All connections of a process, accepted and opened alike: their shared state and their largest number.
  *
  *   admit ─┬─▶ UNAUTHORISED ──(an authorised request)──▶ AUTHORISED, which stays
  *          │      ▲  └──(a large answer is being sent)──▶ SENDING
  *          │      └──────────(all of it is sent)─────────────┘
- *          └──(no room)──▶ TURNED AWAY, which is told so and closed
+ *          └──(no room)──▶ TURNED AWAY, which gets an answer and is closed
  *
- * The maximum lies below the descriptor limit. When it is reached, the oldest unauthorised connection is closed for
- * each new one. So a flood of silent sockets closes its own connections, and never that of a client at work. A
- * connection that is being sent an answer is closed only if such connections take more than half of the room: slow
- * readers lock nobody out.
+ * The maximum is below the descriptor limit. When it is reached, each new connection closes the oldest unauthorised
+ * one. So a flood of silent sockets closes its own connections, and never a working client's. A connection with an
+ * answer under way is closed only if such connections take more than half of the room, so slow readers lock no one out.
  */
 import { Deadline, type Deadlines } from './deadlines.ts';
 
-/** How many connections that found no room may be open, to be told so. Fewer than the descriptors in reserve. */
+/**
+ * The most open connections beyond the maximum, each of which gets an answer. It is less than the descriptors in
+ * reserve.
+ */
 const MAX_TURNED_AWAY = 8;
 
-/** A connection, as far as this set needs to know it. */
+/** The part of a connection that this set needs. */
 export interface Member {
   /** Closes at once. */
   destroy(): void;
-  /** Tells the peer that it is ending, and ends. */
+  /** Says goodbye to the peer, and closes. */
   shutDown(): void;
 }
 
 export class Connections {
   readonly deadlines: Deadlines;
-  /** Called with an error that a handler threw: a fault of our own, which costs that connection and no other. */
+  /** Called with an error that a handler threw. It is a fault of this program, and costs only that connection. */
   readonly onFault: (error: unknown) => void;
-  /** The most that may be open. */
+  /** The largest number of open connections. */
   max = Number.POSITIVE_INFINITY;
   readonly #open = new Set<Member>();
-  /** In the order in which they came. */
+  /** In the order of their arrival. */
   readonly #unauthorised = new Set<Member>();
-  /** Unauthorised too. In the order in which their answers began. */
+  /** Unauthorised too, in the order in which their answers began. */
   readonly #sending = new Set<Member>();
-  /** In the order in which they came. */
+  /** In the order of their arrival. */
   readonly #turnedAway = new Set<Member>();
   #onEmpty: (() => void)[] = [];
 
@@ -71,7 +73,7 @@ export class Connections {
   /**
    * Admits a connection that was just accepted.
    *
-   * @returns false if there is no room for it: it may be told so, and must then be closed
+   * @returns false if there is no room for it; it may get an answer, and must then be closed
    */
   admit(connection: Member): boolean {
     const hasRoom = this.#makeRoom(this.max);
@@ -80,22 +82,22 @@ export class Connections {
     return hasRoom;
   }
 
-  /** The connection has sent an authorised request, so it is never closed to make room. */
+  /** Notes that the connection has sent an authorised request, so it is never closed to make room. */
   markAuthorised(connection: Member): void {
     this.#unauthorised.delete(connection);
   }
 
-  /** A large answer is being sent on an unauthorised connection, which is to get it whole. */
+  /** Notes that a large answer is being sent on an unauthorised connection, which should get all of it. */
   beginSending(connection: Member): void {
     if (this.#unauthorised.delete(connection)) this.#sending.add(connection);
   }
 
-  /** All of the answer is sent. */
+  /** Notes that the whole answer is sent. */
   endSending(connection: Member): void {
     if (this.#sending.delete(connection)) this.#unauthorised.add(connection);
   }
 
-  /** Whether there is room for a connection that we open. */
+  /** Whether there is room for a connection that this process opens. */
   hasRoom(): boolean {
     return this.#makeRoom(this.max - 1);
   }
@@ -110,12 +112,12 @@ export class Connections {
     if (this.#turnedAway.size > MAX_TURNED_AWAY) dropOldest(this.#turnedAway);
   }
 
-  /** Resolves once none is open. */
+  /** Resolves once no connection is open. */
   async empty(): Promise<void> {
     if (this.#open.size > 0) await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
   }
 
-  /** Shuts each connection down, and closes those by force that are not gone in time. */
+  /** Shuts down all connections, and destroys those that are not gone in time. */
   async shutDown(timeoutMs: number): Promise<void> {
     for (const connection of this) connection.shutDown();
     const force = new Deadline({
@@ -129,7 +131,7 @@ export class Connections {
   }
 }
 
-/** The descriptor is free at once, but the connection counts as open until the event loop reports its end. */
+/** Destroys the oldest. Its descriptor is free at once, but it counts as open until the event loop reports its end. */
 function dropOldest(connections: Set<Member>): boolean {
   const [oldest] = connections;
   if (oldest === undefined) return false;

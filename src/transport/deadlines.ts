@@ -1,12 +1,12 @@
 /**
- * One timer wheel for every ping and deadline of the daemon.
+ * One timer wheel for every ping and deadline of the process.
  *
- * Ten thousand connections each have a time limit (for a head, a pong, a closing handshake), and nearly none is reached. A
- * deadline is a link in the list of the slot it falls due in, so setting, moving and clearing one costs a few pointer
- * writes. One timer sleeps until the first slot that holds anything.
+ * Ten thousand connections each have a time limit (for a head, a pong, a closing handshake), and almost none is
+ * reached. A deadline is a link in the list of the slot in which it is due, so setting, moving or clearing it costs a
+ * few pointer writes. One timer sleeps until the first slot that is not empty.
  *
  *   slots   0   1   2   3  …  511         a slot is TICK_MS wide; a deadline that is due after more than one turn of
- *           │       │                     the wheel stays in its slot until its turn comes
+ *           │       │                     the wheel stays in its slot for that many turns
  *           ▼       ▼
  *           D ⇄ D   D
  */
@@ -15,23 +15,25 @@ const TICK_MS = 50;
 const SLOTS = 512;
 
 /**
- * A timer that comes later than this was not held up by work: the machine or the process was asleep. That time does not
- * count, because nobody could be heard in it: peers would be found dead that nobody had asked.
+ * A timer that is later than this was not held up by work: the machine or the process was asleep. Time asleep does not
+ * count. No peer could be heard in it, so live peers would be taken for dead.
  */
 const ASLEEP_MS = 2000;
 
-/** The longest that `setTimeout` can sleep: a longer sleep is slept in parts. */
+/** The longest time that `setTimeout` can sleep. A longer sleep is split. */
 const MAX_SLEEP_MS = 2 ** 31 - 1;
 
 export interface Expiring {
-  /** May set and clear any deadline, its own too. Must not throw: the others that are due would be a turn late. */
+  /**
+   * Called when the deadline has passed. It may set and clear any deadline. If it throws, other due deadlines are late.
+   */
   onDeadline(): void;
 }
 
-/** A moment of which its owner is told: not set, or set once. */
+/** A moment at which its owner is called. It is set once, or not set. */
 export class Deadline {
   readonly owner: Expiring;
-  /** In ticks since the wheel began; meaningful while set. */
+  /** In ticks since the start of the wheel; meaningful while set. */
   dueTick = 0;
   slot = -1;
   previous: Deadline | null = null;
@@ -47,13 +49,16 @@ export class Deadlines {
   readonly #start: number;
   readonly #slots: (Deadline | null)[] = new Array(SLOTS).fill(null);
   #size = 0;
-  /** How long we were asleep, in all, up to the timer that is set. */
+  /** The total time asleep, up to the current timer. */
   #asleepMs = 0;
   /** Every slot before this tick has been served. */
   #servedTick = 0;
   #timer: NodeJS.Timeout | null = null;
   #timerTick = 0;
-  /** Deadlines that are set meanwhile need no timer of their own: the next sleep is worked out once all are served. */
+  /**
+   * True while due deadlines are served. A deadline set meanwhile starts no timer; the next sleep is computed at the
+   * end.
+   */
   #serving = false;
 
   /** @param clock monotonic, in milliseconds */
@@ -62,14 +67,14 @@ export class Deadlines {
     this.#start = clock();
   }
 
-  /** How many deadlines are set. */
+  /** The number of deadlines that are set. */
   get size(): number {
     return this.#size;
   }
 
   /**
-   * The wheel's clock, in milliseconds. It stands still while the process sleeps, and then until the timer that was slept
-   * through is heard: bytes may be read before that.
+   * The wheel's clock, in milliseconds. It stands still while the process sleeps, and afterwards until the overdue
+   * timer runs, because bytes may be read before that.
    */
   now(): number {
     const now = this.#clock() - this.#asleepMs;
@@ -77,10 +82,10 @@ export class Deadlines {
   }
 
   /**
-   * Sets or moves a deadline. It expires once, never early, and late by at most a tick (50 ms) and the time that the event
-   * loop is busy. Time asleep does not count.
+   * Sets or moves a deadline. It passes once, never early, and late by at most a tick (50 ms) and the time that the
+   * event loop is busy. Time asleep does not count.
    *
-   * @param delayMs from now, ≥ 0; Infinity is never
+   * @param delayMs the delay from now, at least 0; Infinity means never
    */
   set(deadline: Deadline, delayMs: number): void {
     this.clear(deadline);
@@ -126,7 +131,7 @@ export class Deadlines {
     this.#timer = null;
   }
 
-  /** For how long the timer should have been heard, if that is too long to be work: then we were asleep. */
+  /** How late the timer is, if that is too late to be caused by work; 0 otherwise. */
   #oversleptMs(now: number): number {
     if (this.#timer === null) return 0;
     const lateMs = now - this.#start - this.#timerTick * TICK_MS;
@@ -146,7 +151,7 @@ export class Deadlines {
   #serve(): void {
     this.#stopTimer();
     const currentTick = Math.floor((this.now() - this.#start) / TICK_MS);
-    // The wheel may have been empty for long; one turn of it sees every slot.
+    // The wheel may have been empty for long. One turn visits every slot.
     const from = Math.max(this.#servedTick, currentTick - SLOTS + 1);
     this.#servedTick = currentTick + 1;
     const due: Deadline[] = [];
@@ -156,14 +161,14 @@ export class Deadlines {
       }
     }
     for (const deadline of due) {
-      // One that expired before it may have cleared or moved this one.
+      // The owner of an earlier deadline may have cleared or moved this one.
       if (deadline.slot < 0 || deadline.dueTick > currentTick) continue;
       this.clear(deadline);
       deadline.owner.onDeadline();
     }
   }
 
-  /** The first tick that may hold something due: exact within one turn, else the slot's next turn. */
+  /** The first tick that may have a due deadline. It is exact within one turn of the wheel. */
   #firstTick(): number {
     let tick = this.#servedTick;
     while (this.#slots[tick % SLOTS] === null) tick++;

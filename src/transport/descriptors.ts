@@ -3,13 +3,14 @@ import { readdir, readFile } from 'node:fs/promises';
 /** Descriptors that are kept free for files, look-ups, agents' processes and the accept itself. */
 const RESERVED = 32;
 
-/** Used if the system has no /proc: the usual limit, and how many descriptors a Node process has open at its start. */
+/**
+ * Used if the system has no /proc: the usual limit, and the number of open descriptors at the start of a Node process.
+ */
 const USUAL_LIMIT = 1024;
 const USUAL_OPEN = 24;
 
 /**
- * How many connections this process can have open: its descriptor limit, less the descriptors that are open now and a
- * reserve.
+ * The number of connections that this process can open: its descriptor limit, less the open descriptors and a reserve.
  */
 export async function maxConnectionsOfProcess(): Promise<number> {
   const limit = await readFile('/proc/self/limits', 'utf8').then(

@@ -1,16 +1,16 @@
 /**
- * Listens on one port of one or more addresses: on all of them, or on none.
+ * Listens on one port of one or more addresses, on all of them or on none.
  */
 import net from 'node:net';
 import { SOCKET_OPTIONS } from './connection.ts';
 
-/** How many other free ports are tried if the free port of the first address is in use on the second. */
+/** The number of further tries if a free port of the first address is in use on the second. */
 const FREE_PORT_TRIES = 20;
 
 /**
- * How many connections may wait to be accepted: after a restart all clients come back at once. The system limits it
- * further (somaxconn). If the queue is full, the kernel drops connections that their clients believe open, and these
- * wait for seconds.
+ * The number of connections that may wait to be accepted. After a restart all clients reconnect at once. The system
+ * limits the queue further (somaxconn). If it is full, the kernel drops connections that their clients believe to be
+ * open, and those clients wait for seconds.
  */
 const BACKLOG = 4096;
 
@@ -21,8 +21,8 @@ export class Listener {
   #port: number | null = null;
 
   /**
-   * @param onError called with errors after listening has begun. A lack of descriptors is not among them: libuv keeps
-   *   one in reserve, with which it accepts and closes the connections that wait then.
+   * @param onError called with errors after the listener has started. A lack of descriptors is not among them: libuv
+   *   keeps one descriptor in reserve, with which it accepts and closes the waiting connections.
    */
   constructor(onSocket: (socket: net.Socket) => void, onError: (error: Error) => void) {
     this.#onSocket = onSocket;
@@ -30,22 +30,24 @@ export class Listener {
   }
 
   /**
-   * The one port it listens on; null before `listen` and after `close`. Every relay asks for it, so it costs no system
+   * The port that it listens on; null before `listen` and after `close`. Every relay reads it, so it costs no system
    * call.
    */
   get port(): number | null {
     return this.#port;
   }
 
-  /** The addresses it listens on; empty before `listen` and after `close`. */
+  /** The addresses that it listens on; empty before `listen` and after `close`. */
   get addresses(): net.AddressInfo[] {
     return this.#servers.map((server) => server.address() as net.AddressInfo);
   }
 
   /**
-   * @param hosts the first must work. A further one is skipped if this machine does not have its address. Undefined is
+   * Starts to listen.
+   *
+   * @param hosts the addresses. The first must work; another is skipped if this machine does not have it. Undefined is
    *   every interface, over both IPv6 and IPv4 if the machine has both.
-   * @param port 0 takes a port that is free on every host
+   * @param port the port; 0 takes a port that is free on every host
    * @throws the system's error, with its `code`
    */
   async listen(hosts: readonly (string | undefined)[], port: number): Promise<void> {
@@ -81,12 +83,12 @@ export class Listener {
     return port;
   }
 
-  /** Stops accepting. Connections that are open stay open. */
+  /** Stops accepting. Open connections stay open. */
   close(): void {
     const servers = this.#servers;
     this.#servers = [];
     this.#port = null;
-    // The port is free at once. `server.close` calls back only when all connections are gone, so nobody waits for it.
+    // The port is free at once. The callback of `server.close`, which waits for all connections, is not needed.
     for (const server of servers) server.close();
   }
 }

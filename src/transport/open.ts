@@ -1,12 +1,14 @@
-/** Opens a connection to an address. No other file connects to anything. */
+/** Opens a connection to an address. Only this file and probe.ts connect to anything. */
 import net from 'node:net';
 import { Connection, type ConnectionHandler, SOCKET_OPTIONS } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { ReadBuffer } from './read-buffer.ts';
 
 /**
+ * Opens a connection.
+ *
  * @param host an IP address, or a name that the system looks up
- * @param onOpen called once the peer has accepted; if it never does, the handler's `onGone` is called instead
+ * @param onOpen called once the peer has accepted; if that fails, the handler's `onGone` is called instead
  */
 export function openConnection(
   host: string,
@@ -24,9 +26,9 @@ export function openConnection(
 }
 
 /**
- * Makes an accepted connection read as a dialled one does, into a buffer of ours. Node allocates one for every read of a
- * socket that its server accepted, and has no public way to change that. If Node ever does it differently, this function
- * changes nothing, and the connection is read as before.
+ * Makes an accepted connection read into a ReadBuffer, as dialled connections do. Node allocates a buffer for every
+ * read of a socket that its server accepted, and has no public way to change that. If a future Node differs, this
+ * function changes nothing, and the connection reads as before.
  */
 export function readAsDialled(connection: Connection): void {
   const readBuffer = new ReadBuffer();

@@ -1,7 +1,7 @@
-/** Finds out whether somebody listens, and says nothing to them. */
+/** Checks whether a program listens on a port, without sending it anything. */
 import net from 'node:net';
 
-/** `silent`: no answer in time. */
+/** `silent` means that no answer came in time. */
 export type Presence = 'there' | 'absent' | 'silent';
 
 /** @param host an IP address, or a name that the system looks up */
@@ -14,7 +14,7 @@ export async function probe(host: string, port: number, timeoutMs: number): Prom
     };
     socket.setTimeout(timeoutMs, () => settle('silent'));
     socket.on('connect', () => settle('there'));
-    // Every other failure, such as a machine without IPv6, means that nobody is there either.
+    // Other failures, such as a machine without IPv6, mean that no program listens either.
     socket.on('error', () => settle('absent'));
   });
 }

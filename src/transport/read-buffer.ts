@@ -1,18 +1,20 @@
 /**
- * The buffers that dialled sockets read into. Node would allocate one for each read.
+ * The buffers that dialled sockets read into. Node would allocate a buffer for each read.
  *
- *   LITTLE ──(a read fills it)──▶ MUCH ──(a read does not)──▶ LITTLE
+ *   LITTLE ──(a read fills the buffer)──▶ MUCH ──(a read does not)──▶ LITTLE
  *
- * If little comes, all sockets read into one buffer, and what came is copied out of it, a large chunk into a buffer that is
- * used again: an idle relay holds none, and no socket reads over what another's write still needs. If much comes, a socket
- * has a buffer of its own, and nothing is copied.
+ * In LITTLE, all sockets read into one shared buffer, and each chunk is copied out of it. A large chunk is copied into
+ * a buffer that is reused. So an idle relay holds no buffer, and no read overwrites bytes that another socket's write
+ * still needs. In MUCH, a socket has a buffer of its own, and nothing is copied.
  */
 const READ_BYTES = 64 * 1024;
 
-/** About as many as there are busy sockets: memory that was just used costs far less than fresh memory. */
+/**
+ * The most spare buffers: about the number of busy sockets. Memory that was just used costs far less than fresh memory.
+ */
 const MAX_SPARE = 64;
 
-/** A copy so large goes into a buffer that is used again. Smaller ones come out of Node's pool, and may be kept for longer. */
+/** A copy of this size or more goes into a buffer that is reused. Smaller copies are parts of Node's pool. */
 const LARGE_COPY_BYTES = 4 * 1024;
 
 const shared = Buffer.allocUnsafeSlow(READ_BYTES);
@@ -27,7 +29,7 @@ type State = (typeof State)[keyof typeof State];
 
 export class ReadBuffer {
   #state: State = State.LITTLE;
-  /** While much comes, and for a large copy. */
+  /** The socket's own buffer, in MUCH and for a large copy. */
   #own: Buffer | null = null;
   #kept = false;
 
@@ -42,7 +44,9 @@ export class ReadBuffer {
     return this.#own;
   }
 
-  /** The bytes of the last read, which went into the buffer of `next`: valid until the next read, unless they are kept. */
+  /**
+   * The bytes of the last read into the buffer of `next`. They are valid until the next read, or longer after `keep`.
+   */
   chunk(length: number): Buffer {
     this.#state = length === READ_BYTES ? State.MUCH : State.LITTLE;
     if (this.#own === null) {
@@ -54,12 +58,12 @@ export class ReadBuffer {
     return this.#own.subarray(0, length);
   }
 
-  /** The last chunk is still in use: it must not be read over. */
+  /** Keeps the next read from overwriting the last chunk, which is still in use. */
   keep(): void {
     this.#kept = true;
   }
 
-  /** The connection is gone, and reads no more. */
+  /** Gives up the buffer of a connection that is gone. */
   release(): void {
     this.#state = State.LITTLE;
     this.#giveBack();

@@ -1,4 +1,4 @@
-/** TLS over a connection that is open, as the client, with Node's own implementation. */
+/** TLS over an open connection, as the client, with Node's own implementation. */
 import net from 'node:net';
 import { type Connection, SOCKET_OPTIONS } from './connection.ts';
 
@@ -8,10 +8,10 @@ export interface TlsOptions {
 }
 
 /**
- * From now on everything that is written and read goes through TLS. Any error, also of the certificate, ends the connection, with
- * the error's name in `errorCode`.
+ * Sends everything from now on through TLS. Any error, including a certificate's, ends the connection, with the error's
+ * name in `errorCode`.
  *
- * @param host the name or IP address that the certificate must be for
+ * @param host the name or IP address that the certificate must contain
  * @param onSecured called once, if the handshake succeeds
  */
 export async function secure(
@@ -20,7 +20,7 @@ export async function secure(
   { ca }: TlsOptions,
   onSecured: () => void,
 ): Promise<void> {
-  // Loaded when it is first needed, because it would slow the daemon's start by some milliseconds.
+  // The module is loaded when first needed, because it would slow down every start by some milliseconds.
   const { connect } = await import('node:tls');
   if (connection.gone) return;
   connection.replaceSocket((socket) => {

@@ -1,5 +1,5 @@
 /**
- * How many pings a peer may send, since each costs a pong, even if the peer reads none: a bucket of two seconds' worth of
+ * Limits the pings of a peer, because each costs a pong, even if the peer reads none. It is a bucket of two seconds'
  * pings that fills at a steady rate.
  */
 export class PingQuota {
@@ -8,8 +8,8 @@ export class PingQuota {
   #countedAt: number;
 
   /**
-   * @param perSecond pings a second in the long run; twice as many in a burst
-   * @param now in milliseconds, on any clock that is not set back
+   * @param perSecond the allowed pings per second; a burst may have twice as many
+   * @param now the time in milliseconds, on any clock that is never set back
    */
   constructor(perSecond: number, now: number) {
     this.#perSecond = perSecond;
@@ -17,10 +17,10 @@ export class PingQuota {
     this.#countedAt = now;
   }
 
-  /** Counts a ping. @returns false if it is one too many */
+  /** Counts a ping. @returns false if it exceeds the quota */
   take(now: number): boolean {
     const elapsedMs = now - this.#countedAt;
-    // No time gives none: with no limit it would be no number.
+    // The product is only computed for a positive time, because 0 × Infinity is NaN.
     const regained = elapsedMs > 0 ? (elapsedMs * this.#perSecond) / 1000 : 0;
     this.#left = Math.min(2 * this.#perSecond, this.#left + regained) - 1;
     this.#countedAt = now;

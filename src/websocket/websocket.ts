@@ -1,5 +1,6 @@
 /**
- * A WebSocket on a connection, on either side: a `Session` that reads from and writes to a `Connection`, and keeps time.
+ * A WebSocket on a connection, on either side: a `Session` that reads from and writes to a `Connection`, with time
+ * limits.
  *
  *   Connection ─ chunks ─▶ Session ─ messages ─▶ handler
  *   Connection ◀ frames ── Session ◀── send ──── handler
@@ -10,12 +11,12 @@
  *     ├── the peer's close, answered; fail(); a protocol error ──▶ CLOSED ───────┤
  *     └── the peer's FIN without a close; a silent or stuck peer; destroy() ─────┘
  *
- * While it is OPEN a silent peer is pinged, and is dead after three intervals. A peer that does not take what is written to
- * it is not asked, because the ping would only join the queue: it is dead once the kernel has taken nothing for as long. A
- * frame or a message must be whole in time, and pings have a quota. The handler is told of messages, of the end, and when
- * all that was written is out. The handler decides, by `unsentBytes`, how to treat a peer that reads too slowly.
+ * In OPEN, a silent peer is pinged, and is dead after three intervals. A peer that does not read is not pinged, because
+ * the ping would only join the queue. It is dead if the kernel has taken none of its bytes for three intervals. A frame
+ * or a message must be whole in time, and pings have a quota. The handler gets the messages, the end, and a call when
+ * everything written has left. It decides by `unsentBytes` what to do about a peer that reads too slowly.
  *
- * It knows no roster, no options and no log: its limits are given, and everything it has to say goes to the handler.
+ * This room knows no roster, no options and no log. The caller passes the limits, and the handler gets all events.
  */
 import type { Close } from '../frame/close.ts';
 import type { DataOpcode, MessageLimits } from '../frame/message.ts';
@@ -25,74 +26,74 @@ import type { Connection, ConnectionHandler } from '../transport/connection.ts';
 import { keepalive } from '../transport/keepalive.ts';
 import { PingQuota } from './ping-quota.ts';
 
-/** All of them in milliseconds, unless the name says otherwise; Infinity is no limit. */
+/** Times are in milliseconds. Infinity means no limit. */
 export interface WebSocketLimits extends MessageLimits {
-  /** Silence after which the peer is pinged; after three times as long it is dead. */
+  /** After this much silence the peer is pinged. After three times as much it is dead. */
   pingIntervalMs: number;
-  /** How long a frame or a fragmented message may take from its first byte to its last. Else the peer gets 1008. */
+  /** How long a frame or a fragmented message may take from its first byte to its last; then the peer gets 1008. */
   frameTimeoutMs: number;
-  /** How long the peer may take to answer a close, and after that to end its side of the connection. */
+  /** How long the peer may take to answer a close, and then again to end its side of the connection. */
   closingTimeoutMs: number;
-  /** Pings that the peer may send a second; twice as many in a burst. Else it gets 1008. */
+  /** The pings that the peer may send per second; a burst may have twice as many. With more it gets 1008. */
   maxPingsPerSecond: number;
 }
 
-/** The user of a WebSocket. If one of these throws, the peer gets 1011 and the connection is closed. */
+/** The user of a WebSocket. If one of its methods throws, the peer gets 1011 and the connection is closed. */
 export interface WebSocketHandler {
   /**
-   * A whole message. The payload may be a view of memory that is used again: it is valid only during the call. Messages that
-   * are sent during the call leave in one write, together with all others that the same chunk of bytes has caused.
+   * Called with a whole message. The payload is valid only during the call, because its memory is reused. Messages that
+   * are sent during the calls for one chunk of bytes leave in one write.
    */
   onMessage(payload: Buffer, opcode: DataOpcode): void;
   /**
-   * The end: nothing more comes and nothing can be sent. Called once, and nothing is called after it.
+   * Called once, at the end. Nothing is called after it, and nothing can be sent any more.
    *
-   * @param close the peer's close, or the one that it was sent; 1006 if the connection ended without one
+   * @param close the peer's close, or the close that this side sent; 1006 if the connection ended without one
    */
   onClosed(close: Close): void;
   /**
-   * The messages of a chunk have been received, and some of what was sent meanwhile has to wait; `onDrain` follows. A handler
-   * that only answers pauses here, so that no more is asked than is read.
+   * Called after the messages of a chunk, if bytes that were sent meanwhile have to wait. `onDrain` follows. A handler
+   * that only answers should pause here, so that a peer cannot ask for more than it reads.
    */
   onBlocked?(): void;
-  /** All that was written has gone to the kernel, after some of it had to wait: see `blocked`. */
+  /** Called when the kernel has taken everything, after some bytes had to wait: see `blocked`. */
   onDrain?(): void;
-  /** The time that `setTimer` was given has passed. */
+  /** Called when the time given to `setTimer` has passed. */
   onTimer?(): void;
-  /** A ping has come and has been answered: a pong more that the peer has to read. */
+  /** Called when a ping has been answered, so the peer has one more pong to read. */
   onPing?(): void;
-  /** The process is about to end. The default closes with 1001. */
+  /** Called when the process is about to end. By default the WebSocket closes with 1001. */
   onShutdown?(): void;
 }
 
 const NO_PAYLOAD = Buffer.alloc(0);
 
 export class WebSocketConnection implements ConnectionHandler, SessionSink {
-  /** For its address, its clock, and to `cork` it. Its handler and its deadline belong to the WebSocket. */
+  /** The connection, for its address, its clock, and `cork`. Its handler and its deadline belong to the WebSocket. */
   readonly connection: Connection;
   readonly #session: Session;
   readonly #limits: WebSocketLimits;
   readonly #handler: WebSocketHandler;
   /** Null until the first ping. */
   #pings: PingQuota | null = null;
-  /** When the frame or message began that is not whole yet, or when we went on reading it; null between two messages. */
+  /** When the unfinished frame or message began, or when reading it was resumed; null between two messages. */
   #messageBegunAt: number | null = null;
-  /** When the peer was pinged last, or would have been if it had read. */
+  /** When the peer was last pinged, or would have been pinged if it read. */
   #askedAt = 0;
   /** When the handler's timer is due; null if it is not set. */
   #timerAt: number | null = null;
   #paused = false;
-  /** A chunk is being parsed. */
+  /** True while a chunk is being parsed. */
   #reading = false;
-  /** Bytes that were read and not parsed when `pause` was called. */
+  /** The bytes that were read and not yet parsed when `pause` was called. */
   #unparsed: Buffer | null = null;
-  /** The peer's FIN has come behind it. */
+  /** True if the peer's FIN has come after the unparsed bytes. */
   #endsBehind = false;
 
   /**
-   * Takes over a connection whose opening handshake is done. Messages may be sent at once; none is received before `start`.
+   * Takes over a connection after its opening handshake. Messages may be sent at once; none is received before `start`.
    *
-   * @param side 'server' if the peer opened the WebSocket, 'client' if we did
+   * @param side 'server' if the peer opened the WebSocket, 'client' if this side did
    */
   constructor(connection: Connection, side: Side, limits: WebSocketLimits, handler: WebSocketHandler) {
     this.connection = connection;
@@ -103,16 +104,16 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
   }
 
   /**
-   * Begins to receive, and to keep time.
+   * Starts to receive, and starts the time limits.
    *
-   * @param rest bytes behind the peer's half of the opening handshake; messages in them are received during the call
+   * @param rest the bytes after the peer's half of the opening handshake; messages in them are received during the call
    */
   start(rest: Buffer = NO_PAYLOAD): void {
     const { connection } = this;
     this.#setDeadline();
     if (!this.#paused) connection.resume();
     if (rest.length > 0) connection.deliver(rest);
-    // It ended before we took it over, and told only its former handler.
+    // If the connection had ended before, only its former handler was called.
     if (connection.gone) connection.dispatch('onGone');
   }
 
@@ -121,12 +122,12 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
     return this.#session.state === SessionState.OPEN;
   }
 
-  /** Bytes that were sent and that the kernel has not taken yet. */
+  /** The number of sent bytes that the kernel has not taken yet. */
   get unsentBytes(): number {
     return this.connection.unsentBytes;
   }
 
-  /** True while the kernel has not taken all that was sent; `onDrain` follows. */
+  /** True while the kernel has not taken everything that was sent. `onDrain` follows. */
   get blocked(): boolean {
     return this.connection.blocked;
   }
@@ -140,19 +141,19 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
     if (!this.connection.gone) this.#session.sendText(text);
   }
 
-  /** @param payload is copied; UTF-8 if the opcode is TEXT */
+  /** @param payload the message, which is copied; it must be UTF-8 if the opcode is TEXT */
   sendMessage(payload: Buffer, opcode: DataOpcode): void {
     if (!this.connection.gone) this.#session.sendMessage(payload, opcode);
   }
 
-  /** @param frames whole messages as `encodeText` or `encodeFrame` made them for this side; not changed any more */
+  /** @param frames whole messages, encoded for this side by `encodeText` or `encodeFrame`; they must not be changed */
   sendFrames(frames: Buffer): void {
     if (this.isOpen) this.connection.write(frames);
   }
 
   /**
-   * Receives no more messages until `resume`, not even those that came in the same chunk. The peer feels it once the
-   * kernel's buffers are full. It is not taken for dead meanwhile.
+   * Receives no more messages until `resume`, not even those in the same chunk. The peer is held up once the kernel's
+   * buffers are full. It is not taken for dead meanwhile.
    */
   pause(): void {
     if (this.#paused || !this.isOpen) return;
@@ -161,13 +162,13 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
     this.connection.pause();
   }
 
-  /** Receives again; messages that have come already are received during the call. */
+  /** Receives again. Messages that have already come are received during the call. */
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
     if (this.connection.gone) return;
     this.connection.resume();
-    // A message that has begun could not go on meanwhile.
+    // An unfinished message could not continue while paused, so its time limit starts again.
     if (this.#messageBegunAt !== null) this.#messageBegunAt = this.connection.now;
     this.#setDeadline();
     if (!this.#reading) this.#parseRest();
@@ -182,11 +183,11 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
     if (!this.isOpen) return;
     this.#session.sendClose(closeCode, closeReason);
     this.connection.setDeadline(this.#limits.closingTimeoutMs);
-    // All that is left to receive is the peer's close.
+    // Only the peer's close is still needed.
     this.resume();
   }
 
-  /** Tells the peer why, and does not wait for its answer. @throws RangeError as `close` */
+  /** Sends a close with the reason, and does not wait for the peer's answer. @throws RangeError see `close` */
   fail(closeCode: number, closeReason: string): void {
     this.#session.fail(closeCode, closeReason);
   }
@@ -235,7 +236,8 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
   }
 
   onEof(): void {
-    // A client waits for this: "the client SHOULD wait for the server to close the connection" (RFC 6455, section 5.5.1).
+    // This is the end of a client: "the client SHOULD wait for the server to close the connection" (RFC 6455, section
+    // 5.5.1).
     if (this.#session.state === SessionState.CLOSED) this.connection.end();
     else if (this.#unparsed !== null) this.#endsBehind = true;
     else this.#session.receiveEof();
@@ -277,7 +279,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
   }
 
   onGone(): void {
-    // Messages that came before the end are received all the same.
+    // Messages that came before the end are still received.
     this.#paused = false;
     this.#parseRest();
     this.#session.receiveEof();
@@ -314,7 +316,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
     this.#handler.onClosed(close);
     if (connection.gone) return;
     if (close.closeCode === CloseCode.ABNORMAL && connection.unsentBytes === 0) {
-      // The peer has ended, and has all that was for it. If thousands leave at once, a FIN for each costs time.
+      // The peer has ended and has received everything. If thousands leave at once, a FIN for each would cost time.
       connection.destroy();
       return;
     }
@@ -323,7 +325,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
     connection.setDeadline(this.#limits.closingTimeoutMs);
   }
 
-  /** Keeps bytes until `resume`, behind those that are kept already. */
+  /** Keeps bytes until `resume`, after those that are already kept. */
   #keep(bytes: Buffer): void {
     this.connection.keepChunk();
     this.#unparsed = this.#unparsed === null ? bytes : Buffer.concat([this.#unparsed, bytes]);
@@ -336,27 +338,27 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
     this.connection.deliver(rest);
   }
 
-  /** When the frame or message began that we are reading and the peer has not finished. */
+  /** When the unfinished frame or message began; null between two messages and while paused. */
   get #readingSince(): number | null {
     return this.#paused ? null : this.#messageBegunAt;
   }
 
-  /** When the peer last showed that it lives. */
+  /** When the peer last gave a sign of life. */
   get #signOfLifeAt(): number {
     const { connection } = this;
     if (connection.blocked) return connection.blockedSince;
-    // It may have spoken while we do not listen.
+    // While paused, this side does not see whether the peer sends anything.
     return this.#paused ? connection.now : connection.aliveAt;
   }
 
-  /** When the peer is to be pinged, or found dead. */
+  /** When the peer must be pinged, or is dead. */
   get #askAt(): number {
     return Math.max(this.#signOfLifeAt, this.#askedAt) + this.#limits.pingIntervalMs;
   }
 
   /** Sets the one deadline to the first moment at which something is due. */
   #setDeadline(): void {
-    // The closing handshake has set its own.
+    // The closing handshake has its own deadline.
     if (!this.isOpen) return;
     const begunAt = this.#readingSince;
     let dueAt = this.#askAt;
