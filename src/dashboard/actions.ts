@@ -10,6 +10,7 @@ import { give } from './state/answers.ts';
 import { live, retryNow } from './state/connection.ts';
 import { dialog, show } from './state/dialogs.ts';
 import { counts, nodes } from './state/fleet.ts';
+import { machines } from './state/network.ts';
 import { open, openId } from './state/opened.ts';
 import { nextWaiting } from './state/order.ts';
 import { inspectorOpen } from './state/prefs.ts';
@@ -176,6 +177,14 @@ export const ACTIONS: readonly Action[] = [
     group: 'Page',
     available: () => live.value && counts.value.working > 0,
     run: () => show('stop-all'),
+  },
+  {
+    id: 'machines',
+    label: 'Machines',
+    keys: ['m'],
+    group: 'Page',
+    available: () => machines.value.size > 0,
+    run: () => show('machines'),
   },
   { id: 'share', label: 'Open on a phone: address and QR code', keys: [], group: 'Page', run: () => show('share') },
   { id: 'settings', label: 'Settings', keys: [], group: 'Page', run: () => show('settings') },

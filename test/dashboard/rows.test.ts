@@ -13,7 +13,7 @@ const node = (id: string, fields: Partial<Node> = {}): Node => ({
   status: 'active',
   ...fields,
 });
-const ALL: Arrangement = { grouping: 'project', query: '', standings: new Set(), closed: new Set() };
+const ALL: Arrangement = { grouping: 'project', query: '', standings: new Set(), closed: new Set(), here: null };
 const shown = (nodes: Node[], how: Partial<Arrangement> = {}, unread: string[] = []) =>
   arrange(nodes, (each) => standingOf(each, unread.includes(each.id)), { ...ALL, ...how }).map((row: Row) =>
     row.kind === 'header' ? `# ${row.title} ${row.count}` : row.id,
@@ -73,6 +73,16 @@ describe('the rows of the roster', () => {
       'working',
       'idle',
     ]);
+  });
+
+  it('are grouped by the machine of their hub, if there is one, and found by it', () => {
+    const three = [
+      node('a', { machine: '127.0.0.1' }),
+      node('b', { hub: 'lap', machine: 'vm' }),
+      node('c', { hub: 'lap' }),
+    ];
+    assert.deepEqual(shown(three, { grouping: 'machine', here: 'desk' }), ['# desk 1', 'a', '# lap 2', 'b', 'c']);
+    for (const query of ['lap', 'vm lap']) assert.equal(shown(three, { query, here: 'desk' }).at(1), 'b');
   });
 
   it('keep folders of the same name apart', () => {

@@ -1,7 +1,7 @@
 /** Which dialog lies over the page: one at a time. */
 import { signal } from '@preact/signals';
 
-export type DialogName = 'spawn' | 'settings' | 'palette' | 'help' | 'share' | 'stop-all';
+export type DialogName = 'spawn' | 'settings' | 'palette' | 'help' | 'share' | 'stop-all' | 'machines';
 
 export const dialog = signal<DialogName | null>(null);
 

@@ -33,3 +33,17 @@ export const percent = (part: number, whole: number): string =>
 
 /** `3 agents`, `1 agent` */
 export const plural = (value: number, one: string, many = `${one}s`): string => `${value} ${value === 1 ? one : many}`;
+
+/** Memory, as machines are sold with it: in binary units, one digit below ten. */
+export function memory(value: number): string {
+  const mebibytes = value / 2 ** 20;
+  if (mebibytes < 1000) return `${Math.round(mebibytes)} MiB`;
+  const gibibytes = mebibytes / 1024;
+  return `${gibibytes < 9.95 ? gibibytes.toFixed(1).replace('.0', '') : Math.round(gibibytes)} GiB`;
+}
+
+/** A load average beside the processors that share it: `0.4 of 8` */
+export function loadOf(load: number, cpus: number | undefined): string {
+  const short = load < 9.95 ? load.toFixed(1) : String(Math.round(load));
+  return cpus === undefined ? short : `${short} of ${cpus}`;
+}

@@ -2,6 +2,7 @@
 import { effect, signal } from '@preact/signals';
 import { browser } from '../link/environment.ts';
 import { nodes, standing, unread } from './fleet.ts';
+import { hereName } from './network.ts';
 import { openId } from './opened.ts';
 import { closedGroups, grouping } from './prefs.ts';
 import { arrange, type Row } from './rows.ts';
@@ -32,12 +33,13 @@ function orderRows(): void {
     query: query.peek(),
     standings: shownStandings.peek(),
     closed: new Set(closedGroups.peek()),
+    here: hereName.peek(),
   });
 }
 
 // A person's own choice is obeyed at once; what agents do waits for its turn.
 effect(() => {
-  void [grouping.value, query.value, shownStandings.value, closedGroups.value];
+  void [grouping.value, query.value, shownStandings.value, closedGroups.value, hereName.value];
   restUntil = 0;
   orderRows();
 });

@@ -38,6 +38,9 @@ export const closedGroups = pref<readonly string[]>('closed', (stored) =>
   Array.isArray(stored) ? stored.filter((key): key is string => typeof key === 'string') : [],
 );
 
+/** The id of the machine on which an agent was started last; null for the daemon's own. */
+export const spawnMachine = pref('spawn-machine', (stored) => (typeof stored === 'string' ? stored : null));
+
 /** What one wants to be told of an agent while looking elsewhere. */
 export type Telling = 'all' | 'waits' | 'none';
 export const telling = pref<Readonly<Record<string, Telling>>>('telling', (stored) =>

@@ -1,5 +1,6 @@
 /** The roster as rows: filtered, grouped, in the order of attention. Pure. */
 import type { Node } from '../../protocol/registry.ts';
+import { machineNameOf } from './machines.ts';
 import { needsAttention, rankOf, type Standing } from './standing.ts';
 
 export type Grouping = 'project' | 'machine' | 'none';
@@ -12,6 +13,8 @@ export interface Arrangement {
   standings: ReadonlySet<Standing>;
   /** Keys of groups that are closed. */
   closed: ReadonlySet<string>;
+  /** The name of the daemon's own machine; null if it does not say. */
+  here: string | null;
 }
 
 export interface HeaderRow {
@@ -43,7 +46,7 @@ interface Group {
 export function arrange(
   nodes: Iterable<Node>,
   standing: (node: Node) => Standing,
-  { grouping, query, standings, closed }: Arrangement,
+  { grouping, query, standings, closed, here }: Arrangement,
 ): Row[] {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const groups = new Map<string, Group>();
@@ -52,13 +55,13 @@ export function arrange(
   for (const node of nodes) {
     const where = standing(node);
     if (standings.size > 0 && !standings.has(where)) continue;
-    if (words.length > 0 && !matches(node, words)) continue;
+    if (words.length > 0 && !matches(node, words, here)) continue;
     ranks.set(node, rankOf(where));
     if (needsAttention(where)) {
       attention.push(node);
       continue;
     }
-    const key = grouping === 'project' ? node.cwd : grouping === 'machine' ? node.machine : '';
+    const key = grouping === 'project' ? node.cwd : grouping === 'machine' ? machineNameOf(node, here) : '';
     let group = groups.get(key);
     if (group === undefined) {
       group = { key: `${grouping}:${key}`, ...titleOf(grouping, key), members: [] };
@@ -129,10 +132,19 @@ export const shortIdOf = ({ name, id }: Node): string | null =>
 
 const haystacks = new WeakMap<Node, string>();
 
-function matches(node: Node, words: string[]): boolean {
+function matches(node: Node, words: string[], here: string | null): boolean {
   let haystack = haystacks.get(node);
   if (haystack === undefined) {
-    haystack = [node.name, node.id, node.cwd, node.machine, node.model, node.tool, node.session]
+    haystack = [
+      node.name,
+      node.id,
+      node.cwd,
+      node.machine,
+      machineNameOf(node, here),
+      node.model,
+      node.tool,
+      node.session,
+    ]
       .filter((field) => field !== undefined)
       .join('\n')
       .toLowerCase();

@@ -9,6 +9,7 @@ import { show } from '../state/dialogs.ts';
 import { observeFacts } from '../state/facts.ts';
 import { attentionCount, markRead, nodes, openNode, standing } from '../state/fleet.ts';
 import { shortPath } from '../state/home.ts';
+import { isKnown, machineShownOf } from '../state/network.ts';
 import { open, openId } from '../state/opened.ts';
 import { nextWaiting } from '../state/order.ts';
 import { inspectorOpen } from '../state/prefs.ts';
@@ -61,12 +62,14 @@ function Opened({ id }: { id: string }) {
     };
   }, [link]);
   const isThere = useMemo(() => computed(() => live.value && node.value.status === 'active'), [node]);
+  // Once its machine is connected again, there is no need to wait for the next try.
+  const isReachable = useMemo(() => computed(() => isKnown(node.value)), [node]);
   useEffect(() => {
     // A daemon that is gone says nothing about the agent: the link's own tries go on.
     if (!live.value) return;
     if (isThere.value) link.back();
     else link.away();
-  }, [link, live.value, isThere.value]);
+  }, [link, live.value, isThere.value, isReachable.value]);
   return (
     <>
       <Header node={node} link={link} />
@@ -77,8 +80,9 @@ function Opened({ id }: { id: string }) {
 
 function Header({ node: signal, link }: { node: ReadonlySignal<Node>; link: AgentLink }) {
   const node = signal.value;
-  const where = live.value ? standing(node) : null;
+  const where = isKnown(node) ? standing(node) : null;
   const since = where === null ? null : standingSince(node);
+  const machine = node.hub === undefined ? null : machineShownOf(node, false);
   const { folder, parent } = splitPath(shortPath(node.cwd));
   return (
     <header class="conversation-header">
@@ -105,6 +109,7 @@ function Header({ node: signal, link }: { node: ReadonlySignal<Node>; link: Agen
               </>
             )}
           </span>
+          {machine !== null && <bdi class="conversation-machine">{visible(machine)}</bdi>}
           <bdi class="path" title={visible(node.cwd)}>
             {parent !== '' && <span class="path-parent">{visible(parent === '/' ? '' : parent)}/</span>}
             {visible(folder)}

@@ -11,6 +11,8 @@ import { show } from '../state/dialogs.ts';
 import { factsOf } from '../state/facts.ts';
 import { openNode } from '../state/fleet.ts';
 import { bytes, count, dollars, duration, percent } from '../state/format.ts';
+import { idAtHub, innerMachineOf } from '../state/machines.ts';
+import { isCutOff, machineCalled } from '../state/network.ts';
 import { notify } from '../state/notices.ts';
 import { hashOf } from '../state/place.ts';
 import { inspectorOpen, type Telling, telling } from '../state/prefs.ts';
@@ -134,19 +136,29 @@ async function copyLink(node: Node): Promise<void> {
   });
 }
 
-const REACHES = {
-  direct: 'dialled by the hypivisor',
-  'dial-back': 'over a connection that the agent opened',
-  unproven: 'not proven yet',
-} as const;
+/** How it is reached, and whether that was proven. */
+function reachInWords({ reach, hub }: Node): string {
+  const who = hub === undefined ? 'the hypivisor' : visible(hub);
+  switch (reach) {
+    case 'direct':
+      return `proven: dialled by ${who}`;
+    case 'dial-back':
+      return `proven: over a connection that the agent opened to ${who}`;
+    case 'unproven':
+      return 'not proven yet';
+    default:
+      return visible(String(reach));
+  }
+}
 
 function Machine({ node }: { node: Node }) {
   return (
     <Section title="Machine">
       <dl>
         <Fact name="Machine">
-          <bdi>{visible(node.machine)}</bdi>
+          <bdi>{visible(node.hub === undefined ? node.machine : (innerMachineOf(node) ?? node.hub))}</bdi>
         </Fact>
+        {node.hub !== undefined && <Hub name={node.hub} isOther={innerMachineOf(node) !== null} id={idAtHub(node)} />}
         <Fact name="Folder">
           <code class="wrap">{visible(node.cwd)}</code>
         </Fact>
@@ -161,7 +173,7 @@ function Machine({ node }: { node: Node }) {
             <span class="aside">the hypivisor does not say</span>
           ) : (
             <span class="reach" data-reach={node.reach}>
-              {REACHES[node.reach] ?? visible(String(node.reach))}
+              {isCutOff(node) ? 'not proven: its machine is not connected' : reachInWords(node)}
               {node.reach_since !== undefined && (
                 <span class="aside">
                   {' '}
@@ -184,6 +196,42 @@ function Machine({ node }: { node: Node }) {
         )}
       </dl>
     </Section>
+  );
+}
+
+interface HubProps {
+  name: string;
+  /** Whether the machine above is another one. */
+  isOther: boolean;
+  /** The agent's id there, if that is another one. */
+  id: string | null;
+}
+
+/** The hub that the agent registered with. */
+function Hub({ name, isOther, id }: HubProps) {
+  const machine = machineCalled.value.get(name);
+  return (
+    <>
+      <Fact name="Hub">
+        {(isOther || machine === undefined) && <bdi>{visible(name)} </bdi>}
+        {machine !== undefined && (
+          <span class={machine.status === 'lost' ? 'hub-lost' : undefined}>
+            {machine.status === 'lost' ? 'not connected' : 'joined'} <Since at={machine.since} />
+            {machine.via !== undefined && (
+              <>
+                {' '}
+                via <bdi>{visible(machine.via)}</bdi>
+              </>
+            )}
+          </span>
+        )}
+      </Fact>
+      {id !== null && (
+        <Fact name="Id there">
+          <code class="wrap">{visible(id)}</code>
+        </Fact>
+      )}
+    </>
   );
 }
 

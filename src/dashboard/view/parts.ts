@@ -1,6 +1,7 @@
 /** What the page needs only once somebody asks for it: fetched together, so that the second is there at once. */
 export { Help } from './help.tsx';
 export { Inspector } from './inspector.tsx';
+export { Machines } from './machines.tsx';
 export { Palette } from './palette.tsx';
 export { Settings } from './settings.tsx';
 export { Share } from './share.tsx';

@@ -8,6 +8,7 @@ import { grouping } from '../state/prefs.ts';
 import type { Grouping } from '../state/rows.ts';
 import { Fleet } from './fleet.tsx';
 import { Icon } from './icon.tsx';
+import { MachinesButton } from './machines-button.tsx';
 import { RosterList } from './roster.tsx';
 
 const SEARCH_ID = 'roster-search';
@@ -25,6 +26,7 @@ export function RosterPane() {
         <h1 class="brand">
           <Logo /> Pi-DE
         </h1>
+        <MachinesButton />
         <button
           type="button"
           class="button ghost icon"

@@ -7,6 +7,7 @@ import { daemon, live } from '../state/connection.ts';
 import { show } from '../state/dialogs.ts';
 import { nodes, standing } from '../state/fleet.ts';
 import { shortPath } from '../state/home.ts';
+import { isCutOff, isKnown, machineShownOf } from '../state/network.ts';
 import { openId } from '../state/opened.ts';
 import { query, restOrder, rows, shownStandings } from '../state/order.ts';
 import { closedGroups, grouping } from '../state/prefs.ts';
@@ -14,6 +15,7 @@ import { ATTENTION_KEY, groupKeyOf, type HeaderRow } from '../state/rows.ts';
 import { standingOf } from '../state/standing.ts';
 import { heightOfAll, offsetsOf, rowsInSight, scrollTo } from '../state/window.ts';
 import { Icon } from './icon.tsx';
+import { MachineDetail } from './machine-detail.tsx';
 import { linesOf } from './quick-answer.tsx';
 import { Row } from './row.tsx';
 
@@ -43,16 +45,6 @@ export function moveCursor(by: 1 | -1): void {
   cursor.value = ids[next] as string;
 }
 
-/** Whether there is more than one. */
-const hasMachines = computed(() => {
-  let first: string | null = null;
-  for (const { machine } of nodes.value.values()) {
-    first ??= machine;
-    if (machine !== first) return true;
-  }
-  return false;
-});
-
 /** What of the rows is in sight. */
 const view = signal({ top: 0, height: 0 });
 const width = signal(0);
@@ -63,7 +55,8 @@ const asking = computed(() => {
   const now = new Map<string, NodeQuestion>();
   if (live.value) {
     for (const node of nodes.value.values()) {
-      if (node.question !== undefined && standingOf(node, false) === 'question') now.set(node.id, node.question);
+      if (node.question !== undefined && !isCutOff(node) && standingOf(node, false) === 'question')
+        now.set(node.id, node.question);
     }
   }
   const isSame = now.size === lastAsking.size && [...now].every(([id, question]) => lastAsking.get(id) === question);
@@ -173,11 +166,11 @@ function AgentRow({ id }: { id: string }) {
   return (
     <Row
       node={node}
-      standing={live.value ? standing(node) : null}
+      standing={isKnown(node) ? standing(node) : null}
       isOpen={openId.value === id}
       isCursor={cursor.value === id}
       showProject={grouping.value !== 'project'}
-      showMachine={grouping.value !== 'machine' && hasMachines.value}
+      machine={machineShownOf(node, grouping.value === 'machine')}
     />
   );
 }
@@ -194,6 +187,7 @@ function Header({ header }: { header: HeaderRow }) {
         <Icon name={header.closed ? 'forward' : 'down'} />
         <bdi class="rows-title">{visible(header.title)}</bdi>
         {header.detail !== '' && <bdi class="rows-detail">{visible(shortPath(header.detail))}</bdi>}
+        {key.startsWith('machine:') && <MachineDetail name={header.title} />}
         <span class="rows-count">{header.count}</span>
       </button>
     </h2>

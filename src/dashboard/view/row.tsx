@@ -19,10 +19,11 @@ interface RowProps {
   isOpen: boolean;
   isCursor: boolean;
   showProject: boolean;
-  showMachine: boolean;
+  /** The name of the machine, if it is to be shown. */
+  machine: string | null;
 }
 
-export const Row = memo(({ node, standing, isOpen, isCursor, showProject, showMachine }: RowProps) => {
+export const Row = memo(({ node, standing, isOpen, isCursor, showProject, machine }: RowProps) => {
   const since = standing === null ? null : standingSince(node);
   return (
     <div class="row" data-standing={standing ?? 'unknown'} data-cursor={isCursor} data-agent={node.id}>
@@ -41,7 +42,7 @@ export const Row = memo(({ node, standing, isOpen, isCursor, showProject, showMa
         <bdi class="row-name">{visible(nameOf(node))}</bdi>
         <span class="row-time">{since !== null && <Since at={since} />}</span>
         <span class="row-detail">
-          <Detail node={node} standing={standing} showProject={showProject} showMachine={showMachine} />
+          <Detail node={node} standing={standing} showProject={showProject} machine={machine} />
         </span>
       </a>
       {standing === 'question' && node.question && (
@@ -55,8 +56,8 @@ function Detail({
   node,
   standing,
   showProject,
-  showMachine,
-}: Pick<RowProps, 'node' | 'standing' | 'showProject' | 'showMachine'>) {
+  machine,
+}: Pick<RowProps, 'node' | 'standing' | 'showProject' | 'machine'>) {
   const parts = [];
   if (standing === 'working' && node.tool !== undefined) {
     parts.push(
@@ -81,7 +82,7 @@ function Detail({
   const shortId = shortIdOf(node);
   if (shortId !== null) parts.push(<bdi key="id">{visible(shortId)}</bdi>);
   if (showProject) parts.push(<bdi key="project">{visible(splitPath(node.cwd).folder)}</bdi>);
-  if (showMachine) parts.push(<bdi key="machine">{visible(node.machine)}</bdi>);
+  if (machine !== null) parts.push(<bdi key="machine">{visible(machine)}</bdi>);
   if (node.model !== undefined) parts.push(<bdi key="model">{visible(node.model)}</bdi>);
   if (node.context !== undefined) parts.push(<span key="context">{percent(node.context.used, node.context.max)}</span>);
   if (node.cost !== undefined && node.cost > 0) parts.push(<span key="cost">{dollars(node.cost)}</span>);

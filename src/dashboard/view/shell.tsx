@@ -22,6 +22,7 @@ const DIALOGS: Record<DialogName, ComponentType> = {
   help: part('Help'),
   share: part('Share'),
   'stop-all': part('StopAll'),
+  machines: part('Machines'),
 };
 
 export function Shell() {

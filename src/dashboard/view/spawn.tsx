@@ -1,22 +1,23 @@
 /** Starts an agent: choose a folder, say what it is to do, and watch it come up, or read why it does not. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { PastSession, Result, SpawnParams, SpawnStatus } from '../../protocol/registry.ts';
+import type { Machine } from '../../protocol/hub.ts';
+import type { Params, PastSession, Result, SpawnParams } from '../../protocol/registry.ts';
 import { visible } from '../chat/visible.ts';
 import { RequestError } from '../link/registry-link.ts';
-import { crumbsOf, join, newFolderProblem } from '../state/browse.ts';
-import { daemonNow, listen, live, request } from '../state/connection.ts';
+import { join, newFolderProblem } from '../state/browse.ts';
+import { daemonNow, live, request } from '../state/connection.ts';
 import { hide } from '../state/dialogs.ts';
 import { nodes } from '../state/fleet.ts';
 import { duration } from '../state/format.ts';
-import { open } from '../state/opened.ts';
+import { firstChoice, startable } from '../state/machines.ts';
+import { machines } from '../state/network.ts';
+import { spawnMachine } from '../state/prefs.ts';
 import { Dialog } from './dialog.tsx';
-import { Icon } from './icon.tsx';
+import { focusFilter, SpawnFolders } from './spawn-folders.tsx';
+import { SpawnMachine } from './spawn-machine.tsx';
+import { onMachine, type Started, Watch } from './spawn-watch.tsx';
 
 type Listing = Result<'list_directories'>;
-
-/** Without `spawn_id` an agent is known by its folder, so long after it was started. */
-const LONG_MS = 30_000;
-const POLL_MS = 2000;
 
 export function Spawn() {
   const [started, setStarted] = useState<Started | null>(null);
@@ -27,18 +28,19 @@ export function Spawn() {
   );
 }
 
-interface Started {
-  path: string;
-  spawnId: string | null;
-  /** Who was there before. */
-  before: ReadonlySet<string>;
-  at: number;
-}
+/** The daemon's own machine needs no id, which may change as the daemon is started anew. */
+const keyOf = (machine: Machine | null): string | null => (machine === null || machine.here ? null : machine.id);
 
 function Choose({ onStart }: { onStart(started: Started): void }) {
+  const choices = startable(machines.value);
+  // With none but the daemon's own there is nothing to choose.
+  const isChoice = choices.some(({ here }) => !here);
+  const [machineId, setMachineId] = useState(() => keyOf(firstChoice(choices, spawnMachine.peek())));
+  const chosen = choices.find((machine) => keyOf(machine) === machineId);
+  const place = useRef<Machine | undefined>(undefined);
+  place.current = chosen;
   const [home, setHome] = useState<string | null>(null);
   const [listing, setListing] = useState<Listing | null>(null);
-  const [filter, setFilter] = useState('');
   const [newFolder, setNewFolder] = useState('');
   const [sessions, setSessions] = useState<PastSession[]>([]);
   const [session, setSession] = useState('');
@@ -46,39 +48,41 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
   const [prompt, setPrompt] = useState('');
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const wanted = useRef<string | undefined>(undefined);
-  const filterField = useRef<HTMLInputElement>(null);
+  /** What was asked for last: somebody may be faster to click than the disk to answer. */
+  const lastAsked = useRef(0);
 
   const browse = async (path?: string) => {
-    wanted.current = path;
+    const asked = ++lastAsked.current;
+    const on = onMachine(place.current);
     setError(null);
     try {
-      const result = await request('list_directories', path === undefined ? {} : { path });
-      // Somebody was faster to click than the disk to answer.
-      if (wanted.current !== path) return;
+      const result = await request('list_directories', { ...on, ...(path === undefined ? {} : { path }) });
+      if (asked !== lastAsked.current) return;
       setListing(result);
       setHome((known) => known ?? result.current);
-      setFilter('');
       setSession('');
       setNewFolder('');
-      setSessions(await sessionsOf(result.current));
+      const past = await sessionsOf({ ...on, path: result.current });
+      if (asked === lastAsked.current) setSessions(past);
     } catch (failure) {
-      setError((failure as Error).message);
+      if (asked === lastAsked.current) setError((failure as Error).message);
     }
   };
+  const isGone = machineId !== null && chosen === undefined;
+  const isConnected = chosen === undefined ? !isGone : chosen.status === 'connected';
   useEffect(() => {
-    void browse();
-  }, []);
-  useEffect(() => {
-    // Where typing needs no keyboard on the screen.
-    if (!matchMedia('(pointer: coarse)').matches) filterField.current?.focus();
-  }, [listing]);
+    setHome(null);
+    setListing(null);
+    setSessions([]);
+    if (isConnected) void browse();
+    else lastAsked.current++;
+  }, [machineId, isConnected]);
 
   const start = async () => {
     if (listing === null || busy) return;
     setBusy(true);
     setError(null);
-    const params: SpawnParams = { path: listing.current };
+    const params: SpawnParams = { ...onMachine(chosen), path: listing.current };
     if (newFolder.trim() !== '') params.new_folder = newFolder.trim();
     if (model.trim() !== '') params.model = model.trim();
     if (prompt.trim() !== '') params.prompt = prompt;
@@ -86,7 +90,8 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
     const before = new Set(nodes.peek().keys());
     try {
       const { path, spawn_id } = await request('spawn_agent', params);
-      onStart({ path, spawnId: spawn_id ?? null, before, at: Date.now() });
+      spawnMachine.value = machineId;
+      onStart({ path, machine: chosen?.here ? undefined : chosen, spawnId: spawn_id ?? null, before, at: Date.now() });
     } catch (failure) {
       setError((failure as Error).message);
     } finally {
@@ -94,26 +99,6 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
     }
   };
 
-  if (listing === null) {
-    return error === null ? (
-      <p class="dialog-text aside" role="status">
-        Reading the home folder…
-      </p>
-    ) : (
-      <>
-        <p class="form-error" role="alert">
-          {error}
-        </p>
-        <footer class="dialog-footer">
-          <button type="button" class="button" onClick={() => void browse()}>
-            Try again
-          </button>
-        </footer>
-      </>
-    );
-  }
-  const crumbs = crumbsOf(home ?? listing.current, listing.current);
-  const shown = listing.directories.filter((name) => name.toLowerCase().includes(filter.toLowerCase()));
   const problem = newFolderProblem(newFolder);
   const models = [...new Set([...nodes.value.values()].flatMap(({ model }) => (model === undefined ? [] : [model])))];
   return (
@@ -124,83 +109,40 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
         void start();
       }}
     >
-      <section class="spawn-folders" aria-label="Folder">
-        <ol class="crumbs" aria-label="Where you are">
-          {crumbs.map(({ name, path }, index) => (
-            <li key={path}>
-              <button
-                type="button"
-                class="button ghost small"
-                aria-current={index === crumbs.length - 1 ? 'location' : undefined}
-                aria-label={name === '~' ? 'Home folder' : undefined}
-                onClick={() => void browse(path)}
-              >
-                {name === '~' ? <Icon name="home" /> : <bdi>{visible(name)}</bdi>}
-              </button>
-            </li>
-          ))}
-        </ol>
-        <input
-          ref={filterField}
-          class="field"
-          type="text"
-          placeholder="Filter; ↓ to the folders, ← up"
-          aria-label="Filter folders"
-          autocomplete="off"
-          spellcheck={false}
-          value={filter}
-          onInput={(event) => setFilter(event.currentTarget.value)}
-          onKeyDown={(event) => {
-            const up = crumbs.at(-2);
-            if (event.key === 'Enter') {
-              // Into the only one, or the first of those that fit what was typed.
-              event.preventDefault();
-              if (filter !== '' && shown[0] !== undefined) void browse(join(listing.current, shown[0]));
-            } else if (event.key === 'ArrowLeft' && filter === '' && up !== undefined) {
-              event.preventDefault();
-              void browse(up.path);
-            } else if (event.key === 'ArrowDown') {
-              event.preventDefault();
-              document.querySelector<HTMLElement>('.folders button')?.focus();
-            }
-          }}
+      {isChoice && (
+        <SpawnMachine
+          choices={choices}
+          chosen={chosen}
+          onChoose={(machine) => setMachineId(keyOf(machine))}
+          onDone={focusFilter}
         />
-        <ul class="folders" aria-label={`Folders in ${listing.current}`}>
-          {shown.map((name) => (
-            <li key={name}>
-              <button
-                type="button"
-                onClick={() => void browse(join(listing.current, name))}
-                onKeyDown={(event) =>
-                  moveAmongFolders(event, () => void browse(crumbs.at(-2)?.path ?? listing.current))
-                }
-              >
-                <Icon name="folder" />
-                <bdi>{visible(name)}</bdi>
-                <Icon name="forward" />
-              </button>
-            </li>
-          ))}
-          {shown.length === 0 && (
-            <li class="aside folders-none">
-              {listing.directories.length === 0 ? 'No folders in here.' : 'None fits.'}
-            </li>
-          )}
-        </ul>
-        <label class="labelled">
-          <span>New folder here</span>
-          <input
-            class="field"
-            type="text"
-            placeholder="none"
-            autocomplete="off"
-            spellcheck={false}
-            aria-invalid={problem !== null}
-            value={newFolder}
-            onInput={(event) => setNewFolder(event.currentTarget.value)}
+      )}
+      <section class="spawn-folders" aria-label="Folder" aria-busy={listing === null && error === null}>
+        {listing !== null ? (
+          <SpawnFolders
+            home={home ?? listing.current}
+            listing={listing}
+            browse={(path) => void browse(path)}
+            newFolder={newFolder}
+            onNewFolder={setNewFolder}
           />
-          {problem !== null && <small class="form-error">{problem}</small>}
-        </label>
+        ) : chosen?.status === 'lost' ? (
+          <p class="dialog-text" role="status">
+            {visible(chosen.name)} is not connected. Its folders are shown once it is back.
+          </p>
+        ) : isGone ? (
+          <p class="dialog-text" role="status">
+            That machine is not joined any more. Choose another.
+          </p>
+        ) : error === null ? (
+          <p class="dialog-text aside" role="status">
+            Reading the home folder{isChoice && chosen !== undefined ? ` on ${visible(chosen.name)}` : ''}…
+          </p>
+        ) : (
+          <button type="button" class="button" onClick={() => void browse()}>
+            Try again
+          </button>
+        )}
       </section>
       <section class="spawn-options" aria-label="What it is to do">
         <label class="labelled">
@@ -259,13 +201,16 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
         </p>
       )}
       <footer class="dialog-footer">
-        <code class="spawn-path" title={listing.current}>
-          {visible(newFolder.trim() === '' ? listing.current : join(listing.current, newFolder.trim()))}
-        </code>
+        {listing !== null && (
+          <code class="spawn-path" title={listing.current}>
+            {isChoice && chosen !== undefined && `${visible(chosen.name)}: `}
+            {visible(newFolder.trim() === '' ? listing.current : join(listing.current, newFolder.trim()))}
+          </code>
+        )}
         <button type="button" class="button" onClick={hide}>
           Cancel
         </button>
-        <button type="submit" class="button primary" disabled={problem !== null || !live.value}>
+        <button type="submit" class="button primary" disabled={listing === null || problem !== null || !live.value}>
           {session === '' ? 'Start here' : 'Resume here'}
         </button>
       </footer>
@@ -274,113 +219,11 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
 }
 
 /** None if the daemon is an older one, which keeps no track of them. */
-async function sessionsOf(path: string): Promise<PastSession[]> {
+async function sessionsOf(params: Params<'list_sessions'>): Promise<PastSession[]> {
   try {
-    return (await request('list_sessions', { path })).sessions ?? [];
+    return (await request('list_sessions', params)).sessions ?? [];
   } catch (failure) {
     if (failure instanceof RequestError) return [];
     throw failure;
   }
-}
-
-function moveAmongFolders(event: KeyboardEvent & { currentTarget: HTMLElement }, up: () => void): void {
-  const item = event.currentTarget.parentElement;
-  if (event.key === 'ArrowDown') item?.nextElementSibling?.querySelector('button')?.focus();
-  else if (event.key === 'ArrowUp') {
-    const before = item?.previousElementSibling?.querySelector('button');
-    if (before) before.focus();
-    else document.querySelector<HTMLElement>('.spawn-folders .field')?.focus();
-  } else if (event.key === 'ArrowRight') event.currentTarget.click();
-  else if (event.key === 'ArrowLeft') up();
-  else return;
-  event.preventDefault();
-}
-
-function Watch({ started, again }: { started: Started; again(): void }) {
-  const [ended, setEnded] = useState<Partial<SpawnStatus> | null>(null);
-  const [isLong, setLong] = useState(false);
-  const arrived = [...nodes.value.values()].find((node) =>
-    started.spawnId !== null && node.spawn_id !== undefined
-      ? node.spawn_id === started.spawnId
-      : !started.before.has(node.id) && node.cwd === started.path,
-  );
-  useEffect(() => {
-    if (arrived === undefined) return;
-    hide();
-    open(arrived.id);
-  }, [arrived?.id]);
-  useEffect(() => {
-    const { spawnId } = started;
-    const timer = setTimeout(() => setLong(true), LONG_MS);
-    if (spawnId === null) return () => clearTimeout(timer);
-    const stop = listen({
-      push(push) {
-        if (push.event === 'spawn_ended' && push.spawn_id === spawnId) setEnded(push);
-      },
-    });
-    // If the daemon pushes nothing, it is asked.
-    const poll = setInterval(async () => {
-      try {
-        const status = await request('spawn_status', { spawn_id: spawnId });
-        if (status.status === 'ended') setEnded(status);
-      } catch {
-        // An older daemon, or none just now: the roster tells when it comes.
-      }
-    }, POLL_MS);
-    return () => {
-      clearTimeout(timer);
-      clearInterval(poll);
-      stop();
-    };
-  }, [started]);
-  if (ended !== null) {
-    const how =
-      ended.signal != null ? `was ended by ${ended.signal}` : `ended with exit code ${ended.exit_code ?? 'unknown'}`;
-    return (
-      <div class="spawn-ended">
-        <p class="form-error" role="alert">
-          It {how} before it registered.
-        </p>
-        {ended.output ? (
-          <>
-            <p class="dialog-text">The end of what it printed:</p>
-            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keys */}
-            <pre class="spawn-output" tabIndex={0}>
-              {visible(ended.output)}
-            </pre>
-          </>
-        ) : (
-          <p class="dialog-text">
-            It printed nothing. Is pi installed there, and does it start in that folder in a terminal?
-          </p>
-        )}
-        <footer class="dialog-footer">
-          <button type="button" class="button" onClick={hide}>
-            Close
-          </button>
-          <button type="button" class="button primary" onClick={again}>
-            Try again
-          </button>
-        </footer>
-      </div>
-    );
-  }
-  return (
-    <div class="spawn-watch" role="status">
-      <span class="spinner" aria-hidden="true" />
-      <p>
-        Starting in <code class="wrap">{visible(started.path)}</code>
-      </p>
-      <p class="aside">
-        {isLong
-          ? 'It has not registered yet. It may still be starting, or pi there has no hypivisor extension.'
-          : 'It opens here as soon as it registers.'}
-      </p>
-      <footer class="dialog-footer">
-        <button type="button" class="button" onClick={hide}>
-          Do not wait
-        </button>
-      </footer>
-    </div>
-  );
 }

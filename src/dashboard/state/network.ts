@@ -1,0 +1,87 @@
+/** The machines as signals, fed by the connection. An older daemon tells of none, and all is as if there were one. */
+import { computed, effect, signal } from '@preact/signals';
+import { Feature, type Node } from '../../protocol/registry.ts';
+import { daemon, listen, live, request } from './connection.ts';
+import { nodes } from './fleet.ts';
+import { innerMachineOf, type Machines, machineNameOf, machinesAfter, machinesOf } from './machines.ts';
+
+/** None if the daemon tells of none. */
+export const machines = signal<Machines>(new Map());
+
+const granted = computed(() => daemon.value.features.includes(Feature.MACHINES));
+/** A daemon that tells something, but not that. */
+const refused = computed(() => daemon.value.features.length > 0 && !granted.value);
+
+effect(() => {
+  if (refused.value) machines.value = new Map();
+  if (!granted.value) return;
+  request('list_machines', {}).then(
+    (list) => {
+      machines.value = machinesOf(list);
+    },
+    () => {},
+  );
+});
+
+listen({
+  push(push) {
+    switch (push.event) {
+      case 'machine_joined':
+      case 'machine_updated':
+      case 'machine_left':
+        machines.value = machinesAfter(machines.peek(), push);
+    }
+  },
+});
+
+/** The name of the daemon's own machine; null if it does not say. */
+export const hereName = computed(() => {
+  for (const { here, name } of machines.value.values()) if (here) return name;
+  return null;
+});
+
+/** By name, as nodes and groups have it. */
+export const machineCalled = computed(() => new Map([...machines.value.values()].map((each) => [each.name, each])));
+
+/** The names of those whose connection is lost. The very same set until one comes or goes. */
+let lastLost: ReadonlySet<string> = new Set();
+const lost = computed(() => {
+  const now = new Set<string>();
+  for (const { name, status } of machines.value.values()) if (status === 'lost') now.add(name);
+  if (now.size !== lastLost.size || ![...now].every((name) => lastLost.has(name))) lastLost = now;
+  return lastLost;
+});
+
+export const lostCount = computed(() => lost.value.size);
+
+/** Whether the agent's hub is out of reach, so that what the roster says of the agent is what was last known. */
+export const isCutOff = (node: Node): boolean => node.hub !== undefined && lost.value.has(node.hub);
+
+/** Whether anybody knows how the agent stands now. */
+export const isKnown = (node: Node): boolean => live.value && !isCutOff(node);
+
+/** Whether there are agents on more than one. */
+const hasMachines = computed(() => {
+  let first: string | null = null;
+  const here = hereName.value;
+  for (const node of nodes.value.values()) {
+    const name = machineNameOf(node, here);
+    first ??= name;
+    if (name !== first) return true;
+  }
+  return false;
+});
+
+/**
+ * The machine to show beside an agent, in words; null for none.
+ *
+ * @param isGrouped whether the group that it stands in says so already
+ */
+export function machineShownOf(node: Node, isGrouped: boolean): string | null {
+  const inner = innerMachineOf(node);
+  if (isGrouped) return inner;
+  if (!hasMachines.value) return null;
+  const name = machineNameOf(node, hereName.value);
+  const full = inner === null ? name : `${name} (${inner})`;
+  return isCutOff(node) ? `${full} is not connected` : full;
+}
