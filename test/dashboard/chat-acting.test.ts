@@ -61,7 +61,7 @@ describe('sending', { skip }, () => {
     agent.emit({ type: 'prompt_status', id, status: 'delivered' });
     agent.emit({ type: 'message_end', message: user('Do something'), index: 1, prompt: id });
     await chat.locator('[data-pending]').waitFor({ state: 'detached' });
-    assert.deepEqual(await textsOf(entries), ['before', 'Do something']);
+    await until(async () => (await textsOf(entries)).join() === 'before,Do something', 'the prompt in its place');
   });
 
   it('queues while the agent works; each in the queue can be steered or removed', async (t) => {
@@ -315,8 +315,8 @@ describe('drafts', { skip }, () => {
     ]);
     await page.reload();
     await composer.waitFor();
+    await until(async () => (await files.count()) === 0, 'the files to be gone once they were taken');
     assert.equal(await composer.inputValue(), '');
-    assert.equal(await files.count(), 0, 'and is gone once it was taken');
   });
 });
 
