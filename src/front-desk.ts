@@ -15,9 +15,10 @@ import { encodeResponse, errorResponse, type Response, respond, textResponse } f
 import { Assets } from './http/static.ts';
 import { accept } from './opening/accept.ts';
 import type { Limits } from './options.ts';
-import { NodeStatus, REGISTRY_PATH, Reach } from './protocol/registry.ts';
+import { NodeStatus, REGISTRY_PATH } from './protocol/registry.ts';
 import { SUBPROTOCOL, withoutTokens } from './protocol/subprotocol.ts';
 import type { Target } from './proxy/destination.ts';
+import type { Prover } from './proxy/prover.ts';
 import { Relay, type RelayContext } from './proxy/relay.ts';
 import type { WaysBack } from './proxy/ways-back.ts';
 import { type EndpointContext, RegistryEndpoint } from './registry/endpoint.ts';
@@ -33,6 +34,7 @@ export interface FrontDeskContext {
   readonly gate: Gate;
   readonly endpoints: EndpointContext;
   readonly relays: RelayContext;
+  readonly prover: Prover;
   readonly waysBack: WaysBack;
   readonly limits: Limits;
   readonly version: string;
@@ -116,7 +118,7 @@ export class FrontDesk {
   }
 
   #openRelay(connection: Connection, head: RequestHead, rest: Buffer, nodeId: string): void {
-    const { connections, endpoints, relays, tell } = this.#context;
+    const { connections, endpoints, prover, relays, tell } = this.#context;
     const upgrade = readUpgradeRequest(head);
     connections.markAuthorised(connection);
     const { remoteAddress } = connection;
@@ -133,17 +135,10 @@ export class FrontDesk {
       onOpened: () => tell('relayOpened', { nodeId, remoteAddress }),
       onRefused: (reason) => tell('relayRefused', { nodeId, reason }),
       onClosed: () => tell('relayClosed', { nodeId }),
-      onDialled: (wasReached) => this.#noteDial(nodeId, address?.owner ?? null, wasReached),
+      onDialled: (sentence) => {
+        if (address?.owner) prover.noteDial(nodeId, address.owner, sentence);
+      },
     });
-  }
-
-  /** @param owner the owner of the registration that was dialled; another registration may have its id by now */
-  #noteDial(nodeId: string, owner: object | null, wasReached: boolean): void {
-    const { roster } = this.#context.endpoints;
-    if (roster.addressOf(nodeId)?.owner !== owner) return;
-    // If the agent was never reached, the roster says nothing that has to be corrected.
-    if (wasReached) roster.noteReach(nodeId, Reach.DIRECT);
-    else if (roster.get(nodeId)?.reach !== undefined) roster.noteReach(nodeId, Reach.UNPROVEN);
   }
 
   /**

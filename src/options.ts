@@ -64,6 +64,11 @@ export const DEFAULT_LIMITS = {
   /** Time to find an agent, to connect to it and to shake hands. A person is waiting. */
   dialTimeoutMs: 5_000,
   /**
+   * How often, about, the way to an agent is proven again while nobody uses it, by a bare connection. Most agents stay where
+   * they are.
+   */
+  proofIntervalMs: 10 * 60_000,
+  /**
    * Dials in progress. Each holds a descriptor, and a dial to an agent that vanished holds it until the dial times out.
    */
   maxDials: 1024,

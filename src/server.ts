@@ -19,8 +19,10 @@ import { type Node, Reach } from './protocol/registry.ts';
 import { TOKEN_SUBPROTOCOL_PREFIX } from './protocol/subprotocol.ts';
 import { registryUrl } from './protocol/url.ts';
 import { Locality } from './proxy/locality.ts';
+import { Prover } from './proxy/prover.ts';
 import { Resolver } from './proxy/resolver.ts';
 import { Turns } from './proxy/turns.ts';
+import { NO_CONNECTION } from './proxy/way-back.ts';
 import { WaysBack } from './proxy/ways-back.ts';
 import type { Caller } from './registry/methods.ts';
 import type { NodeInfo } from './registry/node-info.ts';
@@ -71,6 +73,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   readonly #listener: Listener;
   readonly #roster: Roster;
   readonly #waysBack: WaysBack;
+  readonly #prover: Prover;
   readonly #machine: LocalMachine;
   readonly #frontDesk: FrontDesk;
   /** Identifies the last `listen` until the next `close`. A `listen` that no longer finds its own here was closed. */
@@ -107,9 +110,27 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       onEvent: (event) => {
         if (event.event === 'node_updated') return;
         const nodeId = event.event === 'node_joined' ? event.node.id : event.id;
-        waysBack.keepOnly(nodeId, roster.addressOf(nodeId)?.owner ?? null);
+        const owner = roster.addressOf(nodeId)?.owner ?? null;
+        waysBack.keepOnly(nodeId, owner);
+        prover.keepOnly(nodeId, owner);
         if (event.event === 'node_joined') this.#machine.noteRegistration(event.node);
         tell('roster', event);
+      },
+    });
+    const resolver = new Resolver(deadlines);
+    const prover = new Prover({
+      connections,
+      resolver,
+      surroundings: locality,
+      limits,
+      targetOf: (nodeId, registration) => {
+        const address = roster.addressOf(nodeId);
+        return address?.owner === registration ? { ...address, wayBack: null } : null;
+      },
+      onProved: (nodeId, registration, sentence) => {
+        if (roster.addressOf(nodeId)?.owner !== registration) return;
+        roster.noteReach(nodeId, sentence === null ? Reach.DIRECT : Reach.UNPROVEN, sentence);
+        if (sentence !== null) waysBack.get(nodeId)?.prove();
       },
     });
     const warn = (sentence: string) => this.#warn(sentence);
@@ -121,8 +142,11 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     const onRegistered = (caller: Caller, { id, dialBack }: NodeInfo) => {
       if (dialBack) this.#addWayBack(id, caller);
       else waysBack.keepOnly(id, null);
+      if (dialBack && !this.#isNextDoor(id)) prover.keepOnly(id, null);
+      else prover.add(id, caller);
     };
     this.#waysBack = waysBack;
+    this.#prover = prover;
     this.#connections = connections;
     this.#roster = roster;
     this.#machine = machine;
@@ -138,9 +162,10 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       }),
       endpoints: { roster, machine, limits, version, onFault, onLaggard, onRegistered },
       waysBack,
+      prover,
       relays: {
         connections,
-        resolver: new Resolver(deadlines),
+        resolver,
         turns: new Turns(limits),
         limits,
         surroundings: locality,
@@ -229,7 +254,9 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   }
 
   async #drain(): Promise<void> {
+    this.#prover.close();
     await this.#connections.shutDown(this.#settings.limits.drainTimeoutMs);
+    this.#prover.close();
     this.#roster.close();
     this.#machine.close();
   }
@@ -246,14 +273,21 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     const way = this.#waysBack.add(nodeId, caller, {
       ask: (ticket) => caller.askBack(ticket),
       onProved: (works) => {
-        if (isOwned()) roster.noteReach(nodeId, works ? Reach.DIAL_BACK : Reach.UNPROVEN);
+        if (!isOwned()) return;
+        if (works) roster.noteReach(nodeId, Reach.DIAL_BACK);
+        else roster.noteReach(nodeId, Reach.UNPROVEN, NO_CONNECTION);
       },
     });
     roster.noteReach(nodeId, Reach.UNPROVEN);
     // The answer to the registration goes first. The daemon dials a program on this machine, and asks it to connect
     // only if that fails.
-    const { isHere = false, namesHere = false } = roster.addressOf(nodeId)?.registrant ?? {};
-    if (!(isHere && namesHere)) setImmediate(() => way.start());
+    if (!this.#isNextDoor(nodeId)) setImmediate(() => way.start());
+  }
+
+  /** Whether it is a program on this machine, as far as is known. */
+  #isNextDoor(nodeId: string): boolean {
+    const { isHere = false, namesHere = false } = this.#roster.addressOf(nodeId)?.registrant ?? {};
+    return isHere && namesHere;
   }
 
   /** Emits an event. If a listener throws, the error is emitted as a fault and affects no client. */

@@ -317,7 +317,7 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
   #whyGone(errorCode: string | null): string {
     switch (this.#state) {
       case ConnectState.CONNECTING:
-        return WHY_NOT_CONNECTED[errorCode ?? ''] ?? 'connection failed';
+        return whyNotConnected(errorCode);
       case ConnectState.SECURING:
         return WHY_NOT_SECURED[errorCode ?? ''] ?? (isTlsError(errorCode) ? 'TLS failed' : 'the connection ended');
       default:
@@ -339,6 +339,11 @@ function encodeConnectRequest({ host, port, proxy }: ConnectTarget): Buffer {
   const fields: [string, string][] = [['Host', authority]];
   if (proxy?.authorization) fields.push(['Proxy-Authorization', proxy.authorization]);
   return encodeHead(`CONNECT ${authority} HTTP/1.1`, fields);
+}
+
+/** @param code the system's name of the error; null if there is none */
+export function whyNotConnected(code: string | null): string {
+  return WHY_NOT_CONNECTED[code ?? ''] ?? 'connection failed';
 }
 
 const WHY_NOT_CONNECTED: Readonly<Record<string, string>> = {

@@ -122,6 +122,8 @@ export interface Node extends NodeDetails {
   spawn_id?: string;
   reach?: Reach;
   reach_since?: number;
+  /** Why the way is unproven: a sentence. */
+  reach_error?: string;
   /** The name of the machine whose hub it registered with, as `list_machines` has it; missing if that is this one. */
   hub?: string;
 }

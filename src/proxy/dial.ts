@@ -123,6 +123,9 @@ function rankOf({ state, reason }: ConnectFailure): number {
   return reason === 'timed out' ? 1 : 0;
 }
 
+/** So the sentence begins if an agent was connected to. */
+export const HANDSHAKE_FAILED = 'Agent handshake failed';
+
 /** The sentence for the client. Null if no address was tried. */
 export function sentenceFor(failure: ConnectFailure | null, { dialKey }: AgentRequest): string {
   if (failure === null) return 'Cannot reach agent: no time left';
@@ -130,5 +133,5 @@ export function sentenceFor(failure: ConnectFailure | null, { dialKey }: AgentRe
   if (state !== ConnectState.HANDSHAKING) return `Cannot reach agent: ${reason}`;
   // It gave the key itself, so whoever refuses it is another.
   const isAnother = dialKey !== null && (status === 401 || status === 403);
-  return `Agent handshake failed: ${reason}${isAnother ? ', so another agent is there' : ''}`;
+  return `${HANDSHAKE_FAILED}: ${reason}${isAnother ? ', so another agent is there' : ''}`;
 }

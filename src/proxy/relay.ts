@@ -57,8 +57,8 @@ export interface RelayEvents {
   onClosed: () => void;
   /** There is no relay; the client was told this sentence. */
   onRefused: (sentence: string) => void;
-  /** The agent was dialled, and was reached or not. */
-  onDialled: (wasReached: boolean) => void;
+  /** The agent was dialled. @param sentence why it was not reached; null if it was */
+  onDialled: (sentence: string | null) => void;
 }
 
 const State = {
@@ -153,7 +153,7 @@ export class Relay implements ConnectionHandler, DialSink {
   // DialSink
 
   onReached(leg: Opened): void {
-    if (this.#isDialled) this.#events.onDialled(true);
+    if (this.#isDialled) this.#events.onDialled(null);
     this.#stop(State.OPEN);
     const { key, fallbackSubprotocol } = this.#request;
     const client = this.#client;
@@ -163,7 +163,7 @@ export class Relay implements ConnectionHandler, DialSink {
   }
 
   onUnreachable(sentence: string): void {
-    if (this.#isDialled) this.#events.onDialled(false);
+    if (this.#isDialled) this.#events.onDialled(sentence);
     const wayBack = this.#otherWay;
     this.#otherWay = null;
     if (wayBack === null) this.#refuse(sentence);

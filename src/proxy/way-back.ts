@@ -37,6 +37,9 @@ const MAX_PAUSE_MS = 5 * 60_000;
 /** How much of a relay's time the spare may take to answer: one that died unheard leaves enough for another. */
 const SPARE_SHARE = 0.4;
 
+/** Why a way is not proved. */
+export const NO_CONNECTION = 'Cannot reach agent: it opened no connection';
+
 const NOTHING = Buffer.alloc(0);
 
 export interface WayBackContext {
@@ -75,6 +78,12 @@ export class WayBack implements TicketHolder {
   /** Asks for the first connection. */
   start(): void {
     this.#askForSpare();
+  }
+
+  /** The way is tried, unless a connection that waits proves it. */
+  prove(): void {
+    if (this.hasSpare) this.#owner.onProved(true);
+    else this.#askForSpare();
   }
 
   /** The agent has left, or another has its place: nothing comes this way any more. Open relays stay. */
@@ -274,7 +283,7 @@ class Passage implements ConnectSink {
   readonly #context: WayBackContext;
   readonly #request: AgentRequest;
   readonly #sink: DialSink;
-  readonly #deadline = new Deadline({ onDeadline: () => this.fail('Cannot reach agent: it opened no connection') });
+  readonly #deadline = new Deadline({ onDeadline: () => this.fail(NO_CONNECTION) });
   readonly #endsAt: number;
   #attempt: Attempt | null = null;
   #isSpare = false;

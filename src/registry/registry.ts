@@ -210,16 +210,23 @@ export class Registry {
   /**
    * Notes how the daemon has opened a connection to the agent, or that it could not.
    *
+   * @param why why it could not, as a sentence; null if there is nothing to say
    * @returns the push for subscribers of updates; null if nothing has changed
    */
-  noteReach(id: string, reach: Reach, now: Moment): NodeUpdated | null {
+  noteReach(id: string, reach: Reach, why: string | null, now: Moment): NodeUpdated | null {
     const entry = this.#entries.get(id);
     // How a node of another hub is reached, that hub says.
-    if (entry === undefined || entry.remote !== null || entry.node.reach === reach) return null;
-    const reached = { reach, reach_since: toSeconds(now) };
-    const node = { ...entry.node, ...reached };
+    if (entry === undefined || entry.remote !== null) return null;
+    const { reach_error = null, ...rest } = entry.node;
+    const changed: Omit<NodeUpdated, 'event' | 'id'> = {};
+    if (rest.reach !== reach) Object.assign(changed, { reach, reach_since: toSeconds(now) });
+    if (reach_error !== why) changed.reach_error = why;
+    if (Object.keys(changed).length === 0) return null;
+    const node: Node = { ...rest, ...(changed as Partial<Node>) };
+    if (why === null) delete node.reach_error;
+    else node.reach_error = why;
     this.#replace(entry, node, encode(node));
-    return { event: 'node_updated', id, ...reached };
+    return { event: 'node_updated', id, ...changed };
   }
 
   /**

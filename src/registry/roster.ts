@@ -118,8 +118,8 @@ export class Roster implements Expiring {
   }
 
   /** See `Registry.noteReach`. */
-  noteReach(id: string, reach: Reach): void {
-    this.#publishUpdate(this.#registry.noteReach(id, reach, this.#now()));
+  noteReach(id: string, reach: Reach, why: string | null = null): void {
+    this.#publishUpdate(this.#registry.noteReach(id, reach, why, this.#now()));
   }
 
   /** @throws RpcError see `Registry.deregister` */

@@ -553,18 +553,22 @@ describe('agents that open their connections themselves', () => {
     const agent = {};
     registry.register(agent, info('a'), THERE, at(0));
     const told = { event: 'node_updated', id: 'a', reach: 'direct', reach_since: 1_700_000_001 };
-    assert.deepEqual(registry.noteReach('a', 'direct', at(1500)), told);
-    assert.equal(registry.noteReach('a', 'direct', at(9000)), null);
+    assert.deepEqual(registry.noteReach('a', 'direct', null, at(1500)), told);
+    assert.equal(registry.noteReach('a', 'direct', null, at(9000)), null);
     assert.equal(registry.get('a')?.reach_since, 1_700_000_001);
-    assert.deepEqual(registry.noteReach('a', 'unproven', at(9000)), {
-      ...told,
-      reach: 'unproven',
-      reach_since: 1_700_000_009,
-    });
+    const lost = { ...told, reach: 'unproven', reach_since: 1_700_000_009, reach_error: 'Why' };
+    assert.deepEqual(registry.noteReach('a', 'unproven', 'Why', at(9000)), lost);
+    assert.equal(registry.get('a')?.reach_error, 'Why');
+    const otherwise = { event: 'node_updated', id: 'a', reach_error: 'Otherwise' };
+    assert.deepEqual(registry.noteReach('a', 'unproven', 'Otherwise', at(9500)), otherwise);
+    assert.equal(registry.get('a')?.reach_since, 1_700_000_009);
+    const back = { ...told, reach_since: 1_700_000_010, reach_error: null };
+    assert.deepEqual(registry.noteReach('a', 'direct', null, at(10_000)), back);
+    assert.equal('reach_error' in (registry.get('a') ?? {}), false);
     assert.equal(registry.initBytes, Buffer.byteLength(registry.initJson));
     registry.register(agent, info('a'), THERE, at(10_000));
     assert.equal(registry.get('a')?.reach, undefined);
-    assert.equal(registry.noteReach('nobody', 'direct', at(0)), null);
+    assert.equal(registry.noteReach('nobody', 'direct', null, at(0)), null);
   });
 });
 

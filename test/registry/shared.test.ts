@@ -135,7 +135,7 @@ describe('nodes that another hub shares', () => {
       () => registry.deregister({}, 'x'),
       refusal('Unauthorized: cannot deregister a node of another machine'),
     );
-    assert.equal(registry.noteReach('x', 'unproven', at(0)), null);
+    assert.equal(registry.noteReach('x', 'unproven', null, at(0)), null);
     assert.deepEqual(registry.disconnect(agent, at(0)), []);
     assert.deepEqual(registry.share(other, [], null), { changes: [], leftOut: 0 });
     assert.deepEqual(registry.share(other, [], ['x']), { changes: [], leftOut: 0 });

@@ -98,6 +98,6 @@ export function isSame(roster: ReadonlyMap<string, Node>, nodes: ReadonlyMap<str
 }
 
 /** A node as dashboards are told it that did not subscribe to updates: how it was reached comes as an update alone. */
-function told({ reach: _, reach_since: __, ...node }: Node): string {
+function told({ reach: _, reach_since: __, reach_error: ___, ...node }: Node): string {
   return JSON.stringify(node);
 }

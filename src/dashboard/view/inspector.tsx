@@ -174,6 +174,7 @@ function Machine({ node }: { node: Node }) {
           ) : (
             <span class="reach" data-reach={node.reach}>
               {isCutOff(node) ? 'not proven: its machine is not connected' : reachInWords(node)}
+              {node.reach_error !== undefined && <span class="wrap">: {visible(node.reach_error)}</span>}
               {node.reach_since !== undefined && (
                 <span class="aside">
                   {' '}
