@@ -1,22 +1,24 @@
 /**
- * Whether this machine takes one more agent: how many it has, and how much memory is left. A caller far away sees
- * neither, so the sentence tells the figures. Pure.
+ * Decides whether this machine starts one more agent, by the number of its agents and by its free memory. Distant
+ * callers see neither, so the error contains the figures. Pure.
  */
 import { HostError } from './error.ts';
 
 export interface AdmissionLimits {
-  /** The most agents that may be alive of those that were started here. */
+  /** The largest number of living agents that were started here. */
   readonly maxAgents: number;
-  /** In bytes. */
+  /** The least free memory for one more agent, in bytes. */
   readonly minFreeMemory: number;
 }
 
 const MIB = 1024 * 1024;
 
 /**
- * @param agents how many that were started here are alive or about to be
- * @param freeMemory in bytes; null if the system does not tell
- * @throws HostError
+ * Admits one more agent.
+ *
+ * @param agents the number of agents that were started here and live, or are being started
+ * @param freeMemory the free memory in bytes; null if unknown
+ * @throws HostError if the machine has too many agents or too little memory
  */
 export function admitAgent({ maxAgents, minFreeMemory }: AdmissionLimits, agents: number, freeMemory: number | null) {
   if (maxAgents === 0) throw new HostError('Failed to spawn: this machine starts no agents (--max-agents 0)');

@@ -1,11 +1,11 @@
 /**
- * The agents that this daemon has started: serves spawn_agent, and follows each agent until it ends.
+ * The agents that this daemon has started. It serves `spawn_agent`, and watches each agent until it ends.
  *
  *   prepared ─▶ STARTING ─┬▶ REGISTERED ─┬▶ ENDED
  *                         └──────────────┘
  *
- * The daemon keeps no pipe to an agent; Node only waits for its process id. An agent outlives the daemon, and the next
- * daemon knows nothing of it until it registers.
+ * The daemon keeps no pipe to an agent; Node only waits for its process. An agent outlives the daemon, and the next
+ * daemon does not know it until it registers.
  */
 
 import type { ChildProcess } from 'node:child_process';
@@ -25,27 +25,27 @@ export interface AgentsOptions {
   /** The program and its arguments. */
   readonly command: readonly string[];
   readonly outputDirectory: string;
-  /** How long an agent that does not register has to live before its caller is answered, in milliseconds. */
+  /** How long an agent must live without registering before its caller gets an answer, in milliseconds. */
   readonly settleMs: number;
-  /** How long the start of its process may take, in milliseconds. */
+  /** How long the start of the process may take, in milliseconds. */
   readonly timeoutMs: number;
   readonly admission: AdmissionLimits;
-  /** In bytes; null if the system does not tell. */
+  /** Returns the free memory in bytes; null if unknown. */
   readonly freeMemory: () => number | null;
   readonly onStarted: (agent: StartedAgent) => void;
   readonly onEnded: (agent: EndedAgent) => void;
 }
 
-/** An agent whose process runs, or did. */
+/** An agent whose process was started. */
 export interface StartedAgent {
   readonly spawnId: string;
-  /** The IP address of whoever asked for it. */
+  /** The IP address of the caller. */
   readonly remoteAddress: string;
   readonly command: readonly string[];
-  /** The canonical path of its folder. */
+  /** The canonical path of the agent's folder. */
   readonly folder: string;
   readonly processId: number;
-  /** Its output file. */
+  /** The path of the output file. */
   readonly output: string;
 }
 
@@ -55,18 +55,18 @@ export interface EndedAgent extends StartedAgent {
   /** Null if it exited. */
   readonly signal: NodeJS.Signals | null;
   readonly durationMs: number;
-  /** The end of its output. */
+  /** The end of the agent's output. */
   readonly outputEnd: string;
 }
 
 export interface Caller {
-  /** Its IP address. */
+  /** The caller's IP address. */
   readonly remoteAddress: string;
-  /** An agent of this caller has ended, after the caller was told that it starts. */
+  /** Called when an agent of this caller has ended, and the caller had the answer that it starts. */
   readonly onEnded?: (agent: EndedAgent) => void;
 }
 
-/** The fields of a registration that tell which start it belongs to. */
+/** The fields of a registration that identify its start. */
 export interface Registration {
   readonly id: string;
   readonly cwd: string;
@@ -77,10 +77,10 @@ export interface Registration {
 /** The state of one start. */
 export interface Spawn {
   readonly agent: StartedAgent;
-  /** The id under which it registered. */
+  /** The id of the node; null until the agent has registered. */
   nodeId: string | null;
   end: EndedAgent | null;
-  /** To be called once the start has succeeded or failed. */
+  /** Must be called once the start has succeeded or failed. */
   settle: () => void;
 }
 
@@ -91,17 +91,19 @@ interface Launched {
   readonly startedAt: number;
 }
 
-/** How many starts are remembered after their agents ended. Callers ask within seconds. */
+/** The number of starts kept after their agents have ended. Callers ask within seconds. */
 const MAX_REMEMBERED = 1000;
 
 export class Agents {
   readonly #helper: Helper;
   readonly #options: AgentsOptions;
-  /** By spawn id, oldest first. */
+  /** The starts by their spawn id, oldest first. */
   readonly #spawns = new Map<string, Spawn>();
-  /** Those that have neither registered nor ended. */
+  /** The starts whose agents have neither registered nor ended. */
   readonly #starting = new Set<Spawn>();
-  /** How many live, or may be about to: they are counted from the request on, so that a flood of them is one by one. */
+  /**
+   * The number of agents that live or are being started. Each counts from its request on, so a flood is bounded too.
+   */
   #living = 0;
 
   constructor(helper: Helper, options: AgentsOptions) {
@@ -115,7 +117,8 @@ export class Agents {
   }
 
   /**
-   * Notes that an agent registered. Those that were started here are known by their spawn id, or else by their process.
+   * Notes that an agent has registered. An agent that was started here is recognised by its spawn id, or else by its
+   * process and folder.
    */
   noteRegistration({ id, cwd, pid, spawn_id }: Registration): void {
     for (const spawn of this.#starting) {
@@ -131,8 +134,9 @@ export class Agents {
    * Starts an agent in the folder `path`, or in `new_folder` in it. Resolves once the agent has registered or has lived
    * for `settleMs`.
    *
-   * @param environment the agent's, whole but for PWD and the spawn id
-   * @throws HostError also if this machine takes no more, or if it ends before that, with the end of its output
+   * @param environment the agent's environment, complete except for PWD and the spawn id
+   * @throws HostError if this machine starts no more agents, if the agent cannot be started, or if it ends too soon;
+   *   then with the end of its output
    */
   async start(params: SpawnParams, environment: NodeJS.ProcessEnv, caller: Caller): Promise<StartedAgent> {
     try {
@@ -202,7 +206,7 @@ export class Agents {
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     this.#living--;
     const durationMs = Math.round(performance.now() - startedAt);
-    // If its output cannot be read, its end is reported without.
+    // If the output cannot be read, the end is reported without it.
     const outputEnd = await this.#helper.ask('readEnd', { file: agent.output }).catch(() => '');
     spawn.end = { ...agent, exitCode: child.exitCode, signal: child.signalCode, durationMs, outputEnd };
     this.#starting.delete(spawn);

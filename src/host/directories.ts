@@ -1,5 +1,5 @@
 /**
- * Lists the folders in a folder: serves list_directories.
+ * Lists the folders in a folder, for `list_directories`.
  */
 
 import { isUtf8 } from 'node:buffer';
@@ -10,13 +10,11 @@ import { hasUnfitCharacter } from './expand-path.ts';
 import type { Folder, Jail } from './jail.ts';
 import { SilentPaths } from './silent-paths.ts';
 
-/**
- * How many entries are looked at in parallel. A folder with ten thousand of them must not keep other listings waiting.
- */
+/** The number of entries examined in parallel. A folder with ten thousand entries must not hold up other listings. */
 const LOOKS_AT_ONCE = 4;
 
 export interface DirectoryListing {
-  /** The canonical path of the folder listed. */
+  /** The canonical path of the listed folder. */
   readonly current: string;
   /** The names of its folders, in code-point order. */
   readonly directories: string[];
@@ -25,8 +23,8 @@ export interface DirectoryListing {
 /**
  * Lists the folders in the folder at `path`; without a path, in the home folder. Leaves out dot entries, files,
  * symbolic links that lead outside the jail or nowhere, folders that cannot be read, names that are not UTF-8 (JSON
- * cannot carry them), names with control characters (an agent in such a folder could not register), and entries that do
- * not answer.
+ * cannot contain them), names with control characters (an agent in such a folder could not register), and entries that
+ * do not answer.
  *
  * @throws HostError
  */
@@ -60,7 +58,7 @@ async function canonicalPath(jail: Jail, path: unknown): Promise<string> {
 async function namesOfFolders(jail: Jail, folder: Folder, silentPaths: SilentPaths): Promise<string[]> {
   const entries = await readdir(folder.handlePath, { withFileTypes: true, encoding: 'buffer' });
   const names: Buffer[] = [];
-  // All lanes take from one iterator, so each entry is looked at once.
+  // All lanes take from one iterator, so each entry is examined once.
   const remaining = entries.values();
   const lane = async () => {
     for (const entry of remaining) {

@@ -1,10 +1,10 @@
 /**
- * The environment of agents: the one that the person who started the daemon has in a terminal.
+ * The environment of agents, which is the environment that the person who started the daemon has in a terminal.
  */
 
 import { delimiter } from 'node:path';
 
-/** Meant for the daemon's own Node. Agents are Node programs too, so these would act on them. */
+/** Variables for the daemon's own Node. Agents are Node programs too, so the variables would affect them. */
 const FOR_NODE = [
   'NODE_ENV',
   'NODE_OPTIONS',
@@ -15,7 +15,8 @@ const FOR_NODE = [
 ];
 
 /**
- * Set by systemd for the unit's own process (systemd.exec(5), sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)).
+ * Variables that systemd sets for the unit's own process (systemd.exec(5), sd_notify(3), sd_listen_fds(3),
+ * sd_watchdog_enabled(3)).
  */
 const BY_SYSTEMD = [
   'INVOCATION_ID',
@@ -33,7 +34,7 @@ const BY_SYSTEMD = [
   'WATCHDOG_USEC',
 ];
 
-/** Set by pi for programs it starts, such as a daemon. They describe that pi and its session. */
+/** Variables that pi sets for the programs that it starts, such as a daemon. They describe that pi and its session. */
 const BY_PI = [
   'AI_AGENT',
   'PI_CODING_AGENT',
@@ -44,7 +45,7 @@ const BY_PI = [
   'PI_SESSION_ID',
 ];
 
-/** Set by npm for the scripts it runs, beside `npm_…`. */
+/** Variables that npm sets for the scripts that it runs, beside `npm_…`. */
 const BY_NPM = ['COLOR', 'INIT_CWD', 'NODE'];
 
 /** The editor that npm sets if the person chose none (npm's setting `editor`). */
@@ -83,7 +84,7 @@ function undoNpm(environment: NodeJS.ProcessEnv): void {
 function withoutNpm(path: string): string {
   const entries = path.split(delimiter);
   const end = entries.findIndex((entry) => !BIN.test(entry));
-  // Without node-gyp behind it, a folder called .bin is the person's own.
+  // If node-gyp does not follow, a folder called .bin is the person's own.
   if (!NODE_GYP.test(entries[end] ?? '')) return path;
   // One npm may run another.
   return withoutNpm(entries.slice(end + 1).join(delimiter));

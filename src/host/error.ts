@@ -5,7 +5,7 @@
 import { basename } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 
-/** This machine refused the caller's wish. The message is the sentence the caller will be told. */
+/** A request that this machine refuses. The message is the sentence for the caller. */
 export class HostError extends Error {
   constructor(sentence: string) {
     super(sentence);
@@ -13,7 +13,7 @@ export class HostError extends Error {
   }
 }
 
-/** No folder can have such a path. The message is a plain reason, still without its sentence. */
+/** A path that no folder can have. The message is only the reason; `hostError` makes a sentence of it. */
 export class UnusablePathError extends Error {
   constructor(reason: string) {
     super(reason);
@@ -22,14 +22,15 @@ export class UnusablePathError extends Error {
 }
 
 /**
- * The sentence for an error met while doing `what`. A HostError already has its sentence and stays as it is. Of any
- * other error only a plain reason is told: its message and stack may name paths that are none of the caller's business.
+ * Turns an error into a sentence: the failed action `what`, and a plain reason. A HostError already has its sentence
+ * and is returned unchanged. The message and stack of other errors are left out, because they may contain paths that
+ * the caller must not see.
  */
 export function hostError(what: string, error: unknown): HostError {
   return error instanceof HostError ? error : new HostError(`${what}: ${reasonOf(error)}`);
 }
 
-/** Whether the operating system refused with this code, such as 'ENOENT'. */
+/** Whether the error has this code of the operating system, such as 'ENOENT'. */
 export function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
@@ -40,7 +41,7 @@ export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unexpected error';
   const { errno, syscall, path } = error as NodeJS.ErrnoException;
   const reason = getSystemErrorMap().get(errno ?? 0)?.[1] ?? 'unexpected error';
-  // "spawn pi" and ENOENT: it is the program that is missing, and a shell would say so in these words.
+  // "spawn pi" and ENOENT mean that the program is missing. A shell uses these words.
   if (path !== undefined && syscall?.startsWith('spawn ')) {
     return `${basename(path)}: ${hasCode(error, 'ENOENT') ? 'command not found' : reason}`;
   }

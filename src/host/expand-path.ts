@@ -1,5 +1,5 @@
 /**
- * Paths and folder names as people type them, or paste them from a shell or a file manager.
+ * Paths and folder names that people type, or paste from a shell or a file manager.
  */
 
 import { join } from 'node:path';
@@ -11,20 +11,20 @@ const HOME = /^(?:~|\$HOME|\$\{HOME\})(?=$|\/)/;
 
 const FILE_URL = /^file:\//i;
 
-/** The beginning of a path that is not relative to the folder it was typed for. */
+/** The beginning of a path that is not relative to the folder for which it was typed. */
 const ELSEWHERE = /^[~$]|^[a-z][a-z\d+.-]*:\//i;
 
 /**
- * Names that no new folder gets: a shell would have replaced their beginning, or they hold characters that a
- * registration cannot carry (control characters and lone surrogates).
+ * Names that a new folder must not have: a shell would replace their beginning, or they contain characters that a
+ * registration must not have (control characters and lone surrogates).
  */
 const UNFIT_NAME = /^[~$]|^file:$|[\p{Cc}\p{Cs}]/iu;
 
 const UNFIT_CHARACTER = /[\p{Cc}\p{Cs}]/u;
 
 /**
- * Expands a path as people type it. `~`, `$HOME` and `${HOME}`, alone or before a slash, become the home folder, and a
- * `file:` URL becomes its path. Any other text is returned as it is: an absolute path, or one relative to home.
+ * Expands a typed path. `~`, `$HOME` and `${HOME}`, alone or before a slash, become the home folder, and a `file:` URL
+ * becomes its path. Any other text is returned unchanged: it is an absolute path, or a path relative to home.
  *
  * @throws UnusablePathError for the URL of a file on another machine
  */
@@ -42,17 +42,19 @@ function pathOfUrl(url: string): string {
   }
 }
 
-/** Whether `typed` is a name or a relative path of names. `..` is left to the jail. */
+/** Whether `typed` is a name or a relative path of names. The jail handles `..`. */
 export function isRelativeName(typed: string): boolean {
   return !ELSEWHERE.test(typed);
 }
 
-/** Whether a new folder may have that name. */
+/** Whether a new folder may have this name. */
 export function isFitName(name: string): boolean {
   return !UNFIT_NAME.test(name);
 }
 
-/** Whether an agent in the folder at `path` could register. */
+/**
+ * Whether the path has a character that a registration must not have, so an agent in that folder could not register.
+ */
 export function hasUnfitCharacter(path: string): boolean {
   return UNFIT_CHARACTER.test(path);
 }

@@ -1,17 +1,17 @@
 /**
- * The daemon's side of the helper process. It keeps the threads of the daemon from ever waiting for a disk:
+ * The daemon's side of the helper process, which keeps the daemon's own threads from waiting for a disk.
  *
  *   ask() ─▶ queue ─▶ the current process ──────────▶ answer
  *                        │ a path did not answer, or the process did not
  *                        ▼
- *                     retired: gets no more tasks, and is killed once it has answered those it has
+ *                     retired: gets no more tasks, and is killed once it has answered its last
  *                        │ the kernel has ended it
  *                        ▼
- *                     its silent paths may be asked about again
+ *                     its silent paths may be used again
  *
- * A thread in an uninterruptible wait keeps the kernel from ending a killed process: it waits, for example, for a FUSE
- * server that has read the request and does not answer. So as long as a killed process exists, its paths are still
- * silent.
+ * A thread in an uninterruptible wait keeps the kernel from ending a killed process. It may wait, for example, for a
+ * FUSE server that has read the request and does not answer. So the paths of a killed process are silent as long as it
+ * exists.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
@@ -20,32 +20,35 @@ import type { Question, Reply } from './helper.ts';
 import { LATE, within } from './silent-paths.ts';
 import { FAILURE, noAnswer, type Results, type Task, type TaskKind, type Tasks } from './tasks.ts';
 
-/** How many tasks are performed at once; the others wait in a queue. */
+/** The number of tasks performed at once. Further tasks wait in a queue. */
 const MAX_TASKS = 8;
 
 /** A task makes up to four calls in parallel (directories.ts, sessions.ts), and one more to find a silent folder. */
 const THREADS = MAX_TASKS * 5;
 
-/** The share of the time limit that a task itself gets; the rest is for finding the silent folder and for the reply. */
+/** The share of the time limit for the task itself. The rest is for finding the silent folder and for the reply. */
 const TASK_SHARE = 0.7;
 
-/** The share after which a process without a reply is retired: below 1, so that its caller has not given up yet. */
+/**
+ * The share of the time limit after which a process without a reply is retired. It is below 1, so the caller still
+ * waits.
+ */
 const REPLY_SHARE = 0.95;
 
 /**
- * The process ends after so long without a task. People look through folders for some seconds, and then not for hours.
+ * The process ends after this time without a task. People look through folders for some seconds, then not for hours.
  */
 const IDLE_MS = 30_000;
 
-/** Most processes that were killed and still exist. Each holds some memory, and there should be none. */
+/** The most killed processes that still exist. Each holds some memory. Usually there are none. */
 const MAX_RETIRED = 4;
 
 export interface HelperOptions {
-  /** The file of helper.ts, as it is run. */
+  /** The file of helper.ts, or of its build. */
   readonly program: URL;
-  /** How long a caller waits at the most, in milliseconds. */
+  /** The longest time that a caller waits, in milliseconds. */
   readonly timeoutMs: number;
-  /** Without tasks for so long the process ends, in milliseconds. */
+  /** The process ends after this time without tasks, in milliseconds. */
   readonly idleMs?: number;
   readonly onFault: (error: unknown) => void;
 }
@@ -71,7 +74,7 @@ export class Helper {
     });
     const result = await within(this.#options.timeoutMs, answer);
     isLate = true;
-    // A task that has begun has an earlier limit of its own, so this one is still in the queue.
+    // A task in progress has an earlier limit of its own, so this one is still in the queue.
     if (result === LATE) throw tooBusy(kind);
     return result as Results[K];
   }
@@ -103,7 +106,7 @@ export class Helper {
     try {
       reply = await process.ask({ task, silent, timeoutMs: timeoutMs * TASK_SHARE }, timeoutMs * REPLY_SHARE);
     } catch (error) {
-      // An error of the system, such as too many open files, is no fault of ours.
+      // An error of the system, such as too many open files, is no fault of this program.
       if (!this.#isClosed && !('errno' in (error as Error))) onFault(error);
       throw hostError(FAILURE[task.kind], error);
     }
@@ -148,9 +151,9 @@ function tooBusy(kind: TaskKind): HostError {
 }
 
 interface HelperProcessEvents {
-  /** It had nothing to do for a while. */
+  /** Called when the process had no task for a while. */
   readonly onIdle: () => void;
-  /** It does not exist any more, or could not be started. */
+  /** Called when the process has ended, or could not be started. */
   readonly onGone: () => void;
 }
 
@@ -181,7 +184,7 @@ class HelperProcess {
       this.#rejectAll(error);
       events.onGone();
     };
-    // The sentence for the caller names no program of ours.
+    // The sentence for the caller must not name the helper's program.
     this.#child.once('error', (error) => end(Object.assign(error, { path: undefined })));
     this.#child.once('exit', () => end(new Error('the helper process has ended')));
     this.#child.on('message', (reply: Reply) => this.#pending.get(reply.id)?.resolve(reply));
@@ -194,7 +197,7 @@ class HelperProcess {
     const reply = new Promise<Reply>((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
       this.#work();
-      // Otherwise its `error` or `exit` event is about to come, and rejects this.
+      // If not connected, its `error` or `exit` event is about to come and rejects this.
       if (!this.#child.connected) return;
       this.#child.send({ ...question, id } satisfies Question, (error) => {
         if (error !== null) reject(error);
@@ -212,7 +215,9 @@ class HelperProcess {
     if (this.#pending.size === 0) this.kill();
   }
 
-  /** It may be in an uninterruptible wait, so its tasks are rejected now and not on its exit. */
+  /**
+   * Kills the process and rejects its tasks at once, because it may be in an uninterruptible wait and exit much later.
+   */
   kill(): void {
     clearTimeout(this.#idleTimer);
     this.#child.kill('SIGKILL');
@@ -231,7 +236,7 @@ class HelperProcess {
     if (this.#isRetired) this.kill();
   }
 
-  /** While somebody waits for it, it keeps this process alive. */
+  /** Makes the helper keep the daemon's process alive while a caller waits for it. */
   #work(): void {
     clearTimeout(this.#idleTimer);
     this.#child.ref();

@@ -12,7 +12,7 @@ import { perform, type Task } from './tasks.ts';
 export interface Question {
   readonly id: number;
   readonly task: Task;
-  /** Absolute paths that did not answer before. They are not asked about again. */
+  /** Absolute paths that did not answer before. The helper does not touch them again. */
   readonly silent: readonly string[];
   /** How long the task may take, in milliseconds. */
   readonly timeoutMs: number;
@@ -22,7 +22,7 @@ export type Outcome =
   | { readonly result: unknown }
   /** A sentence for the caller. */
   | { readonly error: string }
-  /** A fault of our own, with its stack. */
+  /** A fault of this program, with its stack. */
   | { readonly fault: string };
 
 export type Reply = Outcome & {

@@ -1,19 +1,19 @@
 /**
- * The path jail: a caller reaches folders in the home folder, and none outside.
+ * The path jail: callers reach folders in the home folder, and none outside.
  *
  *   caller's path ─▶ locate ─▶ canonical path ─▶ is it in home? ─▶ walk ─▶ Folder
  *                    (check)                                       (use)
  *
  * A program that may write in the home folder can replace a folder by a symbolic link after the check and before the
- * use. So the check alone is not enough: the walk opens the canonical path again component by component, starting at
- * home, each through the descriptor of its parent (`/proc/self/fd/N/name`) and without following links. A canonical
- * path has no links, so a link that is found now was put there since, and is refused. The caller gets a descriptor,
- * which stays with its folder whatever is renamed later.
+ * use. So the check alone is not enough. The walk opens the canonical path again, component by component from home,
+ * each through the descriptor of its parent (`/proc/self/fd/N/name`) and without following links. A canonical path has
+ * no links, so a link that the walk finds is new, and is refused. The caller gets a descriptor, which stays with its
+ * folder even if that is renamed.
  *
- * This needs Linux with /proc mounted; without /proc nothing works here. Elsewhere no folder can be reached through a
- * descriptor: there the walk goes by name and asks for the canonical path once more at its end. That finds a link that
- * came and stayed, but not one that came and went, nor one that comes later; and by then a folder may have been made
- * behind it. Best effort.
+ * This needs Linux with /proc mounted. On Linux without /proc nothing works here. Other systems cannot reach a folder
+ * through a descriptor, so there the walk uses names, and reads the canonical path once more at its end. That finds a
+ * link that came and stayed. It does not find a link that came and went, or that comes later, and a folder may already
+ * have been created behind a link. This is best effort.
  */
 
 import { constants } from 'node:fs';
@@ -30,22 +30,22 @@ const MAX_PATH_BYTES = 4095;
 
 const OPEN_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
-/** A folder in the jail, held open. Close it. */
+/** An open folder in the jail. It must be closed. */
 export interface Folder {
-  /** Its canonical path when it was opened. */
+  /** The canonical path at the time of opening. */
   readonly path: string;
-  /** Reaches this very folder whatever is renamed meanwhile; elsewhere than on Linux the same as `path`. */
+  /** A path that reaches this folder even if it is renamed. Outside Linux it is the same as `path`. */
   readonly handlePath: string;
   close(): Promise<void>;
 }
 
 /** The place that a path leads to. */
 interface Location {
-  /** Canonical as far as it exists, and from there as asked for. Always in the jail. */
+  /** The canonical path of the existing part, followed by the rest as requested. It is always in the jail. */
   readonly path: string;
-  /** The names at its end that do not exist, or could not be looked at. */
+  /** The names at the end that do not exist or cannot be read. */
   readonly missing: readonly string[];
-  /** The error that kept it from being canonical to its end. */
+  /** The error that kept the path from being canonical to its end; null if there was none. */
   readonly error?: unknown;
 }
 
@@ -60,7 +60,7 @@ export class Jail {
   }
 
   /**
-   * A jail around `home`, which may be a symbolic link. It holds nothing open.
+   * Makes a jail around `home`, which may be a symbolic link. A jail holds nothing open.
    *
    * @throws a system error if `home` does not exist.
    */
@@ -70,14 +70,16 @@ export class Jail {
 
   /** Whether a canonical path is the home folder or in it. */
   contains(path: string): boolean {
-    // With the separator: /home/u2 is not in /home/u. Only a root ends with one already.
+    // The separator is needed because /home/u2 is not in /home/u. Only a root already ends with one.
     return path === this.home || path.startsWith(this.home.endsWith(sep) ? this.home : this.home + sep);
   }
 
   /**
-   * The canonical path of what exists at `path`: absolute, relative to home, or as `expandPath` understands it.
+   * The canonical path of an existing folder or file.
    *
-   * @throws HostError if it leads outside, whether it exists or not; else a system error or UnusablePathError.
+   * @param path absolute, relative to home, or in a form of `expandPath`
+   * @throws HostError if the path leads outside, even if it does not exist there; otherwise a system error or
+   *   UnusablePathError
    */
   async canonicalise(path: string): Promise<string> {
     const location = await this.#locate(path);
@@ -86,29 +88,29 @@ export class Jail {
   }
 
   /**
-   * Opens the folder at `path`, as canonicalise understands it.
+   * Opens the folder at `path`, which is in a form of `canonicalise`.
    *
-   * @throws as canonicalise does, and a system error if it cannot be opened.
+   * @throws the errors of `canonicalise`, and a system error if the folder cannot be opened
    */
   async enter(path: string): Promise<Folder> {
     return this.#walk(await this.canonicalise(path), openFolder);
   }
 
   /**
-   * Opens the folder `newFolder` (relative, may be nested) in `path`, making both with their parents if they are
+   * Opens the folder `newFolder` (relative, may be nested) in `path`. Both are created with their parents if they are
    * missing.
    *
-   * @throws as checkNew and enter do
+   * @throws the errors of `checkNew` and `enter`
    */
   async create(path: string, newFolder: string): Promise<Folder> {
     return this.#walk(await this.checkNew(path, newFolder), makeFolder);
   }
 
   /**
-   * The path of the folder that create would open. Makes nothing.
+   * The path of the folder that `create` would open. It creates nothing.
    *
-   * @throws as canonicalise does; HostError also if `newFolder` is absolute or climbs out of `path`, and
-   *   UnusablePathError if a folder would have to be made with an unfit name
+   * @throws the errors of `canonicalise`; also HostError if `newFolder` is absolute or climbs out of `path`, and
+   *   UnusablePathError if a folder would have to be created with an unfit name
    */
   async checkNew(path: string, newFolder: string): Promise<string> {
     const name = normalize(newFolder);
@@ -120,7 +122,7 @@ export class Jail {
     return target;
   }
 
-  /** The check. Whether something outside exists is not told: outside is outside. */
+  /** The check. The error does not reveal whether a path outside exists. */
   async #locate(path: string): Promise<Location> {
     const requested = resolve(this.home, expandPath(path, this.home));
     checkUsable(requested);
@@ -176,14 +178,16 @@ function outside(): HostError {
   return new HostError('Path resolves outside home directory');
 }
 
-/** Before anything is made: a path that fails at its last name would leave those before it behind. */
+/**
+ * Checks a path before anything is created, because a path that fails at its last name would leave the others behind.
+ */
 function checkUsable(path: string): void {
   if (path.includes('\0')) throw new UnusablePathError('NUL byte in path');
   const tooLong = path.split(sep).some((name) => Buffer.byteLength(name) > MAX_NAME_BYTES);
   if (tooLong || Buffer.byteLength(path) > MAX_PATH_BYTES) throw new UnusablePathError('name too long');
 }
 
-/** An agent tells its folder when it registers, and the registry takes no control character. */
+/** Checks that an agent could register its folder: the registry accepts no control character. */
 function checkRegistrable(path: string): void {
   if (hasUnfitCharacter(path)) throw new UnusablePathError('control character in path');
 }
@@ -198,7 +202,7 @@ function openFolder(path: string): Promise<FileHandle> {
 
 async function makeFolder(path: string): Promise<FileHandle> {
   try {
-    // mkdir follows no link in its last component, so only the open after it has to look.
+    // mkdir follows no link in its last component, so only the open after it must check for one.
     await mkdir(path);
   } catch (error) {
     if (!hasCode(error, 'EEXIST')) throw error;

@@ -1,5 +1,5 @@
 /**
- * Starting the process of an agent.
+ * Starts the process of an agent.
  *
  * The agent has no terminal, and it outlives the daemon even if that is killed: it leads a session of its own, and its
  * output goes to a file. A pi in rpc mode lives until its stdin ends, and a pipe ends when its last writer is gone. So
@@ -9,7 +9,7 @@
  * not answer, that would block the daemon for ever. So the daemon spawns a shell in the root folder. The shell makes
  * the FIFO, opens the output file, enters the folder, and replaces itself by the agent.
  *
- * On Windows there are no such FIFOs: stdin is a pipe there, and agents end with the daemon.
+ * Windows has no such FIFOs. There stdin is a pipe, and agents end with the daemon.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -23,24 +23,24 @@ import { outputFileName } from './output.ts';
 import { LATE, within } from './silent-paths.ts';
 
 export interface Launch {
-  /** Names the files that belong to this start; hexadecimal digits and dashes. */
+  /** Part of the names of this start's files, in hexadecimal digits and dashes. */
   readonly spawnId: string;
   /** The absolute path of the program, and its arguments. */
   readonly command: readonly [program: string, ...args: string[]];
-  /** The environment of the agent, whole but for PWD. */
+  /** The environment of the agent, complete except for PWD. */
   readonly environment: NodeJS.ProcessEnv;
-  /** Canonical. If it leads elsewhere by the time that the agent enters it, nothing is started. */
+  /** The canonical path of the agent's folder. If it leads elsewhere when the agent enters it, nothing is started. */
   readonly folder: string;
-  /** It must exist. */
+  /** The folder for output files, which must exist. */
   readonly outputDirectory: string;
-  /** A file whose content is the first input on the agent's stdin; null for none. It is removed then. */
+  /** A file with the first input for the agent's stdin, which is removed afterwards; null for none. */
   readonly stdinFile: string | null;
 }
 
 /**
- * The shell's script; `launchByShell` gives its arguments. Descriptor 3 is a pipe to the daemon: the script writes the
+ * The shell's script. `launchByShell` passes its arguments. Descriptor 3 is a pipe to the daemon: the script writes the
  * name of each stage to it, and the shell its error messages. The script sets no variables, because the agent would
- * inherit them. Once the shell has entered a folder it stays in it, whatever is renamed, and `pwd -P` tells the
+ * inherit them. The shell stays in a folder that it has entered, even if that is renamed, and `pwd -P` prints the
  * folder's real path.
  */
 const BECOME_AGENT = `
@@ -65,20 +65,20 @@ exec 2>&1 3>&- 4>&-
 exec "$@"
 `;
 
-/** The stages after which a start has failed if no other follows, and the reasons. */
+/** The reason why a start has failed, by the last stage that it reached. */
 const FAILURES: Record<string, string> = {
   stdin: 'its stdin cannot be made',
   output: 'its output cannot be written',
   folder: 'its folder cannot be entered',
 };
 
-/** The names that a shell knows as variables. Some shells drop all others from the environment. */
+/** The names that a shell accepts as variables. Some shells drop all others from the environment. */
 const VARIABLE = /^[A-Za-z_]\w*$/;
 
 /**
- * Starts an agent. Resolves when the process is about to become the program. If it cannot, it ends at once.
+ * Starts an agent. Resolves when the process is about to become the program. If it cannot become that, it ends at once.
  *
- * @param timeoutMs how long that may take
+ * @param timeoutMs the time limit, in milliseconds
  * @throws HostError, or a system error
  */
 export async function launch(options: Launch, timeoutMs: number): Promise<ChildProcess> {

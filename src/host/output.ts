@@ -1,6 +1,6 @@
 /**
- * The output files of agents. A pi in rpc mode prints everything it does, and it outlives the daemon. A pipe would
- * break or fill up, so its output goes to a file, which is emptied from time to time so that it stays within a bound.
+ * The output files of agents. A pi in rpc mode prints everything that it does, and it outlives the daemon. A pipe would
+ * break or fill up, so the output goes to a file. The file is emptied from time to time, so it stays within a bound.
  */
 
 import { lstat, open, readdir, rm, truncate } from 'node:fs/promises';
@@ -9,12 +9,12 @@ import { stripVTControlCharacters } from 'node:util';
 import { hasCode, reasonOf } from './error.ts';
 
 /**
- * An output file names its process. Other files in the folder are left alone. The uuid, because a process id comes
- * again, and because containers may share a folder but not their process ids.
+ * The name of an output file contains the id of its process. Files with other names are left alone. The name also has a
+ * uuid, because systems reuse process ids, and containers may share a folder but not their process ids.
  */
 const OUTPUT_FILE = /^agent-(\d+)-[\da-f-]{36}\.log$/;
 
-/** Files that exist only while an agent starts. One is left behind if a start is interrupted. */
+/** Files that exist only while an agent starts. An interrupted start leaves one behind. */
 const START_FILE = /^(?:stdin-[\da-f-]{36}|prompt-[\da-f-]{36}\.jsonl)$/;
 
 const START_FILE_MAX_AGE_MS = 3600 * 1000;
@@ -24,16 +24,16 @@ export function outputFileName(processId: number, spawnId: string): string {
 }
 
 export interface TendingReport {
-  /** How many output files belong to an agent that lives. */
+  /** The number of output files of living agents. */
   readonly living: number;
-  /** Files that could not be emptied or removed, and why. */
+  /** The files that could not be emptied or removed, with the reasons. */
   readonly failures: readonly { readonly name: string; readonly reason: string }[];
 }
 
 /**
- * Tends the files in `outputDirectory`. Output files over `maxBytes` are emptied in place, since the agent that writes
- * one holds it open. Those that were not written for `minAgeMs` before `now` (Unix milliseconds), and whose agent has
- * ended, are removed. That of a living agent stays however old: without its name it could not be emptied any more.
+ * Tends the files in `outputDirectory`. Output files over `maxBytes` are emptied in place, because their agents hold
+ * them open. A file is removed if its agent has ended and nothing was written to it for `minAgeMs` before `now` (Unix
+ * milliseconds). The file of a living agent stays at any age, because it could not be emptied without its name.
  *
  * @throws a system error if `outputDirectory` exists and cannot be read
  */
@@ -65,7 +65,7 @@ export async function tendOutput(
 
 async function lookAfter(path: string, lives: boolean, maxBytes: number, abandonedBefore: number): Promise<void> {
   const status = await lstat(path);
-  // The target of a link is not ours.
+  // The target of a link does not belong to the daemon.
   if (!status.isFile()) return;
   if (!lives && status.mtimeMs <= abandonedBefore) await rm(path);
   else if (status.size > maxBytes) await truncate(path);
@@ -75,7 +75,7 @@ async function removeOlder(path: string, before: number): Promise<void> {
   if ((await lstat(path)).mtimeMs <= before) await rm(path);
 }
 
-/** The folder is missing if nothing was spawned yet; a file, if another daemon has just removed it. */
+/** The folder is missing until the first agent was started. A file is missing if another daemon has just removed it. */
 async function unlessMissing<T>(wanted: Promise<T>, otherwise: T): Promise<T> {
   try {
     return await wanted;
@@ -94,12 +94,12 @@ function isAlive(processId: number): boolean {
   }
 }
 
-/** How much of the end of an output file is read, in bytes, and told, in characters. */
+/** How much of the end of an output file is read, in bytes, and returned, in characters. */
 const END_BYTES = 8 * 1024;
 const END_LENGTH = 2000;
 
 /** C0 but tab and line feed, DEL and C1. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern is about control characters
 const UNPRINTABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Finds or makes all that an agent needs on the disk before it starts: its folder, its program, the folder for its
- * output, the file of the session to resume, and its first prompt.
+ * Finds or creates everything that an agent needs on the disk before it starts: its folder, its program, the folder for
+ * its output, the file of the session to resume, and its first prompt.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -14,7 +14,7 @@ import { findProgram } from './program.ts';
 import { findSession } from './sessions.ts';
 import type { SilentPaths } from './silent-paths.ts';
 
-/** As they came from the caller. */
+/** The unchecked parameters from the caller. */
 export interface SpawnParams {
   readonly path?: unknown;
   readonly new_folder?: unknown;
@@ -24,9 +24,9 @@ export interface SpawnParams {
 }
 
 export interface PrepareOptions {
-  /** The program: absolute, or a name to be found in the PATH of `environment`. */
+  /** The program: an absolute path, or a name in the PATH of `environment`. */
   readonly program: string;
-  /** The agent's. */
+  /** The agent's environment. */
   readonly environment: NodeJS.ProcessEnv;
   readonly outputDirectory: string;
 }
@@ -34,19 +34,21 @@ export interface PrepareOptions {
 export interface Preparation {
   /** The canonical path of the agent's folder. */
   readonly folder: string;
-  /** Absolute. */
+  /** The absolute path of the program. */
   readonly program: string;
-  /** Arguments for the program behind those of its command: the model, and the file of the session to go on with. */
+  /**
+   * Further arguments for the program, after those of the command: the model, and the file of the session to continue.
+   */
   readonly args: readonly string[];
-  /** A file whose content is to be the first input on the agent's stdin; null for none. To be removed then. */
+  /** A file with the first input for the agent's stdin, which must be removed afterwards; null for none. */
   readonly stdinFile: string | null;
 }
 
 const MAX_MODEL_BYTES = 128;
 
 /**
- * Makes sure that an agent can be started in the folder `path`, or in `new_folder` in it, which is then made with its
- * parents if it is missing. Nothing is made if anything else is wrong.
+ * Makes sure that an agent can be started in the folder `path`, or in `new_folder` in it. A missing `new_folder` is
+ * created with its parents, but only if everything else is right.
  *
  * @throws HostError
  */
@@ -96,14 +98,14 @@ function newFolderOf(params: SpawnParams): string | null {
   return newFolder;
 }
 
-/** @returns null if it is missing or blank */
+/** @returns the text; null if it is missing or blank */
 function textOf(params: SpawnParams, name: 'new_folder' | 'model' | 'prompt' | 'session'): string | null {
   const text = params[name] ?? '';
   if (typeof text !== 'string') throw new HostError(`Failed to spawn: ${name} is not a string`);
   return text.trim() === '' ? null : text;
 }
 
-/** A leading dash would make it an option of the agent. */
+/** Whether the text may be a model's name. A leading dash would make it an option of the agent. */
 function isModel(model: string): boolean {
   return !model.startsWith('-') && Buffer.byteLength(model) <= MAX_MODEL_BYTES && !/[\p{Cc}\p{Cs}]/u.test(model);
 }
@@ -126,7 +128,7 @@ function pathDoesNotExist(): HostError {
   return new HostError('Path does not exist');
 }
 
-/** A pi in rpc mode reads commands from its stdin, one JSON object a line (pi's docs/rpc.md). */
+/** The first prompt as a command for a pi in rpc mode, which reads one JSON object per line (pi's docs/rpc.md). */
 async function writePrompt(outputDirectory: string, prompt: string): Promise<string> {
   const path = join(outputDirectory, `prompt-${randomUUID()}.jsonl`);
   await writeFile(path, `${JSON.stringify({ type: 'prompt', message: prompt })}\n`, { mode: 0o600, flag: 'wx' });

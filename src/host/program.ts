@@ -1,5 +1,5 @@
 /**
- * Finds the program that a command names, as a shell does, but never in the folder that an agent is started in.
+ * Finds the program of a command as a shell does, but never in the agent's folder.
  */
 
 import { constants } from 'node:fs';
@@ -8,15 +8,15 @@ import { basename, delimiter, isAbsolute, join } from 'node:path';
 import { HostError, hasCode } from './error.ts';
 import type { SilentPaths } from './silent-paths.ts';
 
-/** The folders that execvp(3) searches if there is no PATH. */
+/** The folders that execvp(3) searches if PATH is not set. */
 const DEFAULT_PATH = '/bin:/usr/bin';
 
 /**
- * The absolute path of `program`, which is absolute already or a name to be found in `path`. Entries that are relative
- * (also empty ones, `.` and `node_modules/.bin`) are skipped, because they would refer to the agent's folder. Those
- * that do not answer are skipped too.
+ * The absolute path of `program`, which is an absolute path or a name in `path`. Relative entries of `path` (including
+ * empty ones, `.` and `node_modules/.bin`) are skipped, because they would mean the agent's folder. Entries that do not
+ * answer are skipped too.
  *
- * @throws HostError if there is no such program, or none that this user may run
+ * @throws HostError if the program does not exist, or this user may not run it
  */
 export async function findProgram(
   program: string,

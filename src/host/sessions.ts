@@ -1,9 +1,8 @@
 /**
- * Past sessions of pi in a folder: serves list_sessions, and finds the session that spawn_agent resumes.
+ * The past sessions of pi in a folder, for `list_sessions` and for `spawn_agent`, which can resume one.
  *
  * pi keeps each session in a file of JSON lines, `<time>_<id>.jsonl`. The first line is a header with the session's id
- * and folder; the name, which may change, and the messages are lines further down. Tried with pi 0.73.1, 0.87.1 and
- * 1.6.0.
+ * and folder. The messages, and the name, which may change, are in later lines. Tried with pi 0.73.1, 0.87.1 and 1.6.0.
  */
 
 import { constants } from 'node:fs';
@@ -13,56 +12,56 @@ import { HostError, hasCode, hostError } from './error.ts';
 import { expandPath } from './expand-path.ts';
 import type { Jail } from './jail.ts';
 
-/** How many sessions are listed, newest first. People look for a recent one. */
+/** The number of listed sessions, newest first. People look for a recent one. */
 const MAX_SESSIONS = 100;
 
-/** How many files are considered for that, those with the latest names. */
+/** The number of files that are considered, those with the latest names. */
 const MAX_FILES = 1000;
 
-/** Files read at once. */
+/** The number of files read at once. */
 const READS_AT_ONCE = 4;
 
-/** How long reading may take, in milliseconds. Sessions not read by then are left out. */
+/** How long reading may take, in milliseconds. Sessions that are not read by then are left out. */
 const READING_MS = 2000;
 
-/** How much of a file is read, in bytes. Sessions with pictures in them grow to tens of MB. */
+/** How much of a file is read, in bytes. Sessions with pictures grow to tens of MB. */
 const MAX_READ_BYTES = 64 * 1024 * 1024;
 
-/** Longer lines are skipped: they hold pictures or the output of tools. */
+/** Longer lines are skipped, because they contain pictures or the output of tools. */
 const MAX_LINE_BYTES = 1024 * 1024;
 
 const CHUNK_BYTES = 256 * 1024;
 
-/** Length of `name` and `first`, in characters. */
+/** The longest `name` and `first`, in characters. */
 const MAX_TEXT_LENGTH = 200;
 
 const SESSION_ID = /^[A-Za-z\d](?:[\w.-]{0,126}[A-Za-z\d])?$/;
 
-/** With O_NONBLOCK, since opening a FIFO would wait for a writer. */
+/** O_NONBLOCK is needed because opening a FIFO would wait for a writer. */
 const OPEN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** A past session. */
 export interface PastSession {
-  /** Its id. */
+  /** The session's id. */
   session: string;
   name?: string;
-  /** When its file was last written, in Unix seconds. */
+  /** When the file was last written, in Unix seconds. */
   modified: number;
-  /** How the first prompt begins. */
+  /** The beginning of the first prompt. */
   first?: string;
 }
 
 export interface SessionListing {
   /** The canonical path of the folder. */
   path: string;
-  /** The newest first. */
+  /** The sessions, newest first. */
   sessions: PastSession[];
 }
 
 /**
  * Lists the past sessions of the folder at `path`; without a path, of the home folder.
  *
- * @param environment that of agents, which may move pi's files
+ * @param environment the environment of agents, which may move pi's files
  * @throws HostError
  */
 export async function listSessions(
@@ -92,7 +91,7 @@ export async function findSession(
   id: string,
 ): Promise<string> {
   const directory = sessionDirectory(folder, environment, home);
-  // The id comes from a caller, so it is compared with the names that exist and never made into a path.
+  // The id comes from a caller, so it is compared with existing names and never becomes part of a path.
   for (const name of await namesOfFiles(directory)) {
     if (!name.endsWith(`_${id}.jsonl`)) continue;
     const path = join(directory, name);
@@ -105,7 +104,7 @@ export async function findSession(
 /**
  * The folder in which pi keeps the sessions of `folder`.
  *
- * @param environment pi's own; `PI_CODING_AGENT_SESSION_DIR` and `PI_CODING_AGENT_DIR` are asked
+ * @param environment pi's environment, of which `PI_CODING_AGENT_SESSION_DIR` and `PI_CODING_AGENT_DIR` count
  */
 export function sessionDirectory(folder: string, environment: NodeJS.ProcessEnv, home: string): string {
   const { PI_CODING_AGENT_SESSION_DIR, PI_CODING_AGENT_DIR } = environment;
@@ -147,7 +146,7 @@ async function namesOfFiles(directory: string): Promise<string[]> {
   try {
     return (await readdir(directory)).filter((name) => name.endsWith('.jsonl'));
   } catch (error) {
-    // No session was ever started in that folder.
+    // No session was started in that folder so far.
     if (hasCode(error, 'ENOENT')) return [];
     throw error;
   }
@@ -155,7 +154,7 @@ async function namesOfFiles(directory: string): Promise<string[]> {
 
 type Summary = Omit<PastSession, 'modified'>;
 
-/** @returns null if it is no session of `folder`, or cannot be read: one bad file hides no others */
+/** @returns null if the file is no session of `folder`, or cannot be read, so that one bad file hides no others */
 async function readSummary(path: string, folder: string): Promise<Summary | null> {
   try {
     const handle = await open(path, OPEN_FILE);
@@ -188,7 +187,7 @@ async function summarise(handle: FileHandle, folder: string): Promise<Summary | 
   return summary;
 }
 
-/** The lines of a file, without line ends. Text after the last line end is left out: pi is still writing it. */
+/** The lines of a file, without line ends. Text after the last line end is left out, because pi is still writing it. */
 async function* linesOf(handle: FileHandle): AsyncGenerator<Buffer> {
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   let begun: Buffer[] = [];
@@ -208,7 +207,7 @@ async function* linesOf(handle: FileHandle): AsyncGenerator<Buffer> {
     }
     const tail = chunk.subarray(start, bytesRead);
     begunBytes += tail.length;
-    // The chunk is read into again.
+    // The chunk's memory is reused for the next read.
     if (begunBytes <= MAX_LINE_BYTES) begun.push(Buffer.from(tail));
   }
 }
@@ -228,14 +227,14 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-/** The text of a message: its content, or the blocks of text in it. */
+/** The text of a message: its content, or the blocks of text in its content. */
 function textOf({ content }: Record<string, unknown>): unknown {
   if (!Array.isArray(content)) return content;
   const blocks = content.filter((block) => isObject(block) && block.type === 'text');
   return blocks.map(({ text }) => text).join(' ');
 }
 
-/** Sets the text, in one line and not too long; takes it away if there is none. */
+/** Sets the text, shortened and in one line; removes the field if the text is missing. */
 function setText(summary: Summary, field: 'name' | 'first', value: unknown): void {
   delete summary[field];
   if (typeof value !== 'string') return;

@@ -1,6 +1,6 @@
 /**
  * File systems that do not answer. A call about a file on a network mount blocks its thread for as long as the server
- * is gone, and nothing can cancel it. So callers stop waiting for the result, and do not ask about that path again.
+ * is gone, and nothing can cancel it. So callers stop waiting for the result, and do not use that path again.
  */
 
 import { stat } from 'node:fs/promises';
@@ -11,15 +11,15 @@ import { dirname, sep } from 'node:path';
  */
 const LOOK_MS = 1000;
 
-/** How long each folder on the way to a silent path may take, in milliseconds. Those that answer do so at once. */
+/** How long each folder on the way to a silent path may take, in milliseconds. Folders that answer do so at once. */
 const PROBE_MS = 300;
 
-/** The paths that do not answer, as far as one task knows. */
+/** The paths that do not answer, in the knowledge of one task. */
 export class SilentPaths {
   readonly #known: readonly string[];
   /** The paths that turned out to be silent. */
   readonly met: string[] = [];
-  /** True if a call was given up; it still blocks a thread. */
+  /** True if the wait for a call was given up. The call still blocks a thread. */
   gaveUp = false;
 
   /** @param known absolute paths that did not answer before */
@@ -27,7 +27,7 @@ export class SilentPaths {
     this.#known = known;
   }
 
-  /** Whether `path` is silent, or in a folder that is. */
+  /** Whether `path` is silent, or is in a silent folder. */
   covers(path: string): boolean {
     return [...this.#known, ...this.met].some((silent) => path === silent || path.startsWith(silent + sep));
   }
@@ -35,7 +35,7 @@ export class SilentPaths {
   /**
    * Waits at most `LOOK_MS` for the result of a call about `path`.
    *
-   * @returns the result, or undefined if there was none in time; `path` is then remembered as silent
+   * @returns the result; undefined if it did not come in time, and then `path` counts as silent
    */
   async waitFor<T>(path: string, answer: Promise<T>): Promise<T | undefined> {
     const result = await within(LOOK_MS, answer);
@@ -46,8 +46,8 @@ export class SilentPaths {
   }
 
   /**
-   * Finds the first folder on the way to `path` that does not answer. To be called after a call about `path` was given
-   * up.
+   * Finds the first folder on the way to `path` that does not answer. It is called after the wait for a call about
+   * `path` was given up.
    */
   async findSilentFolder(path: string): Promise<void> {
     this.gaveUp = true;
@@ -65,10 +65,10 @@ export class SilentPaths {
   }
 }
 
-/** The result of `within` if the time was up. */
+/** The result of `within` if the time has passed. */
 export const LATE = Symbol('late');
 
-/** Settles as `answer` does, or resolves with LATE after `timeoutMs`. A rejection after that is ignored. */
+/** Settles like `answer`, or resolves with LATE after `timeoutMs`. A later rejection is ignored. */
 export function within<T>(timeoutMs: number, answer: Promise<T>): Promise<T | typeof LATE> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, timeoutMs, LATE);

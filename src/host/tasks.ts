@@ -1,5 +1,5 @@
 /**
- * The tasks that the helper process performs on the disk, and the beginning of the sentence if one fails.
+ * The tasks that the helper process performs on the disk, and the beginnings of the sentences for their failures.
  */
 
 import { join, resolve } from 'node:path';
@@ -38,7 +38,7 @@ export interface Results {
 export type TaskKind = keyof Tasks;
 export type Task = { [Kind in TaskKind]: { kind: Kind; params: Tasks[Kind] } }[TaskKind];
 
-/** The beginning of the sentence that a caller gets. */
+/** The beginning of the sentence for the caller. */
 export const FAILURE: Record<TaskKind, string> = {
   listDirectories: 'Cannot read directory',
   listSessions: 'Cannot list sessions',
@@ -97,7 +97,7 @@ async function openJail(home: string): Promise<Jail> {
   }
 }
 
-/** The absolute paths that a task is about. */
+/** The absolute paths that a task uses. */
 function subjectsOf({ kind, params }: Task): string[] {
   switch (kind) {
     case 'listDirectories':
