@@ -28,7 +28,7 @@ export interface RunCommand {
 
 export type Command = RunCommand | { kind: 'help' } | { kind: 'version' };
 
-/** The command line or the environment is wrong. The message is one sentence for the person who typed it. */
+/** An error in the command line or the environment. The message is one sentence for the person who typed it. */
 export class UsageError extends Error {
   constructor(sentence: string) {
     super(sentence);
@@ -42,7 +42,7 @@ export const USAGE = `Usage: hypivisor [options]
 
 See and drive every coding agent you run, on every machine, from one place.
 
-Options, and the environment variables that stand in for them
+Options, and the environment variables that set them too
   -p, --port <n>             port to listen on; 0 takes a free one
                              (HYPI_PORT, default ${DEFAULT_PORT})
   -t, --node-ttl <seconds>   how long an agent that went offline stays in the roster
@@ -56,9 +56,9 @@ Options, and the environment variables that stand in for them
                              token; repeatable (HYPI_ALLOW_HOST, separated by commas)
       --spawn-command <cmd>  command that starts an agent: words, or a JSON array of them
                              (HYPI_SPAWN_COMMAND, default: ${DEFAULT_SPAWN_COMMAND.join(' ')})
-      --max-agents <n>       most agents alive at once of those that are started here;
+      --max-agents <n>       largest number of living agents that were started here;
                              0 starts none (HYPI_MAX_AGENTS, default ${DEFAULT_MAX_AGENTS})
-      --min-free-memory <n>  MiB of memory that must be left to start one more agent
+      --min-free-memory <n>  MiB of memory that must be free to start one more agent
                              (HYPI_MIN_FREE_MEMORY, default ${DEFAULT_MIN_FREE_MEMORY / MIB})
       --log-format <format>  text or json, on stderr
                              (HYPI_LOG_FORMAT, default: text on a terminal)
@@ -71,7 +71,7 @@ Environment only
   HYPI_TOKEN                 the key that agents and dashboards must present; without it
                              the daemon listens on this machine only
 
-Agents connect to ws://<host>:<port>/ws, dashboards too. Ctrl-C ends it.
+Agents and dashboards connect to ws://<host>:<port>/ws. Ctrl-C ends the daemon.
 `;
 
 const FLAGS = {
@@ -92,12 +92,12 @@ const FLAGS = {
 /** The longest TTL, in seconds: a year. A longer one is a typing error. */
 const MAX_TTL_SECONDS = 365 * 24 * 3600;
 
-/** Far above any that one machine can run. */
+/** Far above the number of agents that one machine can run. */
 const MAX_AGENTS = 100_000;
-/** 16 TiB: a larger number was meant in another unit. */
+/** 16 TiB. A larger number was meant in another unit. */
 const MAX_MIN_FREE_MEMORY_MIB = 16 * 1024 * 1024;
 
-/** A DNS name, which may have an underscore; no wildcard. */
+/** A DNS name, which may have an underscore, but no wildcard. */
 const HOST_NAME = /^[\w.-]+$/;
 
 /** @throws UsageError for an unknown flag, or for a bad value of a flag or a variable */
@@ -191,7 +191,7 @@ function readOrigin(text: string, name: string): string {
   return origin.serialized;
 }
 
-/** The sentence does not show the token: it may be in a log. */
+/** Checks the token. The error does not contain it, because the error may go to a log. */
 function readToken(text: string): string {
   if (text.trim() === '') throw new UsageError('HYPI_TOKEN is only white space: set it to a key, or unset it');
   if (text.trim() !== text) throw new UsageError('HYPI_TOKEN must not begin or end with white space');

@@ -23,7 +23,7 @@ export function logEvents(hypivisor: Hypivisor, log: Log): void {
   hypivisor.on('refused', ({ status, reason, remoteAddress }) => {
     log.warn('request refused', { status, reason, remoteAddress });
   });
-  // Once: a browser or a load balancer that is set up wrong tries again and again.
+  // The advice is logged once, because a misconfigured browser or load balancer tries again and again.
   hypivisor.once('tlsRefused', ({ remoteAddress }) => {
     const advice = 'use http:// and ws://, or put a proxy with TLS in front';
     log.warn(`somebody speaks TLS to this port, which is plain: ${advice}`, { remoteAddress });
@@ -39,7 +39,7 @@ export function logEvents(hypivisor: Hypivisor, log: Log): void {
   hypivisor.on('warning', (sentence) => log.warn(sentence));
   hypivisor.on('fault', (error) => {
     const { message, stack } = error instanceof Error ? error : { message: String(error) };
-    // The first frame tells the place; the others only tell how Node got there.
+    // The first stack frame shows the place. The others only show how Node got there.
     log.fault(message, 'hypivisor', { at: stack?.split('\n')[1]?.trim() ?? 'unknown' });
   });
 }

@@ -1,30 +1,30 @@
 /**
- * The two places that log lines go to: a descriptor such as stderr, and a file.
+ * The two destinations of log lines: a descriptor such as stderr, and a file.
  *
- * Neither blocks the daemon, and neither grows without bound. Lines wait in a queue of limited length; one batch of them
- * is being written at a time, in a thread of Node's pool; lines that do not fit are dropped and counted. A sink that
- * cannot write says so once, and again only if it fails again after it has written.
+ * Neither blocks the daemon, and neither grows without bound. Lines wait in a queue of limited length. Batches are
+ * written one at a time, in a thread of Node's pool. Lines that do not fit are dropped and counted. A sink that cannot
+ * write reports that once, and again only if it fails after it has written.
  */
 import fs from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createEntry, type LogEntry, type LogFormat, LogLevel, type LogSink } from './log.ts';
 
-/** The most that may wait, in characters, while a disk or a terminal is slow. */
+/** The longest queue for a slow disk or terminal, in characters. */
 const MAX_QUEUED_LENGTH = 1024 * 1024;
 
-/** Lines that come sooner than this after a batch leave with the next one: a batch costs six turns of Node's pool. */
+/** The shortest time between two batches. A batch costs six turns of Node's pool. */
 const BATCH_EVERY_MS = 20;
 
-/** The pause before a descriptor that takes nothing at the moment is tried again. */
+/** The pause before the next try if a descriptor takes nothing at the moment. */
 const RETRY_MS = 50;
 
 const LINE_END = 0x0a;
 
-/** Told in one sentence that lines are being lost, or that a file cannot be rotated. */
+/** Called with one sentence if lines are being lost, or a file cannot be rotated. */
 export type OnTrouble = (sentence: string) => void;
 
-/** How a batch ended: how many of its bytes were taken, and the error that stopped it. */
+/** The result of a batch: the number of bytes that were written, and the error that stopped it. */
 interface Outcome {
   readonly taken: number;
   readonly error: Error | null;
@@ -37,7 +37,7 @@ class QueuedSink implements LogSink {
   readonly #onTrouble: OnTrouble;
   #queue: string[] = [];
   #queuedLength = 0;
-  #lost = 0;
+  #lostLines = 0;
   #isFailing = false;
   #writing: Promise<void> | null = null;
   #nextBatchAt = 0;
@@ -55,7 +55,7 @@ class QueuedSink implements LogSink {
   write(entry: LogEntry): void {
     const line = this.#format(entry);
     if (this.#queuedLength + line.length > MAX_QUEUED_LENGTH) {
-      this.#lost++;
+      this.#lostLines++;
       return;
     }
     this.#queue.push(line);
@@ -76,21 +76,22 @@ class QueuedSink implements LogSink {
     while (this.#queue.length > 0) {
       await this.#untilNextBatch();
       const lines = this.#queue;
-      const lost = this.#lost;
+      const lost = this.#lostLines;
       this.#queue = [];
       this.#queuedLength = 0;
-      this.#lost = 0;
-      // The lost lines came after those that filled the queue, or in an earlier batch: so the report stands at the end.
+      this.#lostLines = 0;
+      // The lost lines came after those that filled the queue, or in an earlier batch, so the report is at the end.
       const report = lost > 0 ? [this.#format(createEntry(LogLevel.WARN, `${lost} log lines lost`, {}))] : [];
       const batch = Buffer.from(`${[...lines, ...report].join('\n')}\n`);
       const { taken, error } = await this.#writeBatch(batch);
-      if (taken < batch.length) this.#lost += lost + lines.length - Math.min(lines.length, countLines(batch, taken));
+      if (taken < batch.length)
+        this.#lostLines += lost + lines.length - Math.min(lines.length, countLines(batch, taken));
       this.#tell(error);
     }
     this.#writing = null;
   }
 
-  /** The first line after a while waits for nothing. */
+  /** Waits until the next batch is due. The first line after a pause does not wait. */
   async #untilNextBatch(): Promise<void> {
     const waitMs = this.#nextBatchAt - performance.now();
     if (waitMs > 0 && !this.#isFlushing) {
@@ -109,7 +110,7 @@ class QueuedSink implements LogSink {
   }
 }
 
-/** The lines that are complete in the first `length` bytes. */
+/** The number of complete lines in the first `length` bytes. */
 function countLines(batch: Buffer, length: number): number {
   let count = 0;
   for (let at = batch.indexOf(LINE_END); at !== -1 && at < length; at = batch.indexOf(LINE_END, at + 1)) count++;
@@ -117,13 +118,13 @@ function countLines(batch: Buffer, length: number): number {
 }
 
 /**
- * A descriptor such as stderr. It is written in Node's thread pool: `process.stderr` would block the daemon while nobody
- * reads the pipe behind it.
+ * Makes a sink for a descriptor such as stderr. It writes in Node's thread pool, because `process.stderr` would block
+ * the daemon while no program reads its pipe.
  *
- * @param name for a person: the subject of a sentence
+ * @param name the name for people, the subject of a sentence
  */
 export function descriptorSink(name: string, descriptor: number, format: LogFormat, onTrouble: OnTrouble): LogSink {
-  /** The last byte that was taken does not end a line. */
+  /** True if the last written byte does not end a line. */
   let isMidLine = false;
   const writeBatch = async (batch: Buffer): Promise<Outcome> => {
     if (isMidLine) {
@@ -148,12 +149,12 @@ async function writeAll(descriptor: number, bytes: Buffer): Promise<Outcome> {
   }
 }
 
-/** @returns how many bytes were taken */
+/** @returns the number of written bytes */
 function write(descriptor: number, bytes: Buffer): Promise<number> {
   return new Promise((resolve, reject) => {
     fs.write(descriptor, bytes, (error, count) => {
       if (error === null) resolve(count);
-      // A full pipe, or a stopped terminal that does not block.
+      // The pipe is full, or the terminal is stopped and does not block.
       else if (error.code === 'EAGAIN') setTimeout(resolve, RETRY_MS, 0).unref();
       else reject(error);
     });
@@ -161,18 +162,18 @@ function write(descriptor: number, bytes: Buffer): Promise<number> {
 }
 
 /**
- * `O_NONBLOCK`: opening a FIFO that nobody reads fails at once instead of waiting for a reader, and a full pipe takes
- * nothing instead of holding a thread. `O_NOCTTY`: a terminal does not become that of the daemon.
+ * With `O_NONBLOCK`, opening a FIFO without a reader fails at once instead of waiting, and a full pipe takes nothing
+ * instead of blocking a thread. With `O_NOCTTY`, a terminal does not become the daemon's controlling terminal.
  */
 const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK = 0, O_NOCTTY = 0 } = fs.constants;
 const APPEND = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY;
 
 /**
- * A file that other programs append to as well.
+ * Makes a sink for a file that other programs append to as well.
  *
- * A plain file is opened anew for each batch, so that nothing is lost when somebody renames it; past `maxBytes` it is
- * renamed to `.1` of the same name, and the former `.1` is dropped. Anything else, such as a FIFO or a device, stays open
- * and is never renamed. The file that a link leads to is not renamed either.
+ * A plain file is opened for each batch, so that no line is lost if another program renames it. Past `maxBytes` it is
+ * renamed to the same name with `.1`, and the former `.1` is dropped. A FIFO or a device stays open and is never
+ * renamed. The target of a link is not renamed either.
  */
 export function fileSink(file: string, format: LogFormat, maxBytes: number, onTrouble: OnTrouble): LogSink {
   const target = new AppendedFile(file, maxBytes, onTrouble);
@@ -183,9 +184,9 @@ class AppendedFile {
   readonly #file: string;
   readonly #maxBytes: number;
   readonly #onTrouble: OnTrouble;
-  /** A FIFO or a device that is open. */
+  /** An open FIFO or device; null for a plain file. */
   #kept: FileHandle | null = null;
-  /** The file may end in the middle of a line: a full disk, or a process that was killed, cut it short. */
+  /** True if the file may end in the middle of a line, because of a full disk or a killed process. */
   #mayBeMidLine = true;
   #cannotRotate = false;
 
@@ -256,7 +257,7 @@ async function isPlainOrMissing(file: string): Promise<boolean> {
   }
 }
 
-/** False also for a file that may be written but not read. */
+/** Whether the file ends in the middle of a line. It is false for a file that this process may not read. */
 async function endsMidLine(file: string): Promise<boolean> {
   const handle = await open(file, fs.constants.O_RDONLY | O_NONBLOCK).catch(() => null);
   if (handle === null) return false;

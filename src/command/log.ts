@@ -1,11 +1,12 @@
 /**
- * One line per event: text for people on a terminal, otherwise JSON, as in the log file that all parts of Hyper-Pi share.
+ * One line per event: text for people at a terminal, otherwise JSON, as in the log file that all parts of Hyper-Pi
+ * share.
  *
  *   info(), warn(), error(), fault() ─▶ entry ─┬▶ sink: formatted, queued ─▶ stderr
  *                                              └▶ sink: formatted, queued ─▶ file
  *
- * Text from a peer cannot forge a line, and cannot reach a terminal as a control sequence. The sinks, in `log-sinks`,
- * see that logging never blocks.
+ * Text from a peer cannot forge a line, and cannot reach a terminal as a control sequence. The sinks in `log-sinks`
+ * make sure that logging never blocks.
  */
 
 export const LogLevel = { INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
@@ -25,15 +26,15 @@ export interface LogEntry extends LogFields {
 export interface Log {
   info(msg: string, fields?: LogFields): void;
   warn(msg: string, fields?: LogFields): void;
-  /** Something failed, and somebody else has to mend it. */
+  /** Logs a failure that a person has to fix. */
   error(msg: string, fields?: LogFields): void;
   /**
-   * A fault of this program: the line asks for hardening.
+   * Logs a fault of this program. The line asks for hardening.
    *
    * @param boundary the part of the daemon that caught the error
    */
   fault(msg: string, boundary: string, fields?: LogFields): void;
-  /** Waits until everything that was logged is written, but at most `timeoutMs`. */
+  /** Waits until all lines are written, but at most `timeoutMs`. */
   flush(timeoutMs: number): Promise<void>;
 }
 
@@ -43,7 +44,7 @@ export interface LogSink {
   flush(): Promise<void>;
 }
 
-/** One line, without its end. */
+/** Formats one line, without its end. */
 export type LogFormat = (entry: LogEntry) => string;
 
 const COMPONENT = 'hypivisor';
@@ -52,30 +53,30 @@ const MAX_VALUE_LENGTH = 200;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern is about control characters
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-/** One line for a machine. */
+/** Formats one line as JSON. */
 export function formatJson(entry: LogEntry): string {
   return JSON.stringify(entry);
 }
 
-/** One line for a person: `12:34:56 warn  message  key=value`, in UTC. */
+/** Formats one line for a person: `12:34:56 warn  message  key=value`, in UTC. */
 export function formatText({ ts, level, component: _, msg, ...fields }: LogEntry): string {
   const details = Object.entries(fields).map(([name, value]) => `  ${name}=${quoted(value)}`);
   return `${ts.slice(11, 19)} ${level.padEnd(5)} ${msg}${details.join('')}`;
 }
 
-/** In quotes if it could be mistaken for more than one value. */
+/** Quotes a value that could be mistaken for several values. */
 function quoted(value: string | number | boolean): string {
   return /^[^\s"=]+$/.test(String(value)) ? String(value) : JSON.stringify(value);
 }
 
-/** Further lines of one kind in a second, such as a flood of refused requests, are counted and not written. */
+/** The most lines of one kind in a second. Further lines, such as a flood of refused requests, are only counted. */
 const MAX_LINES_PER_SECOND = 100;
 
 /** The state of one kind of line in the current second. */
 interface Throttle {
   second: number;
   lines: number;
-  /** Lines that were not written since the last written one. */
+  /** The number of lines that were not written since the last written one. */
   suppressed: number;
 }
 
@@ -87,7 +88,7 @@ export function createLog(sinks: readonly LogSink[], now = () => performance.now
     for (const sink of sinks) sink.write(entry);
   }
 
-  /** @param kind a constant of the code, never a peer's text */
+  /** @param kind a constant in the code, never a peer's text */
   function log(kind: string, level: LogLevel, msg: string, fields: LogFields): void {
     const second = Math.floor(now() / 1000);
     let throttle = throttles.get(kind);
@@ -122,7 +123,7 @@ export function createLog(sinks: readonly LogSink[], now = () => performance.now
           write(LogLevel.WARN, 'lines suppressed', { kind, suppressed: throttle.suppressed });
         throttle.suppressed = 0;
       }
-      // The timer keeps the process alive: a write that waits for its next try does not.
+      // The timer keeps the process alive, which a write that waits for its next try does not do.
       let timer: NodeJS.Timeout | undefined;
       const timedOut = new Promise((resolve) => {
         timer = setTimeout(resolve, timeoutMs);

@@ -1,8 +1,8 @@
 /**
  * SIGTERM, SIGINT and, on a terminal, SIGHUP end the daemon.
  *
- *   first signal ─▶ clients are told and drained ─▶ the log is written ─▶ exit 0
- *   second signal, or END_MS after the first ─────────────────────────▶ exit 0, at once
+ *   first signal ─▶ all connections are closed ─▶ the log is written ─▶ exit 0
+ *   second signal, or END_MS after the first ────────────────────────▶ exit 0, at once
  */
 import type { Hypivisor } from '../server.ts';
 import { exit, TERMINALS } from './exit.ts';
@@ -11,10 +11,13 @@ import type { Log } from './log.ts';
 /** How long the log may take to be written at the end. */
 export const FLUSH_MS = 250;
 
-/** The end comes within three seconds, whatever hangs. This is later than the drain and the flush, and leaves time to exit. */
+/**
+ * The daemon must end within three seconds, even if something hangs. This leaves time for the drain, the flush and the
+ * exit.
+ */
 const END_MS = 2_800;
 
-/** Ctrl-C on a terminal reaches both npm and the daemon, and npm passes its own on: the same signal, twice. */
+/** Ctrl-C in a terminal reaches npm and the daemon, and npm passes its own signal on, so the daemon gets it twice. */
 const SAME_SIGNAL_MS = 50;
 
 /** @returns whether a signal has begun the end */
@@ -37,8 +40,8 @@ export function endOnSignals(hypivisor: Hypivisor, log: Log): () => boolean {
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
-  // Closing a terminal ends the programs on it. Without a terminal, SIGHUP is a supervisor's "reload", or `nohup` is meant
-  // to keep it away.
+  // Closing a terminal ends its programs. Without a terminal, SIGHUP is a supervisor's "reload", or `nohup` keeps it
+  // away.
   process.on(
     'SIGHUP',
     TERMINALS.length > 0 ? end : () => log.info('SIGHUP changes nothing: there is nothing to load again'),
