@@ -1,6 +1,7 @@
 /**
  * The events of a daemon, for programs that log or show them.
  */
+import type { HubFeature } from './protocol/hub.ts';
 import type { RosterEvent } from './protocol/registry.ts';
 
 /** A process that was started here for a caller. */
@@ -24,6 +25,13 @@ export interface AgentEnd {
   readonly durationMs: number;
 }
 
+/** A hub that has joined this one. */
+export interface JoinedHub {
+  readonly id: string;
+  /** The name by which it is known here. */
+  readonly name: string;
+}
+
 export interface HypivisorEvents {
   /** A change of the roster. */
   roster: [event: RosterEvent];
@@ -41,6 +49,14 @@ export interface HypivisorEvents {
   agentStarted: [agent: AgentProcess];
   /** The process of an agent that was started here has ended. */
   agentEnded: [agent: AgentProcess & AgentEnd];
+  /** Another hub has joined this one. */
+  hubJoined: [hub: JoinedHub & { version: string; features: readonly HubFeature[]; remoteAddress: string }];
+  /** The connection to a hub that had joined has ended. Its nodes stay for a while. */
+  hubLost: [hub: JoinedHub];
+  /** A hub that was lost has not come back, and its nodes are removed. */
+  hubLeft: [hub: JoinedHub];
+  /** The roster does not take so many nodes of a hub. Emitted once each time that the hub joins. */
+  sharedLeftOut: [hub: JoinedHub & { nodes: number }];
   /** A problem on this machine that a person should fix, in one sentence. Each is emitted once. */
   warning: [sentence: string];
   /** A fault of the daemon's own, which has cost one request or one connection. */

@@ -13,9 +13,10 @@ import { encodeUpgradeResponse, readUpgradeRequest, wantsUpgrade } from './http/
 import type { RequestHead } from './http/message.ts';
 import { encodeResponse, errorResponse, type Response, respond, textResponse } from './http/response.ts';
 import { Assets } from './http/static.ts';
+import type { Hubs } from './join/hubs.ts';
 import { accept } from './opening/accept.ts';
 import type { Limits } from './options.ts';
-import { NodeStatus, REGISTRY_PATH } from './protocol/registry.ts';
+import { DEFAULT_PORT, NodeStatus, REGISTRY_PATH, RELAY_PATH_PREFIX } from './protocol/registry.ts';
 import { SUBPROTOCOL, withoutTokens } from './protocol/subprotocol.ts';
 import type { Target } from './proxy/destination.ts';
 import type { Prover } from './proxy/prover.ts';
@@ -36,6 +37,7 @@ export interface FrontDeskContext {
   readonly relays: RelayContext;
   readonly prover: Prover;
   readonly waysBack: WaysBack;
+  readonly hubs: Hubs;
   readonly limits: Limits;
   readonly version: string;
   readonly tell: Tell;
@@ -161,7 +163,13 @@ export class FrontDesk {
   #targetOf(nodeId: string, address: AgentAddress | null): Target | string {
     if (address === null) return 'Agent not found';
     if (this.#context.endpoints.roster.get(nodeId)?.status === NodeStatus.OFFLINE) return 'Agent is offline';
-    return { ...address, wayBack: this.#context.waysBack.get(nodeId) };
+    const { remote } = address;
+    if (remote === null) return { ...address, wayBack: this.#context.waysBack.get(nodeId) };
+    const wayBack = this.#context.hubs.wayTo(remote.hub);
+    if (typeof wayBack === 'string') return wayBack;
+    // The other hub answers as it answers any client.
+    const path = RELAY_PATH_PREFIX + encodeURIComponent(remote.node.id);
+    return { ...address, machine: 'localhost', port: DEFAULT_PORT, path, wayBack };
   }
 
   /** @throws HttpError 405 */

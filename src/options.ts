@@ -56,6 +56,14 @@ export const DEFAULT_LIMITS = {
   /** All nodes as JSON. Encoding that much occupies the only thread for about 20 ms. */
   maxRosterBytes: 8 * 1024 * 1024,
 
+  // Other hubs
+  /** Hubs that have joined this one. One fills at most half of the roster, and all of them three quarters. */
+  maxHubs: 64,
+  /** How long the nodes of a hub stay once its connection is lost. A laptop that changes networks takes less. */
+  hubTtlMs: 60_000,
+  /** How long another machine may take to answer. It may have to start an agent, and there may be a hub between. */
+  hubRequestTimeoutMs: 20_000,
+
   // Connections
   /** Silence before a peer is pinged; after three times as long it counts as dead. Proxies cut idle tunnels at 60 s. */
   pingIntervalMs: 25_000,
@@ -144,6 +152,10 @@ export interface HypivisorOptions {
    * The folder of the built dashboard, which is served at `/`; null for none. Default: this package's, if it was built.
    */
   dashboardDirectory?: string | null;
+  /** The name under which this machine is known to other hubs and to clients. Default: the name of the host. */
+  hubName?: string;
+  /** A secret text that the id of this hub is made of, at most 64 bytes. Default: a new one for each daemon. */
+  hubKey?: string;
   limits?: Partial<Limits>;
 }
 
@@ -163,6 +175,9 @@ export interface Settings {
   /** Null for the environment of the person who started this process. */
   readonly environment: NodeJS.ProcessEnv | null;
   readonly dashboardDirectory: string | null;
+  readonly hubName: string;
+  /** Null for a new one. */
+  readonly hubKey: string | null;
   readonly limits: Limits;
 }
 
@@ -198,6 +213,8 @@ export function withDefaults(options: HypivisorOptions): Settings {
     dashboardDirectory:
       options.dashboardDirectory === undefined ? DEFAULT_DASHBOARD_DIRECTORY : options.dashboardDirectory,
     environment: options.environment ?? null,
+    hubName: options.hubName ?? os.hostname(),
+    hubKey: options.hubKey ?? null,
     limits: { ...DEFAULT_LIMITS, ...options.limits },
   };
 }

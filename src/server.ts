@@ -4,6 +4,8 @@
  *   Listener ─▶ FrontDesk ─┬▶ RegistryEndpoint ─▶ Roster, LocalMachine
  *                          └▶ Relay
  */
+
+import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
 import os from 'node:os';
@@ -12,6 +14,7 @@ import type { HypivisorEvents } from './events.ts';
 import { FrontDesk } from './front-desk.ts';
 import { createGate } from './http/gate.ts';
 import { Assets } from './http/static.ts';
+import { Hubs } from './join/hubs.ts';
 import { LocalMachine } from './local-machine.ts';
 import { type HypivisorOptions, type Settings, withDefaults } from './options.ts';
 import { adviseOnOrigin } from './origin-advice.ts';
@@ -24,6 +27,7 @@ import { Resolver } from './proxy/resolver.ts';
 import { Turns } from './proxy/turns.ts';
 import { NO_CONNECTION } from './proxy/way-back.ts';
 import { WaysBack } from './proxy/ways-back.ts';
+import { hubIdOf } from './registry/hub-params.ts';
 import type { Caller } from './registry/methods.ts';
 import type { NodeInfo } from './registry/node-info.ts';
 import { Roster } from './registry/roster.ts';
@@ -31,6 +35,7 @@ import { Connections } from './transport/connections.ts';
 import { Deadlines } from './transport/deadlines.ts';
 import { maxConnectionsOfProcess } from './transport/descriptors.ts';
 import { Listener } from './transport/listener.ts';
+import { vitals } from './vitals.ts';
 
 export type { AgentEnd, AgentProcess, HypivisorEvents } from './events.ts';
 export type { HypivisorOptions, Limits } from './options.ts';
@@ -51,6 +56,8 @@ export interface Counters {
   waysBack: number;
   /** Connections from such agents that wait for a relay. */
   spares: number;
+  /** Hubs that have joined this one, with those that are lost. */
+  hubs: number;
   /** Refused tickets: guessed, used before, late, or given to an agent that has left. */
   ticketsRefused: number;
 }
@@ -74,6 +81,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   readonly #roster: Roster;
   readonly #waysBack: WaysBack;
   readonly #prover: Prover;
+  readonly #hubs: Hubs;
   readonly #machine: LocalMachine;
   readonly #frontDesk: FrontDesk;
   /** Identifies the last `listen` until the next `close`. A `listen` that no longer finds its own here was closed. */
@@ -113,7 +121,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
         const owner = roster.addressOf(nodeId)?.owner ?? null;
         waysBack.keepOnly(nodeId, owner);
         prover.keepOnly(nodeId, owner);
-        if (event.event === 'node_joined') this.#machine.noteRegistration(event.node);
+        if (event.event === 'node_joined' && event.node.hub === undefined) this.#machine.noteRegistration(event.node);
         tell('roster', event);
       },
     });
@@ -145,8 +153,23 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       if (dialBack && !this.#isNextDoor(id)) prover.keepOnly(id, null);
       else prover.add(id, caller);
     };
+    const hubId = hubIdOf(settings.hubKey ?? randomBytes(16).toString('hex'));
+    const hubs = new Hubs({
+      own: { id: hubId, name: settings.hubName, version, since: Math.floor(Date.now() / 1000), vitals, up: () => [] },
+      roster,
+      waysBack,
+      deadlines,
+      limits,
+      events: {
+        onJoined: (hub) => tell('hubJoined', hub),
+        onLost: (hub) => tell('hubLost', hub),
+        onLeft: (hub) => tell('hubLeft', hub),
+        onLeftOut: (hub) => tell('sharedLeftOut', hub),
+      },
+    });
     this.#waysBack = waysBack;
     this.#prover = prover;
+    this.#hubs = hubs;
     this.#connections = connections;
     this.#roster = roster;
     this.#machine = machine;
@@ -160,9 +183,10 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
         hostName: os.hostname(),
         explain: adviseOnOrigin,
       }),
-      endpoints: { roster, machine, limits, version, onFault, onLaggard, onRegistered },
+      endpoints: { roster, machine, hubs, limits, version, onFault, onLaggard, onRegistered },
       waysBack,
       prover,
+      hubs,
       relays: {
         connections,
         resolver,
@@ -196,6 +220,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       laggardsClosed: this.#laggardsClosed,
       waysBack: this.#waysBack.size,
       spares: this.#waysBack.spares,
+      hubs: this.#hubs.size,
       ticketsRefused: this.#waysBack.ticketsRefused,
     };
   }
@@ -257,6 +282,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     this.#prover.close();
     await this.#connections.shutDown(this.#settings.limits.drainTimeoutMs);
     this.#prover.close();
+    this.#hubs.close();
     this.#roster.close();
     this.#machine.close();
   }

@@ -35,6 +35,14 @@ export function logEvents(hypivisor: Hypivisor, log: Log): void {
     const how = signal === null ? { exitCode: exitCode ?? -1 } : { signal };
     log.info('agent ended', { pid: processId, ...how, seconds: Math.round(durationMs / 100) / 10 });
   });
+  hypivisor.on('hubJoined', ({ name, id, version, features, remoteAddress }) => {
+    log.info('hub joined', { hub: name, id, version, features: features.join(','), remoteAddress });
+  });
+  hypivisor.on('hubLost', ({ name, id }) => log.warn('hub lost', { hub: name, id }));
+  hypivisor.on('hubLeft', ({ name, id }) => log.info('hub left', { hub: name, id }));
+  hypivisor.on('sharedLeftOut', ({ name, id, nodes }) => {
+    log.warn('some nodes of a hub do not fit into the roster', { hub: name, id, nodes });
+  });
   hypivisor.on('laggardClosed', () => log.warn('a reader that did not read was closed'));
   hypivisor.on('warning', (sentence) => log.warn(sentence));
   hypivisor.on('fault', (error) => {

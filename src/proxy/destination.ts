@@ -25,6 +25,8 @@ import type { WayBack } from './way-back.ts';
 export interface Target {
   readonly machine: string;
   readonly port: number;
+  /** The path to ask for, if it is another hub that leads to the agent. */
+  readonly path?: string;
   readonly registrant: Registrant;
   /** Another agent, which would not refuse us, registered from the same address with the same port. */
   readonly hasDouble: boolean;

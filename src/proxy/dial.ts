@@ -26,6 +26,8 @@ export interface AgentRequest {
   /** The agent's machine as the agent named it: the Host that it expects, if that is a host name. */
   readonly machine: string;
   readonly port: number;
+  /** An origin-form; `/` if missing. */
+  readonly path?: string;
   /** Proves to the agent that the daemon is the one it registered with; null if it gave none. */
   readonly dialKey: string | null;
   readonly subprotocols: readonly string[];
@@ -42,9 +44,9 @@ export interface DialSink {
 
 /** From the machine's name, or the address, to the head of the opening handshake. */
 export function handshakeRequest(request: AgentRequest, address: string): HandshakeRequest {
-  const { machine, port, dialKey, subprotocols, extensions } = request;
+  const { machine, port, path = '/', dialKey, subprotocols, extensions } = request;
   const host = parseAuthority(machine)?.port === null ? machine : address;
-  return { host, port, path: '/', bearer: dialKey, subprotocols, extensions };
+  return { host, port, path, bearer: dialKey, subprotocols, extensions };
 }
 
 export class Dial implements ConnectSink {

@@ -72,7 +72,7 @@ const State = {
 type State = (typeof State)[keyof typeof State];
 
 const NOTHING = Buffer.alloc(0);
-const NOWHERE = { machine: '', port: 0 };
+const NOWHERE: Pick<Target, 'machine' | 'port' | 'path'> = { machine: '', port: 0 };
 
 export class Relay implements ConnectionHandler, DialSink {
   readonly #client: Connection;
@@ -110,9 +110,9 @@ export class Relay implements ConnectionHandler, DialSink {
     this.#context = context;
     this.#request = request;
     this.#events = events;
-    const { machine, port } = typeof target === 'string' ? NOWHERE : target;
+    const { machine, port, path = '/' } = typeof target === 'string' ? NOWHERE : target;
     const { dialKey, subprotocols, extensions } = request;
-    this.#agentRequest = { machine, port, dialKey, subprotocols, extensions };
+    this.#agentRequest = { machine, port, path, dialKey, subprotocols, extensions };
     this.#endsAt = client.now + context.limits.dialTimeoutMs;
     client.handler = this;
     client.setDeadline(context.limits.dialTimeoutMs);

@@ -37,8 +37,11 @@ const MAX_PAUSE_MS = 5 * 60_000;
 /** How much of a relay's time the spare may take to answer: one that died unheard leaves enough for another. */
 const SPARE_SHARE = 0.4;
 
+/** What the sentences that clients are told call the agent. */
+const AGENT = 'it';
+const noConnectionOf = (name: string) => `Cannot reach agent: ${name} opened no connection`;
 /** Why a way is not proved. */
-export const NO_CONNECTION = 'Cannot reach agent: it opened no connection';
+export const NO_CONNECTION = noConnectionOf(AGENT);
 
 const NOTHING = Buffer.alloc(0);
 
@@ -65,14 +68,23 @@ export class WayBack implements TicketHolder {
   #spare: Spare | null = null;
   #pauseMs = FIRST_PAUSE_MS;
   #isClosed = false;
+  /** What opens the connections, for the sentences that clients are told. */
+  readonly name: string;
 
-  constructor(context: WayBackContext, owner: WayBackOwner) {
+  constructor(context: WayBackContext, owner: WayBackOwner, name = AGENT) {
     this.#context = context;
     this.#owner = owner;
+    this.name = name;
   }
 
   get hasSpare(): boolean {
     return this.#spare !== null;
+  }
+
+  /** The sentence for the client. It names what opens the connections, unless that is the agent itself. */
+  sentenceFor(failure: ConnectFailure, request: AgentRequest): string {
+    const sentence = sentenceFor(failure, request);
+    return this.name === AGENT ? sentence : `${sentence} (at ${this.name})`;
   }
 
   /** Asks for the first connection. */
@@ -95,7 +107,7 @@ export class WayBack implements TicketHolder {
     for (const ticket of this.#tickets) tickets.redeem(ticket);
     this.#tickets.clear();
     this.#dropSpare();
-    for (const passage of this.#waiting) passage.fail('Cannot reach agent: it has left');
+    for (const passage of this.#waiting) passage.fail(`Cannot reach agent: ${this.name} has left`);
   }
 
   /**
@@ -168,7 +180,7 @@ export class WayBack implements TicketHolder {
 
   wait(passage: Passage): void {
     if (this.#isClosed) {
-      passage.fail('Cannot reach agent: it has left');
+      passage.fail(`Cannot reach agent: ${this.name} has left`);
       return;
     }
     this.#waiting.add(passage);
@@ -283,7 +295,7 @@ class Passage implements ConnectSink {
   readonly #context: WayBackContext;
   readonly #request: AgentRequest;
   readonly #sink: DialSink;
-  readonly #deadline = new Deadline({ onDeadline: () => this.fail(NO_CONNECTION) });
+  readonly #deadline = new Deadline({ onDeadline: () => this.fail(noConnectionOf(this.#way.name)) });
   readonly #endsAt: number;
   #attempt: Attempt | null = null;
   #isSpare = false;
@@ -336,7 +348,7 @@ class Passage implements ConnectSink {
   onFailed(failure: ConnectFailure): void {
     const didNotAnswer = failure.status === null && this.#isSpare && this.#remainingMs > 0;
     if (didNotAnswer) this.#wait();
-    else this.fail(sentenceFor(failure, this.#request));
+    else this.fail(this.#way.sentenceFor(failure, this.#request));
   }
 
   get #remainingMs(): number {

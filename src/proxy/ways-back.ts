@@ -49,6 +49,15 @@ export class WaysBack {
     if (this.#entries.get(nodeId)?.registration !== registration) this.#remove(nodeId);
   }
 
+  /**
+   * Makes a way to what is behind another connection: its owner starts it, and closes it.
+   *
+   * @param name what opens the connections, for the sentences that clients are told: `its hub laptop`
+   */
+  open(owner: WayBackOwner, name: string): WayBack {
+    return new WayBack(this.#context, owner, name);
+  }
+
   get(nodeId: string): WayBack | null {
     return this.#entries.get(nodeId)?.way ?? null;
   }

@@ -10,11 +10,13 @@
  */
 import type { DataOpcode } from '../frame/message.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
+import type { MachineEvent } from '../protocol/hub.ts';
 import { type DialBack, Feature, type SpawnEnded } from '../protocol/registry.ts';
 import type { Connection } from '../transport/connection.ts';
 import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from '../websocket/websocket.ts';
 import type { Subscriber, Subscription } from './broadcast.ts';
-import { type Caller, METHODS, type MethodContext, SLOW_METHODS } from './methods.ts';
+import { MachineFeed } from './machine-feed.ts';
+import { type Caller, HUB_METHODS, METHODS, type MethodContext, SLOW_METHODS } from './methods.ts';
 import type { Roster } from './roster.ts';
 import { encodeError, encodeResult, parseRequest, type Request, type RequestId, RpcError } from './rpc.ts';
 
@@ -70,6 +72,10 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
   /** The number of requests that wait for this machine. */
   #inFlight = 0;
   #hearsOfSpawns = false;
+  /** It has joined as a hub. */
+  #isHub = false;
+  /** What it is to be told of machines once it reads again; null unless it subscribed. */
+  #machines: MachineFeed | null = null;
 
   /**
    * Takes over a connection whose 101 has been written.
@@ -105,6 +111,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
       this.#noteProgress();
       this.#context.roster.drained(this.#subscription);
     }
+    this.#sendMachines();
     if (!this.#awaitsTurn) this.#goOn();
   }
 
@@ -128,6 +135,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
   onClosed(): void {
     this.#unsubscribe();
     this.#context.roster.disconnect(this);
+    if (this.#isHub || this.#machines !== null) this.#context.hubs.leave(this);
   }
 
   onLagging(): void {
@@ -144,7 +152,7 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
       const request = parseRequest(text);
       id = request.id;
       // The roster must come before the answer. An agent that registers gets an empty roster.
-      if (request.method !== 'register') this.#sendInit();
+      if (request.method !== 'register' && request.method !== 'join') this.#sendInit();
       this.#perform(request);
     } catch (error) {
       this.#sendInit();
@@ -154,6 +162,12 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
 
   /** @throws RpcError with the sentence for the caller */
   #perform({ id, method, params }: Request): void {
+    if (this.#isHub && !HUB_METHODS.has(method)) throw new RpcError('A hub that has joined may not ask for that');
+    const ask = params?.machine === undefined ? null : this.#context.hubs.elsewhere(method, params, this);
+    if (ask !== null) {
+      this.#answerLater(id, ask);
+      return;
+    }
     const serve = METHODS.get(method);
     const serveLater = SLOW_METHODS.get(method);
     if (serve !== undefined) this.#answer(id, serve(this.#context, this, params));
@@ -216,7 +230,9 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
         this.#hearsOfSpawns = true;
         return true;
       case Feature.MACHINES:
-        return false;
+        this.#machines ??= new MachineFeed();
+        this.#context.hubs.watch(this);
+        return true;
     }
   }
 
@@ -227,6 +243,35 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
 
   onSpawnEnded(ended: SpawnEnded): void {
     if (this.#hearsOfSpawns) this.#webSocket.sendText(JSON.stringify(ended));
+  }
+
+  onJoined(): void {
+    this.#isHub = true;
+    // It shares its own roster, and needs no other.
+    this.onRegistered();
+  }
+
+  onReplaced(): void {
+    this.#isHub = false;
+    this.#webSocket.close(CloseCode.POLICY_VIOLATION, 'another hub has joined with this id');
+  }
+
+  onMachine(event: MachineEvent, text: string): void {
+    if (this.#machines?.isEmpty && !this.isCongested) this.#webSocket.sendText(text);
+    else this.#machines?.keep(event);
+  }
+
+  push(text: string): void {
+    this.#webSocket.sendText(text);
+  }
+
+  get isCongested(): boolean {
+    return this.#congested;
+  }
+
+  #sendMachines(): void {
+    if (this.#machines === null || this.#machines.isEmpty || this.#congested) return;
+    for (const event of this.#machines.take()) this.#webSocket.sendText(JSON.stringify(event));
   }
 
   // Turns

@@ -2,6 +2,7 @@
  * The methods of the registry. Each checks its parameters, acts, and returns its result as JSON. Methods that wait for
  * this machine are in a table of their own, because they must not hold up later requests.
  */
+import type { JoinResult, Machine as KnownMachine, MachineEvent, ShareResult } from '../protocol/hub.ts';
 import { Feature, type SpawnEnded, type SpawnStatus } from '../protocol/registry.ts';
 import { type DetailsChange, readDetails } from './node-details.ts';
 import { type NodeInfo, readNodeInfo } from './node-info.ts';
@@ -28,6 +29,24 @@ export interface Machine {
   spawnStatus(params: Fields): SpawnStatus;
 }
 
+/** Asks another machine. It rejects with RpcError, whose sentence the caller is told. */
+export type Ask = () => Promise<unknown>;
+
+/** Other hubs. It throws RpcError, whose sentence the caller is told. */
+export interface HubDesk {
+  join(caller: Caller, params: Fields): JoinResult;
+  share(caller: Caller, params: Fields): ShareResult;
+  respond(caller: Caller, params: Fields): void;
+  /** The connection has ended. */
+  leave(caller: Caller): void;
+  /** This machine, and all others. */
+  listMachines(): KnownMachine[];
+  /** The caller is told what becomes of machines, until it leaves. */
+  watch(caller: Caller): void;
+  /** @returns null if it is this machine that is asked */
+  elsewhere(method: string, params: Fields, caller: Caller): Ask | null;
+}
+
 /** The connection that a request came on. It owns the node that it registers. */
 export interface Caller {
   /** The peer's IP address. */
@@ -40,12 +59,23 @@ export interface Caller {
   askBack(ticket: string): void;
   /** Called when an agent that this caller started has ended, and the caller had its answer to the start. */
   onSpawnEnded(ended: SpawnEnded): void;
+  /** Called when this connection has joined as a hub. */
+  onJoined(): void;
+  /** Called when another connection has joined as the same hub. */
+  onReplaced(): void;
+  /** Called with each change of a machine once this connection watches them. @param text the event as JSON */
+  onMachine(event: MachineEvent, text: string): void;
+  /** True if this connection has too many unread messages to get more. */
+  readonly isCongested: boolean;
+  /** Sends a push that this connection expects. */
+  push(text: string): void;
 }
 
 /** Shared by the requests of all connections. */
 export interface MethodContext {
   readonly roster: Nodes;
   readonly machine: Machine;
+  readonly hubs: HubDesk;
   /** The daemon's version. */
   readonly version: string;
   /** Called with each registration, before its answer is sent. */
@@ -94,9 +124,22 @@ export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
     },
   ],
   ['list_nodes', ({ roster }) => roster.nodesJson],
+  ['list_machines', ({ hubs }) => JSON.stringify(hubs.listMachines())],
+  ['join', ({ hubs }, caller, params) => JSON.stringify(hubs.join(caller, needed(params)))],
+  ['share', ({ hubs }, caller, params) => JSON.stringify(hubs.share(caller, needed(params)))],
+  [
+    'respond',
+    ({ hubs }, caller, params) => {
+      hubs.respond(caller, needed(params));
+      return '{"status":"noted"}';
+    },
+  ],
   ['spawn_status', ({ machine }, _, params) => JSON.stringify(machine.spawnStatus(needed(params)))],
   ['ping', ({ roster, version }) => JSON.stringify({ status: 'healthy', nodes: roster.size, version })],
 ]);
+
+/** The only methods of a connection that has joined as a hub. */
+export const HUB_METHODS: ReadonlySet<string> = new Set(['join', 'share', 'respond', 'ping']);
 
 /** Methods that wait for the disk or for a process. */
 export const SLOW_METHODS: ReadonlyMap<string, SlowMethod> = new Map<string, SlowMethod>([

@@ -15,7 +15,7 @@ import {
   QuestionKind,
 } from '../protocol/registry.ts';
 import { RpcError } from './rpc.ts';
-import { isInteger, isText } from './values.ts';
+import { fieldsOf, isInteger, isText } from './values.ts';
 
 type DetailFields = { [Field in keyof NodeDetails]?: NonNullable<NodeDetails[Field]> | null };
 
@@ -62,6 +62,17 @@ export function readDetails(params: Record<string, unknown>): DetailsChange {
     fields[field] = read;
   }
   return { fields, stateAge: readAge(params, 'state_age'), toolAge: readAge(params, 'tool_age') };
+}
+
+/** Reads the valid fields of a node of another hub, and leaves out the others. */
+export function readValidDetails(node: Record<string, unknown>): NodeDetails {
+  const details: Record<string, unknown> = {};
+  for (const field of FIELDS) {
+    const value = node[field];
+    const read = value === undefined || value === null ? undefined : READERS[field](value);
+    if (read !== undefined) details[field] = read;
+  }
+  return details;
 }
 
 /** Whether the change contains nothing to apply. */
@@ -137,10 +148,6 @@ function readAge(params: Record<string, unknown>, field: 'state_age' | 'tool_age
   // JSON has no Infinity, but a number that is too large is parsed as one.
   if (typeof age !== 'number' || age < 0 || age > Number.MAX_SAFE_INTEGER) throw invalid(field);
   return age;
-}
-
-function fieldsOf(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 function invalid(field: string): RpcError {

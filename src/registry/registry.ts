@@ -312,6 +312,18 @@ export class Registry {
     return { changes, leftOut };
   }
 
+  /** The names by which the machines of a hub's nodes are known have perhaps changed. */
+  relabel(hub: SharingHub, nameOf: (path: readonly string[]) => string): RosterChange[] {
+    return [...hub.ids.values()].flatMap((id) => {
+      const entry = this.#entries.get(id) as Entry;
+      const remote = entry.remote as Remote;
+      const name = nameOf(remote.path);
+      if (remote.node.hub === name) return [];
+      entry.remote = { ...remote, node: { ...remote.node, hub: name } };
+      return this.#show(entry, shownNode(entry.remote, id));
+    });
+  }
+
   /**
    * The connection to another hub is lost, or has come back.
    *

@@ -141,6 +141,11 @@ export class Roster implements Expiring {
     return leftOut;
   }
 
+  /** See `Registry.relabel`. */
+  relabel(hub: SharingHub, nameOf: (path: readonly string[]) => string): void {
+    this.#changed(this.#registry.relabel(hub, nameOf));
+  }
+
   /** See `Registry.noteLink`. */
   noteLink(hub: SharingHub, isLost: boolean): void {
     const seconds = Math.floor(this.#now().unixMs / 1000);

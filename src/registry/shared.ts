@@ -19,8 +19,9 @@ export interface RemoteNode {
 
 /** What the registry holds of one hub. It is compared by identity. */
 export class SharingHub {
+  readonly id: string;
   /** The name by which it is known here. */
-  readonly name: string;
+  name: string;
   /** From the ids of its nodes there to their ids here. */
   readonly ids = new Map<string, string>();
   /** Of its nodes' JSON. */
@@ -28,7 +29,8 @@ export class SharingHub {
   /** Since when it is not known whether its nodes can be reached, in Unix seconds; null if what it says holds. */
   lostSince: number | null = null;
 
-  constructor(name: string) {
+  constructor(id: string, name: string) {
+    this.id = id;
     this.name = name;
   }
 }

@@ -13,6 +13,11 @@ export function isText(value: unknown, maxBytes: number): value is string {
   );
 }
 
+/** @returns its fields, of which nothing is known; none if it has none */
+export function fieldsOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
 export function isInteger(value: unknown, min: number, max: number): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
 }

@@ -1,6 +1,8 @@
 /** Registry endpoints over real sockets, with a roster, and a host that does as the test says. */
 import { once } from 'node:events';
 import net from 'node:net';
+import { Hubs, type HubsLimits } from '../../src/join/hubs.ts';
+import { WaysBack } from '../../src/proxy/ways-back.ts';
 import { type EndpointContext, type EndpointLimits, RegistryEndpoint } from '../../src/registry/endpoint.ts';
 import type { Caller, Machine } from '../../src/registry/methods.ts';
 import type { NodeInfo } from '../../src/registry/node-info.ts';
@@ -25,11 +27,14 @@ const LIMITS: EndpointLimits = {
   maxUnreadBytes: 64 * 1024,
 };
 
+export const OWN_ID = '0'.repeat(32);
+
 export interface HouseOptions {
   limits?: Partial<EndpointLimits>;
   machine?: Partial<Machine>;
   nodeTtlMs?: number;
   backlogBudgetBytes?: number;
+  hubLimits?: Partial<HubsLimits>;
 }
 
 export interface OpenOptions {
@@ -42,6 +47,9 @@ export class House {
   readonly faults: unknown[] = [];
   readonly connections = new Connections(this.deadlines, (error) => this.faults.push(error));
   readonly roster: Roster;
+  readonly hubs: Hubs;
+  /** What became of hubs, in words. */
+  readonly hubEvents: string[] = [];
   laggardsClosed = 0;
   /** The connections that have registered, in order. */
   readonly callers: Caller[] = [];
@@ -51,7 +59,7 @@ export class House {
   readonly #server = net.createServer(SOCKET_OPTIONS);
   readonly #peers: RawPeer[] = [];
 
-  constructor({ limits, machine, nodeTtlMs = 60_000, backlogBudgetBytes = 16 * 1024 }: HouseOptions) {
+  constructor({ limits, machine, nodeTtlMs = 60_000, backlogBudgetBytes = 16 * 1024, hubLimits }: HouseOptions) {
     const { deadlines } = this;
     this.roster = new Roster({
       nodeTtlMs,
@@ -62,9 +70,34 @@ export class House {
       judge: (_machine, address) => ({ address, isHere: false, namesHere: false }),
       onEvent: () => this.onEvent(),
     });
+    const hubBounds = { maxNodes: 10_000, maxRosterBytes: 64 * 1024 * 1024 };
+    this.hubs = new Hubs({
+      own: {
+        id: OWN_ID,
+        name: 'desk',
+        version: '1.2.3',
+        since: 1,
+        vitals: () => ({ load: 0.5, cpus: 2, memory_free: null, memory: 4096 }),
+        up: () => [],
+      },
+      roster: this.roster,
+      waysBack: new WaysBack({
+        deadlines,
+        limits: { ...hubBounds, pingIntervalMs: 60_000, maxHeadBytes: 16_384, maxHeadFields: 100 },
+      }),
+      deadlines,
+      limits: { ...hubBounds, maxHubs: 3, hubTtlMs: 60_000, hubRequestTimeoutMs: 60_000, ...hubLimits },
+      events: {
+        onJoined: ({ name }) => this.hubEvents.push(`joined ${name}`),
+        onLost: ({ name }) => this.hubEvents.push(`lost ${name}`),
+        onLeft: ({ name }) => this.hubEvents.push(`left ${name}`),
+        onLeftOut: ({ name, nodes }) => this.hubEvents.push(`left out ${nodes} of ${name}`),
+      },
+    });
     const nothing = async () => ({});
     this.#context = {
       roster: this.roster,
+      hubs: this.hubs,
       machine: {
         listDirectories: nothing,
         listSessions: nothing,
@@ -91,6 +124,7 @@ export class House {
       for (const { socket } of house.#peers) socket.destroy();
       for (const connection of house.connections) connection.destroy();
       await house.connections.empty();
+      house.hubs.close();
       house.roster.close();
       house.#server.close();
       await once(house.#server, 'close');

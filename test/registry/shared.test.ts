@@ -34,8 +34,8 @@ describe('nodes that another hub shares', () => {
   let other: SharingHub;
   beforeEach(() => {
     registry = new Registry(LIMITS);
-    hub = new SharingHub('lap');
-    other = new SharingHub('tab');
+    hub = new SharingHub('h1', 'lap');
+    other = new SharingHub('h2', 'tab');
   });
 
   it('are in the roster with those that registered here', () => {
@@ -277,7 +277,7 @@ describe('the roster of any number of hubs', () => {
 
   const play = (commands: readonly Command[], limits: typeof LIMITS, mayLeaveOut: boolean) => {
     const registry = new Registry(limits);
-    const hubs = [new SharingHub('lap'), new SharingHub('tab')] as const;
+    const hubs = [new SharingHub('h1', 'lap'), new SharingHub('h2', 'tab')] as const;
     const shared = [new Map<string, Node>(), new Map<string, Node>()] as const;
     const agents = Array.from({ length: 6 }, () => ({}));
     const local = new Set<string>();
