@@ -55,7 +55,7 @@ describe('the machines', () => {
   it('say in words what they do not allow', () => {
     assert.deepEqual(withheld(desk), []);
     assert.deepEqual(withheld(machine('x', { features: ['roster'] })), [
-      'let anybody talk to them',
+      'let anybody talk to its agents',
       'let agents be started',
     ]);
   });

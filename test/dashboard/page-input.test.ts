@@ -9,12 +9,12 @@ import { pathToFileURL } from 'node:url';
 import type { Page } from 'playwright-core';
 import { assertAccessible } from './support/axe.ts';
 import { eventually, skip, visit } from './support/browser.ts';
+import { assertFits, PHONE } from './support/fits.ts';
 import { text } from './support/scripted-agent.ts';
 import { Stage } from './support/stage.ts';
 
 const row = (page: Page, id: string) => page.locator(`[data-agent="${id}"]`);
 const title = (page: Page) => page.locator('.conversation-title h2');
-const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
 describe('keys', { skip }, () => {
   it('move through the roster, open, go to the search and back', async (t) => {
@@ -206,33 +206,6 @@ describe('a phone', { skip }, () => {
       await page.getByRole('button', { name: 'Close' }).tap();
     }
   });
-
-  async function assertFits(page: Page): Promise<void> {
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    assert.equal(wide, 0, 'nothing is wider than the screen');
-    const small = await page.evaluate(() =>
-      [
-        ...document.querySelectorAll<HTMLElement>('button, a[href], select, textarea, input:not([type="file"])'),
-      ].flatMap((each) => {
-        // What is in a label is hit by hitting the label.
-        const target = each.closest('label') ?? each;
-        const { width, height } = target.getBoundingClientRect();
-        const isShown = width > 1 && height > 1 && each.checkVisibility();
-        const inline = getComputedStyle(each).display === 'inline';
-        return isShown && !inline && (height < 44 || width < 44)
-          ? [`${each.outerHTML.slice(0, 120)} ${width}×${height}`]
-          : [];
-      }),
-    );
-    assert.deepEqual(small, []);
-    const inputs = await page.evaluate(() =>
-      [...document.querySelectorAll('input:not([type="file"], [type="radio"], [type="checkbox"]), textarea, select')]
-        .filter((each) => each.checkVisibility())
-        .map((each) => Number.parseFloat(getComputedStyle(each).fontSize))
-        .filter((size) => size < 16),
-    );
-    assert.deepEqual(inputs, [], 'below 16 px a phone zooms in');
-  }
 });
 
 describe('starting an agent', { skip }, () => {

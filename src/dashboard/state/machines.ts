@@ -1,6 +1,5 @@
 /** The machines whose hubs the daemon knows: its own first. Pure. */
-import type { Machine, MachineEvent } from '../../protocol/hub.ts';
-import { HubFeature } from '../../protocol/hub.ts';
+import { HubFeature, type Machine, type MachineEvent } from '../../protocol/hub.ts';
 import type { Node } from '../../protocol/registry.ts';
 
 /** By id. */
@@ -46,7 +45,7 @@ export function withheld({ features }: Machine): string[] {
 }
 const WITHHELD: Record<HubFeature, string> = {
   roster: 'show its agents',
-  relay: 'let anybody talk to them',
+  relay: 'let anybody talk to its agents',
   spawn: 'let agents be started',
 };
 

@@ -2,8 +2,10 @@
 import { computed, effect, signal } from '@preact/signals';
 import { Feature, type Node } from '../../protocol/registry.ts';
 import { daemon, listen, live, request } from './connection.ts';
+import { dialog } from './dialogs.ts';
 import { nodes } from './fleet.ts';
 import { innerMachineOf, type Machines, machineNameOf, machinesAfter, machinesOf } from './machines.ts';
+import { grouping } from './prefs.ts';
 
 /** None if the daemon tells of none. */
 export const machines = signal<Machines>(new Map());
@@ -12,15 +14,32 @@ const granted = computed(() => daemon.value.features.includes(Feature.MACHINES))
 /** A daemon that tells something, but not that. */
 const refused = computed(() => daemon.value.features.length > 0 && !granted.value);
 
-effect(() => {
-  if (refused.value) machines.value = new Map();
-  if (!granted.value) return;
+function ask(): void {
   request('list_machines', {}).then(
     (list) => {
       machines.value = machinesOf(list);
     },
     () => {},
   );
+}
+
+effect(() => {
+  if (refused.value) machines.value = new Map();
+  if (granted.value) ask();
+});
+
+/** The daemon tells of the load of others, not of its own: it is asked as long as somebody sees it. */
+const ASK_MS = 10_000;
+const seesLoad = computed(
+  () => grouping.value === 'machine' || dialog.value === 'machines' || dialog.value === 'spawn',
+);
+effect(() => {
+  if (!granted.value || !seesLoad.value) return;
+  ask();
+  const timer = setInterval(() => {
+    if (document.visibilityState === 'visible') ask();
+  }, ASK_MS);
+  return () => clearInterval(timer);
 });
 
 listen({
@@ -70,6 +89,17 @@ const hasMachines = computed(() => {
     if (name !== first) return true;
   }
   return false;
+});
+
+/** How many agents of each machine the roster has, by its name. */
+export const agentCounts = computed(() => {
+  const counts = new Map<string, number>();
+  const here = hereName.value;
+  for (const node of nodes.value.values()) {
+    const name = machineNameOf(node, here);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
 });
 
 /**

@@ -9,7 +9,7 @@ import { show } from '../state/dialogs.ts';
 import { observeFacts } from '../state/facts.ts';
 import { attentionCount, markRead, nodes, openNode, standing } from '../state/fleet.ts';
 import { shortPath } from '../state/home.ts';
-import { isKnown, machineShownOf } from '../state/network.ts';
+import { isCutOff, isKnown, machineShownOf } from '../state/network.ts';
 import { open, openId } from '../state/opened.ts';
 import { nextWaiting } from '../state/order.ts';
 import { inspectorOpen } from '../state/prefs.ts';
@@ -101,7 +101,7 @@ function Header({ node: signal, link }: { node: ReadonlySignal<Node>; link: Agen
         </h2>
         <p>
           <span class="conversation-standing" data-standing={where ?? 'unknown'}>
-            {where === null ? 'not known' : STANDING_WORDS[where]}
+            {where !== null ? STANDING_WORDS[where] : isCutOff(node) ? '' : 'not known'}
             {since !== null && (
               <>
                 {' '}

@@ -1,7 +1,7 @@
 /** Every machine: what runs on it, how it does, and how it came here; and how one more comes. */
 import { batch } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import type { Machine, UpperHub } from '../../protocol/hub.ts';
+import { HubFeature, type Machine, type UpperHub } from '../../protocol/hub.ts';
 import { visible } from '../chat/visible.ts';
 import { registryAddress } from '../link/page-address.ts';
 import { canCopy, copyText } from '../platform/clipboard.ts';
@@ -9,7 +9,7 @@ import { live } from '../state/connection.ts';
 import { hide, show } from '../state/dialogs.ts';
 import { loadOf, memory, plural } from '../state/format.ts';
 import { inOrder, isLoopback, startable, withheld } from '../state/machines.ts';
-import { hereName, machines } from '../state/network.ts';
+import { agentCounts, hereName, machines } from '../state/network.ts';
 import { notify } from '../state/notices.ts';
 import { query, shownStandings } from '../state/order.ts';
 import { grouping, spawnMachine } from '../state/prefs.ts';
@@ -34,7 +34,8 @@ export function Machines() {
 }
 
 function MachineCard({ machine, canStart }: { machine: Machine; canStart: boolean }) {
-  const { id, name, status, here, nodes, up = [] } = machine;
+  const { id, name, status, here, features, up = [] } = machine;
+  const agents = agentCounts.value.get(name) ?? 0;
   const isConnected = status === 'connected';
   const less = withheld(machine);
   return (
@@ -44,15 +45,17 @@ function MachineCard({ machine, canStart }: { machine: Machine; canStart: boolea
         <h3>
           <bdi>{visible(name)}</bdi>
         </h3>
-        <button
-          type="button"
-          class="button small ghost"
-          disabled={nodes === 0}
-          aria-label={`Show the ${plural(nodes, 'agent')} of ${visible(name)}`}
-          onClick={() => showAgents(name)}
-        >
-          {plural(nodes, 'agent')}
-        </button>
+        {features.includes(HubFeature.ROSTER) && (
+          <button
+            type="button"
+            class="button small ghost"
+            disabled={agents === 0}
+            aria-label={`Show the ${plural(agents, 'agent')} of ${visible(name)}`}
+            onClick={() => showAgents(name)}
+          >
+            {plural(agents, 'agent')}
+          </button>
+        )}
         {canStart && (
           <button
             type="button"
@@ -119,9 +122,9 @@ function Figures({ machine: { load, cpus, memory: all, memory_free: free } }: { 
           {loadOf(load, cpus)}
         </Figure>
       )}
-      {free !== undefined && (
+      {free != null && (
         <Figure name="Memory" value={all === undefined ? undefined : all - free} max={all}>
-          {memory(free)} free{all !== undefined && <span class="machine-whole"> of {memory(all)}</span>}
+          {memory(free)} free {all !== undefined && <span class="machine-whole">of {memory(all)}</span>}
         </Figure>
       )}
     </dl>

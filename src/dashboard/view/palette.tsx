@@ -7,6 +7,8 @@ import { hide } from '../state/dialogs.ts';
 import { nodes, standing } from '../state/fleet.ts';
 import { fit } from '../state/fuzzy.ts';
 import { shortPath } from '../state/home.ts';
+import { machineNameOf } from '../state/machines.ts';
+import { hereName, machineShownOf } from '../state/network.ts';
 import { open } from '../state/opened.ts';
 import { nameOf } from '../state/rows.ts';
 import { rankOf, STANDING_WORDS } from '../state/standing.ts';
@@ -35,11 +37,14 @@ function entriesFor(query: string): Entry[] {
   const agents = [...nodes.peek().values()]
     .sort((a, b) => rankOf(standing(a)) - rankOf(standing(b)))
     .map((node): [string, Entry] => [
-      `${nameOf(node)} ${node.cwd} ${node.machine}`,
+      `${nameOf(node)} ${node.cwd} ${machineNameOf(node, hereName.peek())}`,
       {
         id: `agent-${node.id}`,
         label: visible(nameOf(node)),
-        hint: `${STANDING_WORDS[standing(node)]} · ${visible(shortPath(node.cwd))}`,
+        hint: [STANDING_WORDS[standing(node)], machineShownOf(node, false), shortPath(node.cwd)]
+          .filter((part) => part !== null)
+          .map(visible)
+          .join(' · '),
         mark: <Mark standing={standing(node)} />,
         keys: [],
         run: () => open(node.id),

@@ -46,6 +46,6 @@ function vacancy({ here, load, cpus, memory_free: free }: Machine): string {
   return [
     ...(here ? ['this machine'] : []),
     ...(load === undefined ? [] : [`load ${loadOf(load, cpus)}`]),
-    ...(free === undefined ? [] : [`${memory(free)} free`]),
+    ...(free == null ? [] : [`${memory(free)} free`]),
   ].join(' · ');
 }
