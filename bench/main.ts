@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { BEFORE, besideBefore, isBuilt } from './before.ts';
 import { describeMachine } from './machine.ts';
 import { FULL, QUICK, quickened } from './pace.ts';
 import { installPeers } from './peers/install.ts';
@@ -21,6 +22,7 @@ import { SCENARIOS } from './scenarios/index.ts';
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url));
 
 const USAGE = `Usage: npm run bench -- [<scenario> ...] [--quick] [--rounds <n>] [--only <text>] [--peers <name>,...] [--out <folder>]
+       npm run bench -- --against <checkout> [the same]
 
 Measures the built daemon against its peers, each in a process of its own on loopback: work per second of the server's
 processor time, latency, memory. How long it will take goes to stderr, tables to stdout. The exit status is 1 where
@@ -34,8 +36,10 @@ Without one, all of them.
   --rounds <n>     how many rounds count (default ${FULL.rounds}, quick ${QUICK.rounds}); one before them is dropped, of memory none
   --only <text>    the workloads with this in their name, quick or not
   --peers <names>  of the peers these alone, separated by commas
+  --against <checkout>
+                   a folder with another commit, built: the daemon there is one more subject, '${BEFORE}'
   --out <folder>   where each scenario's result goes once it is measured: a page, all rounds as JSON, a chart. Those of
-                   other scenarios stay (default: bench/results, and nowhere with --quick, --only or --peers)
+                   other scenarios stay (default: bench/results, and nowhere with --quick, --only, --peers or --against)
 `;
 
 interface Flags {
@@ -44,6 +48,7 @@ interface Flags {
   quick: boolean;
   only: string | undefined;
   peers: string[] | null;
+  against: string | undefined;
   out: string | null;
 }
 
@@ -56,6 +61,7 @@ function readFlags(): Flags {
         rounds: { type: 'string' },
         only: { type: 'string' },
         peers: { type: 'string' },
+        against: { type: 'string' },
         out: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -64,7 +70,7 @@ function readFlags(): Flags {
       process.stdout.write(USAGE);
       process.exit(0);
     }
-    const { quick, only, rounds, out } = values;
+    const { quick, only, rounds, against, out } = values;
     const unknown = positionals.find((name) => !SCENARIOS.some((scenario) => isNamed(scenario, name)));
     if (unknown !== undefined) throw new Error(`There is no scenario '${unknown}'`);
     if (rounds !== undefined && !/^[1-9]\d?$/.test(rounds)) throw new Error('--rounds must be 1 to 99');
@@ -76,7 +82,8 @@ function readFlags(): Flags {
       quick,
       only,
       peers,
-      out: out ?? (quick || only !== undefined || peers !== null ? null : RESULTS),
+      against,
+      out: out ?? (quick || only !== undefined || peers !== null || against !== undefined ? null : RESULTS),
     };
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
@@ -89,14 +96,15 @@ function isNamed({ name }: Scenario, asked: string): boolean {
 }
 
 /** The scenarios asked for, with the workloads asked for. */
-function chosenOf({ names, quick, only }: Flags): Scenario[] {
+function chosenOf({ names, quick, only, against }: Flags): Scenario[] {
   const choose = (workloads: readonly Workload[]) => {
     if (only !== undefined) return workloads.filter(({ name }) => name.includes(only));
     return quick ? workloads.flatMap(quickened) : workloads;
   };
   return SCENARIOS.filter((scenario) => names.length === 0 || names.some((name) => isNamed(scenario, name)))
     .map((scenario) => ({ ...scenario, workloads: choose(scenario.workloads) }))
-    .filter(({ workloads }) => workloads.length > 0);
+    .filter(({ workloads }) => workloads.length > 0)
+    .map((scenario) => (against === undefined ? scenario : besideBefore(scenario, against)));
 }
 
 async function versionsOf(scenarios: readonly Scenario[]): Promise<Map<string, string | null>> {
@@ -130,6 +138,11 @@ async function write(folder: string, circumstances: Circumstances, result: Scena
 
 async function main(): Promise<void> {
   const flags = readFlags();
+  if (flags.against !== undefined && !(await isBuilt(flags.against))) {
+    process.stderr.write(`There is no build in ${flags.against}: npm ci and npm run build there come first\n`);
+    process.exitCode = 2;
+    return;
+  }
   await installPeers();
   const chosen = chosenOf(flags);
   if (chosen.length === 0) {

@@ -1,5 +1,6 @@
 /** Servers that send every message back. */
 import type { StartableSubject } from '../scenario.ts';
+import { fileOf } from './checkout.ts';
 import { programAt, startNode, startServer } from './server.ts';
 import { ownVersion, peerVersion } from './versions.ts';
 import { YARDSTICK } from './yardstick.ts';
@@ -11,7 +12,7 @@ export const ECHO_SUBJECT =
 export const ourEcho: StartableSubject = {
   name: 'hypivisor',
   version: ownVersion,
-  start: () => startNode('echo-server.mjs'),
+  start: () => startServer(process.execPath, [fileOf('bench/subjects/echo-server.mjs')]),
 };
 
 export const wsEcho: StartableSubject = {

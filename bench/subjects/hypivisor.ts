@@ -5,6 +5,7 @@ import { Load } from '../load/process.ts';
 import type { AgentNode } from '../load/registry.ts';
 import { afterwards, remember } from '../processes.ts';
 import type { Server } from '../scenario.ts';
+import { fileOf } from './checkout.ts';
 
 export interface Relaying extends Server {
   /** Where a client finds each agent, in their order. */
@@ -12,7 +13,7 @@ export interface Relaying extends Server {
 }
 
 export async function startHypivisor(args: string[] = []): Promise<Server> {
-  const daemon = await Daemon.start({ args });
+  const daemon = await Daemon.start({ args, program: fileOf('dist/hypivisor.js') });
   remember(daemon.process);
   afterwards(() => daemon.stop('SIGKILL'));
   return { port: daemon.port, pids: async () => [daemon.pid] };

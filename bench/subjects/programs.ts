@@ -1,6 +1,6 @@
 /** Servers as commands, whose start is what counts. */
-import { PROGRAM } from '../../test/support/daemon.ts';
 import type { Subject } from '../scenario.ts';
+import { fileOf } from './checkout.ts';
 import { bunEcho, wsEcho } from './echo.ts';
 import { programAt } from './server.ts';
 import { ownVersion } from './versions.ts';
@@ -17,7 +17,7 @@ export const ourProgram: ProgramSubject = {
   name: 'hypivisor',
   version: ownVersion,
   command: process.execPath,
-  args: (port) => [PROGRAM, '--port', String(port)],
+  args: (port) => [fileOf('dist/hypivisor.js'), '--port', String(port)],
 };
 
 export const wsProgram: ProgramSubject = {

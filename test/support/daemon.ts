@@ -25,6 +25,8 @@ export interface DaemonOptions {
   launcher?: string[];
   /** Where clients find it. */
   host?: string;
+  /** Another build of it. */
+  program?: string;
 }
 
 export class Daemon {
@@ -49,9 +51,10 @@ export class Daemon {
   }
 
   /** Starts it on a free port and waits until it serves. */
-  static async start({ args = [], env = {}, launcher = [], host = '127.0.0.1' }: DaemonOptions = {}): Promise<Daemon> {
+  static async start(options: DaemonOptions = {}): Promise<Daemon> {
+    const { args = [], env = {}, launcher = [], host = '127.0.0.1', program = PROGRAM } = options;
     const home = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
-    const [command, ...rest] = [...launcher, process.execPath, PROGRAM, '--port', '0', ...args];
+    const [command, ...rest] = [...launcher, process.execPath, program, '--port', '0', ...args];
     const child = spawn(command as string, rest, {
       env: { PATH: process.env.PATH, HOME: home, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
