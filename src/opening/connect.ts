@@ -108,7 +108,7 @@ export interface ConnectSink {
 
 /** An attempt to connect that has not ended. */
 export interface Attempt {
-  /** Closes the connection without calling the sink. It does nothing once the attempt has ended. */
+  /** Resets the connection without calling the sink. It does nothing once the attempt has ended. */
   cancel(): void;
 }
 
@@ -191,7 +191,7 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
   cancel(): void {
     if (this.#isOver) return;
     this.#state = ConnectState.FAILED;
-    this.#connection.destroy();
+    this.#connection.reset();
   }
 
   // ConnectionHandler

@@ -260,6 +260,17 @@ export class Connection implements Expiring, Member {
     this.#socket.destroy();
   }
 
+  /**
+   * Closes at once with a TCP reset, for a peer with which nothing was agreed. After an ordinary close the system keeps the
+   * local port in use for a minute or more, so thousands of dials that are given up would use up the ports.
+   */
+  reset(): void {
+    const socket = this.#socket;
+    // A connection that is not open yet leaves nothing behind. A socket under TLS cannot be reset.
+    if (socket.connecting || !this.#isPlain) socket.destroy();
+    else socket.resetAndDestroy();
+  }
+
   /** Stops reading. The peer is held up once the kernel's buffers are full. */
   pause(): void {
     if (this.#paused) return;

@@ -472,6 +472,22 @@ test('destroy closes at once, with nothing told but that it is gone', async (t) 
   assert.deepEqual(handler.events, ['gone']);
 });
 
+for (const how of ['accept', 'dial'] as const) {
+  test(`${how}: reset closes at once, and the peer sees a reset, whatever was under way`, async (t) => {
+    const loopback = await Loopback.open(t);
+    const handler = new RecordingHandler();
+    const [connection, peer] = await loopback[how](handler);
+    connection.reset();
+    connection.reset();
+    peer.read();
+    await peer.closed();
+    assert.deepEqual(peer.events, ['reset', 'close']);
+    await eventually(() => assert.deepEqual(handler.events, ['gone']));
+    assert.equal(loopback.connections.size, 0);
+    assert.deepEqual(loopback.faults, []);
+  });
+}
+
 test('the deadline is dispatched once to whoever is the handler then, and can be moved and cleared', async (t) => {
   const loopback = await Loopback.open(t);
   const [connection] = await loopback.accept(new RecordingHandler());
