@@ -21,6 +21,8 @@ describe('withDefaults', () => {
       outputDirectory: path.join(os.homedir(), '.pi', 'logs', 'agents'),
       dashboardDirectory: fileURLToPath(new URL('../dist/dashboard', import.meta.url)),
       environment: null,
+      hubName: os.hostname(),
+      hubKey: null,
       limits: DEFAULT_LIMITS,
     });
   });
@@ -40,6 +42,8 @@ describe('withDefaults', () => {
       outputDirectory: '/var/log/agents',
       environment: { A: '1' },
       dashboardDirectory: '/dashboard',
+      hubName: 'desk',
+      hubKey: 'secret',
     };
     assert.deepEqual(withDefaults(options), { ...options, limits: DEFAULT_LIMITS });
   });
