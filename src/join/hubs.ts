@@ -295,7 +295,7 @@ interface Question {
 interface Snapshot {
   readonly epoch: string;
   seq: number;
-  readonly values: unknown[];
+  readonly nodes: RemoteNode[];
   bytes: number;
   leftOut: number;
 }
@@ -386,13 +386,16 @@ class JoinedHub implements JoinedHubInfo {
     const { seq } = share;
     let leftOut = 0;
     if (share.all) {
-      const snapshot = this.#addToSnapshot(share);
+      const snapshot = this.#addToSnapshot(share, reader);
       if (share.more) return { status: 'shared', seq };
       this.#snapshot = null;
       // All that stays is in it, so nothing else has to be told to be reached as before.
       this.#nodes.lostSince = null;
-      const put = readNodes(snapshot.values, reader);
-      leftOut = snapshot.leftOut + snapshot.values.length - put.length + roster.share(this.#nodes, put, null);
+      // Their machines were told before the end, if not before them.
+      const put = snapshot.nodes.map(({ node, path }) => {
+        return { node: { ...node, hub: reader.nameOf(path[0] as string) }, path };
+      });
+      leftOut = snapshot.leftOut + roster.share(this.#nodes, put, null);
     } else {
       this.#snapshot = null;
       if (share.epoch !== this.#epoch || seq !== this.#seq + 1) {
@@ -483,19 +486,20 @@ class JoinedHub implements JoinedHubInfo {
     spawn.caller.onSpawnEnded(ended);
   }
 
-  #addToSnapshot({ epoch, seq, put }: Share): Snapshot {
+  #addToSnapshot({ epoch, seq, put }: Share, reader: ShareReader): Snapshot {
     const { maxNodes, maxRosterBytes } = this.#context.limits;
     let snapshot = this.#snapshot;
     if (snapshot === null || snapshot.epoch !== epoch || seq !== snapshot.seq + 1) {
-      snapshot = { epoch, seq, values: [], bytes: 0, leftOut: 0 };
+      snapshot = { epoch, seq, nodes: [], bytes: 0, leftOut: 0 };
       this.#snapshot = snapshot;
     }
     snapshot.seq = seq;
     for (const value of put) {
+      const read = readSharedNode(value, reader);
       // What is over the roster's own bounds need not be kept until it is complete.
-      const bytes = JSON.stringify(value).length;
-      if (snapshot.values.length < maxNodes && snapshot.bytes + bytes <= maxRosterBytes) {
-        snapshot.values.push(value);
+      const bytes = read === null ? 0 : JSON.stringify(read).length;
+      if (read !== null && snapshot.nodes.length < maxNodes && snapshot.bytes + bytes <= maxRosterBytes) {
+        snapshot.nodes.push(read);
         snapshot.bytes += bytes;
       } else {
         snapshot.leftOut++;

@@ -12,6 +12,8 @@ import { Client, type Json } from './client.ts';
 
 export interface LowerHubOptions {
   name?: string;
+  /** Makes its id. Default: one for each name. */
+  key?: string;
   features?: string[];
   /** Serves one relay to a node of it. Default: it echoes. */
   onConnection?: (socket: WebSocket, request: IncomingMessage) => void;
@@ -41,7 +43,7 @@ export class LowerHub {
     this.uplink = uplink;
     this.#options = options;
     this.name = options.name ?? 'laptop';
-    this.key = `key of ${this.name}`;
+    this.key = options.key ?? `key of ${this.name}`;
     this.id = createHash('sha256').update(this.key).digest('hex').slice(0, 32);
     // A connection waits for its first request for as long as the upper hub likes.
     this.#server.headersTimeout = 0;
