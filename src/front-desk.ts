@@ -25,7 +25,7 @@ import type { WaysBack } from './proxy/ways-back.ts';
 import { type EndpointContext, RegistryEndpoint } from './registry/endpoint.ts';
 import type { AgentAddress } from './registry/registry.ts';
 import { isOpen, routeOf } from './route.ts';
-import { Connection, type ConnectionHandler, type Socket } from './transport/connection.ts';
+import { Connection, type Socket } from './transport/connection.ts';
 import type { Connections } from './transport/connections.ts';
 import { writeAndClose } from './transport/linger.ts';
 
@@ -55,7 +55,7 @@ export class FrontDesk {
   /** Takes over a socket that was just accepted. */
   receive(socket: Socket): void {
     const { connections, limits } = this.#context;
-    const connection = new Connection(socket, connections, IGNORE);
+    const connection = new Connection(socket, connections);
     if (!connections.admit(connection)) {
       this.#refuse(connection, new HttpError(503, 'Too many connections'));
       return;
@@ -211,13 +211,3 @@ function plainSubprotocol(offered: readonly string[]): string | null {
 function readableSubprotocol(offered: readonly string[]): string | null {
   return plainSubprotocol(offered) ?? offered[0] ?? null;
 }
-
-/** The handler before the connection is admitted. */
-const IGNORE: ConnectionHandler = {
-  onData() {},
-  onEof() {},
-  onDrain() {},
-  onDeadline() {},
-  onGone() {},
-  onShutdown() {},
-};

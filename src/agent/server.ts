@@ -17,7 +17,7 @@ import {
   TOKEN_SUBPROTOCOL_PREFIX,
   withoutTokens,
 } from '../protocol/subprotocol.ts';
-import { Connection, type ConnectionHandler, type Socket } from '../transport/connection.ts';
+import { Connection, type Socket } from '../transport/connection.ts';
 import type { Connections } from '../transport/connections.ts';
 import { writeAndClose } from '../transport/linger.ts';
 import { Listener } from '../transport/listener.ts';
@@ -128,7 +128,7 @@ export class AgentServer {
   }
 
   #take(socket: Socket): void {
-    const connection = new Connection(socket, this.#options.connections, NOBODY);
+    const connection = new Connection(socket, this.#options.connections);
     if (!this.#options.connections.admit(connection)) {
       this.#refuse(connection, new HttpError(503, 'Too many connections'));
       return;
@@ -197,13 +197,3 @@ function gateOf(token: string): Gate {
     explain: () => 'Pages connect through hypivisor',
   });
 }
-
-/** The handler before the connection has its own. */
-const NOBODY: ConnectionHandler = {
-  onData() {},
-  onEof() {},
-  onDrain() {},
-  onDeadline() {},
-  onGone() {},
-  onShutdown() {},
-};

@@ -53,6 +53,16 @@ const MAX_SLICE_BYTES = 4 * 1024 * 1024;
 const SLICE_GROWTH = 4;
 const SOON_MS = 1000;
 
+/** The handler of a connection that has none yet. */
+const NOBODY: ConnectionHandler = {
+  onData() {},
+  onEof() {},
+  onDrain() {},
+  onDeadline() {},
+  onGone() {},
+  onShutdown() {},
+};
+
 /** A batch that no connection is using. Nearly always only one connection is corked, so one batch is enough. */
 let spareBatch: Batch | null = null;
 
@@ -119,9 +129,15 @@ export class Connection implements Expiring, Member {
    * Takes over a socket made with SOCKET_OPTIONS.
    *
    * @param all the set that counts the connection until it is gone
+   * @param handler the first handler; without one, events are ignored until a handler is set
    * @param readBuffer the buffer that the socket reads into; null if Node allocates its reads
    */
-  constructor(socket: net.Socket, all: Connections, handler: ConnectionHandler, readBuffer: ReadBuffer | null = null) {
+  constructor(
+    socket: net.Socket,
+    all: Connections,
+    handler: ConnectionHandler = NOBODY,
+    readBuffer: ReadBuffer | null = null,
+  ) {
     this.handler = handler;
     this.aliveAt = all.deadlines.now();
     this.#socket = socket;

@@ -138,7 +138,7 @@ export class House {
     const peer = new RawPeer(net.connect({ host: '127.0.0.1', port, allowHalfOpen: true }));
     this.#peers.push(peer);
     const [[socket]] = await Promise.all([accepted, once(peer.socket, 'connect')]);
-    const connection = new Connection(socket, this.connections, IGNORE);
+    const connection = new Connection(socket, this.connections);
     new RegistryEndpoint(connection, this.#context, fromBrowser, rest);
     return new Visitor(peer, connection);
   }
@@ -210,5 +210,3 @@ export async function until(isSo: () => boolean, what: string): Promise<void> {
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
-
-const IGNORE = { onData() {}, onEof() {}, onDrain() {}, onDeadline() {}, onGone() {}, onShutdown() {} };

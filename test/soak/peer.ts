@@ -22,7 +22,6 @@ const LIMITS = {
   closingTimeoutMs: 10_000,
 };
 const HOST = '127.0.0.1';
-const NOBODY = { onData() {}, onEof() {}, onDrain() {}, onDeadline() {}, onGone() {}, onShutdown() {} };
 
 /** How long a handshake may take. The daemon takes milliseconds, but what fails has to be told. */
 const PATIENCE_MS = 20_000;
@@ -69,7 +68,7 @@ export class Peer implements WebSocketHandler {
   /** Serves on a free port. @returns the port */
   static async serve(onOpen: (peer: Peer) => void, onFault: (error: unknown) => void): Promise<number> {
     const listener = new Listener((socket) => {
-      const connection = new Connection(socket, connections, NOBODY);
+      const connection = new Connection(socket, connections);
       accept(connection, HEAD, {
         onRequest: (head, rest) => {
           connection.write(encodeUpgradeResponse(readUpgradeRequest(head).key, null, null));

@@ -64,7 +64,7 @@ class Echo implements WebSocketHandler {
 }
 
 function onSocket(socket: Socket): void {
-  const connection = new Connection(socket, connections, NOBODY);
+  const connection = new Connection(socket, connections);
   const refuse = (error: HttpError) => {
     const answer = encodeResponse(errorResponse(error), new Date().toUTCString());
     writeAndClose(connection, connections, answer, DEFAULT_LIMITS);
@@ -84,7 +84,6 @@ function onSocket(socket: Socket): void {
   if (!connections.admit(connection)) connection.destroy();
 }
 
-const NOBODY = { onData() {}, onEof() {}, onDrain() {}, onDeadline() {}, onGone() {}, onShutdown() {} };
 const listener = new Listener(onSocket, (error) => console.error(error));
 try {
   await listener.listen(['127.0.0.1'], port);
