@@ -2,14 +2,13 @@
  * Checks the steps to a working agent in their order, and stops at the first that fails: the settings, this agent's
  * port, its registration, and a message that the daemon relays to this agent.
  */
-import type { Close } from '../frame/close.ts';
 import { Opcode } from '../frame/vocabulary.ts';
-import { type Attempt, type ConnectFailure, connect } from '../opening/connect.ts';
+import type { ConnectFailure } from '../opening/connect.ts';
 import { connectTarget } from '../opening/target.ts';
 import { deltaSubprotocols } from '../protocol/subprotocol.ts';
 import { relayUrl } from '../protocol/url.ts';
 import type { Connections } from '../transport/connections.ts';
-import { WebSocketConnection } from '../websocket/websocket.ts';
+import { openWebSocket } from '../websocket/open.ts';
 import type { Settings } from './settings.ts';
 import type { UplinkStatus } from './uplink.ts';
 
@@ -91,37 +90,37 @@ function adviceFor(reason: string, { isLocal, url }: Settings): string {
 
 async function checkRelay(patient: Patient): Promise<Finding> {
   const step = 'relay';
-  const { settings, environment, connections, nodeId } = patient;
+  const problem = await relayProblem(patient);
+  if (problem === null) return good(step, 'a message went through hypivisor and came back');
+  return bad(step, problem, 'hypivisor cannot reach this agent: see its log, and docs/agents.md, "Reaching an agent"');
+}
+
+/** Connects to this agent through the daemon. @returns why its first message did not come; null if it came */
+async function relayProblem({ settings, environment, connections, nodeId }: Patient): Promise<string | null> {
   const target = connectTarget(relayUrl(settings.url, nodeId, null), {
     token: settings.token,
     subprotocols: deltaSubprotocols(null, null),
     environment,
   });
-  const outcome = await new Promise<string | null>((resolve) => {
-    let attempt: Attempt | null = null;
-    let socket: WebSocketConnection | null = null;
-    const settle = (problem: string | null) => {
-      clearTimeout(timer);
-      attempt?.cancel();
-      socket?.close();
-      resolve(problem);
-    };
-    const timer = setTimeout(() => settle('no message came back in time'), RELAY_TIMEOUT_MS);
-    attempt = connect(target, connections, RELAY_TIMEOUT_MS, {
-      onFailed: ({ reason }: ConnectFailure) => settle(reason),
-      onOpened: ({ connection, rest }) => {
-        socket = new WebSocketConnection(connection, 'client', RELAY_LIMITS, {
-          onMessage: (payload, opcode) => {
-            if (opcode === Opcode.TEXT) settle(problemIn(payload.toString()));
-          },
-          onClosed: ({ closeReason }: Close) => settle(closeReason || 'the relay was closed'),
-        });
-        socket.start(rest);
-      },
-    });
+  let settle: (problem: string | null) => void = () => {};
+  const settled = new Promise<string | null>((resolve) => {
+    settle = resolve;
   });
-  if (outcome === null) return good(step, 'a message went through hypivisor and came back');
-  return bad(step, outcome, 'hypivisor cannot reach this agent: see its log, and docs/agents.md, "Reaching an agent"');
+  try {
+    const socket = await openWebSocket(target, connections, RELAY_TIMEOUT_MS, RELAY_LIMITS, {
+      onMessage: (payload, opcode) => {
+        if (opcode === Opcode.TEXT) settle(problemIn(payload.toString()));
+      },
+      onTimer: () => settle('no message came back in time'),
+      onClosed: ({ closeReason }) => settle(closeReason || 'the relay was closed'),
+    });
+    socket.setTimer(RELAY_TIMEOUT_MS);
+    const problem = await settled;
+    socket.close();
+    return problem;
+  } catch (failure) {
+    return (failure as ConnectFailure).reason;
+  }
 }
 
 const RELAY_LIMITS = {

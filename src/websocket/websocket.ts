@@ -44,13 +44,13 @@ export interface WebSocketHandler {
    * Called with a whole message. The payload is valid only during the call, because its memory is reused. Messages that
    * are sent during the calls for one chunk of bytes leave in one write.
    */
-  onMessage(payload: Buffer, opcode: DataOpcode): void;
+  onMessage?(payload: Buffer, opcode: DataOpcode): void;
   /**
    * Called once, at the end. Nothing is called after it, and nothing can be sent any more.
    *
    * @param close the peer's close, or the close that this side sent; 1006 if the connection ended without one
    */
-  onClosed(close: Close): void;
+  onClosed?(close: Close): void;
   /**
    * Called after the messages of a chunk, if bytes that were sent meanwhile have to wait. `onDrain` follows. A handler
    * that only answers should pause here, so that a peer cannot ask for more than it reads.
@@ -299,7 +299,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
   onMessage(payload: Buffer, opcode: DataOpcode): void {
     // Any unfinished frame after this message started in this chunk, so restart its timer.
     this.#messageBegunAt = null;
-    this.#handler.onMessage(payload, opcode);
+    this.#handler.onMessage?.(payload, opcode);
   }
 
   onPing(): void {
@@ -313,7 +313,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
     const { connection } = this;
     this.#paused = false;
     this.#unparsed = null;
-    this.#handler.onClosed(close);
+    this.#handler.onClosed?.(close);
     if (connection.gone) return;
     if (close.closeCode === CloseCode.ABNORMAL && connection.unsentBytes === 0) {
       // The peer has ended and has received everything. If thousands leave at once, a FIN for each would cost time.

@@ -1,0 +1,31 @@
+/** Opens a WebSocket to a server, from the address to the first message. */
+import { type ConnectTarget, connect } from '../opening/connect.ts';
+import type { Connections } from '../transport/connections.ts';
+import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from './websocket.ts';
+
+/**
+ * Connects, performs the opening handshake, and starts the WebSocket. Messages may come before the promise resolves.
+ *
+ * @param connections the set that counts the connection
+ * @param timeoutMs the time limit for connecting and the opening handshake together
+ * @returns a promise that rejects with a `ConnectFailure`
+ * @throws TypeError if the request of the target is malformed
+ */
+export function openWebSocket(
+  target: ConnectTarget,
+  connections: Connections,
+  timeoutMs: number,
+  limits: WebSocketLimits,
+  handler: WebSocketHandler,
+): Promise<WebSocketConnection> {
+  return new Promise((resolve, reject) => {
+    connect(target, connections, timeoutMs, {
+      onOpened: ({ connection, rest }) => {
+        const webSocket = new WebSocketConnection(connection, 'client', limits, handler);
+        resolve(webSocket);
+        webSocket.start(rest);
+      },
+      onFailed: reject,
+    });
+  });
+}
