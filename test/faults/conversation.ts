@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { Client } from '../support/client.ts';
+import { eventually } from '../support/measure.ts';
 import {
   CLOSE,
   clientFrame,
@@ -39,6 +40,9 @@ const NORMAL = closePayload(1000);
 /** What is said of a head at first, where half of one is said. */
 const HALF_BYTES = 40;
 
+/** How long the way to an agent may take to be proven, among many. */
+const PROOF_PATIENCE_MS = 30_000;
+
 /** An agent that gives the connections to it one by one. */
 export class WaitingAgent {
   readonly #server: RawAgent;
@@ -55,8 +59,11 @@ export class WaitingAgent {
     const waiting: RawPeer[] = [];
     const taken = { wake: () => {} };
     const server = await RawAgent.serve((peer) => {
-      waiting.push(peer);
-      taken.wake();
+      // Not those without a word, by which the daemon proves the way.
+      peer.socket.once('data', () => {
+        waiting.push(peer);
+        taken.wake();
+      });
     });
     return new WaitingAgent(server, waiting, taken);
   }
@@ -252,6 +259,12 @@ export async function openProxies(
   t.after(() => uplink.terminate());
   const params = { id, machine: '127.0.0.1', cwd: '/', port: agent.port, status: 'active' };
   assert.deepEqual((await uplink.call('register', params)).result, { status: 'registered' });
+  // The daemon proves the way by a connection of its own.
+  await eventually(async () => {
+    const { result } = await uplink.call('list_nodes');
+    assert.equal(result.find((node: { id: string }) => node.id === id).reach, 'direct');
+  }, PROOF_PATIENCE_MS);
+  agent.beginAnew();
   return { client, agent };
 }
 

@@ -29,7 +29,7 @@ export interface Plan {
 export class FaultyProxy {
   readonly port: number;
   readonly #links: Link[] = [];
-  readonly #opened: Promise<unknown>;
+  #opened: Promise<unknown>;
   /** For the connections that come from now on. */
   plan: Plan | null = null;
   readonly #server: net.Server;
@@ -66,6 +66,12 @@ export class FaultyProxy {
       await link.passed(saidBytes);
       link.inject(fault);
     }
+  }
+
+  /** Drops the connections that went through it up to now: the one that faults are for is still to come. */
+  beginAnew(): void {
+    this.drop();
+    this.#opened = once(this.#server, 'connection');
   }
 
   /** Drops the connections that went through it up to now. */

@@ -131,7 +131,9 @@ export class RawPeer {
 /** A server that gives each connection as a raw peer. */
 export class RawAgent {
   readonly port: number;
+  /** Those that have said something: the daemon proves the way by connections that end without a word. */
   readonly peers: RawPeer[] = [];
+  readonly #all: RawPeer[] = [];
   readonly #server: net.Server;
 
   private constructor(server: net.Server) {
@@ -146,7 +148,8 @@ export class RawAgent {
     const agent = new RawAgent(server);
     server.on('connection', (socket) => {
       const peer = new RawPeer(socket);
-      agent.peers.push(peer);
+      agent.#all.push(peer);
+      socket.once('data', () => agent.peers.push(peer));
       // What goes wrong on a connection that the test ends on purpose is not the test's concern.
       Promise.resolve(onPeer(peer)).catch(() => {});
     });
@@ -154,7 +157,7 @@ export class RawAgent {
   }
 
   async stop(): Promise<void> {
-    for (const { socket } of this.peers) socket.destroy();
+    for (const { socket } of this.#all) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
   }
 }
