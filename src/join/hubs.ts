@@ -180,7 +180,7 @@ export class Hubs implements HubDesk {
     const hub = this.#byCaller.get(caller);
     if (hub === undefined) return;
     this.#byCaller.delete(caller);
-    this.#machines.lose(hub.id);
+    this.#machines.lose(hub.id, now());
     hub.detach();
     this.#context.events.onLost(hub);
   }

@@ -80,7 +80,7 @@ interface MachineFacts {
   id: string;
   name: string;
   version: string;
-  /** Since when the hub runs, or is joined. */
+  /** Since when the hub is joined, or lost; of the machine that says so, since when it runs. */
   since: number;
   /** How many nodes registered with it. */
   nodes: number;
@@ -97,6 +97,8 @@ interface MachineFacts {
 export interface SharedMachine extends MachineFacts {
   /** As in `SharedNode`: its own id first. */
   path: string[];
+  /** The connection of the hub above it to it is lost. */
+  lost?: true;
 }
 
 /**

@@ -162,6 +162,7 @@ function readMachine(value: unknown, reader: ShareReader): SharedMachine | null 
   if (isInteger(cpus, 1, 1e6)) machine.cpus = cpus;
   if (isAmount(memory_free)) machine.memory_free = memory_free;
   if (isAmount(memory)) machine.memory = memory;
+  if (fields.lost === true) machine.lost = true;
   return machine;
 }
 

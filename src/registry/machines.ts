@@ -33,6 +33,8 @@ interface Hub {
   readonly entry: Entry;
   features: readonly HubFeature[];
   isLost: boolean;
+  /** Since when it is joined, or lost. */
+  since: number;
   /** The machines below it, by the ids that it tells. */
   readonly below: Map<string, Entry>;
 }
@@ -63,7 +65,11 @@ export class Machines {
   /** Likewise, as they are shared with another hub; of those that claim the same id one. */
   get shared(): SharedMachine[] {
     const own = [...this.#entries.values()].filter(({ machine, told }) => machine.id === told.id);
-    return own.map(({ machine: { status: _status, via: _via, ...facts }, told: { path } }) => ({ ...facts, path }));
+    return own.map(({ machine: { status, via: _via, ...facts }, told: { path } }) => ({
+      ...facts,
+      path,
+      ...(status === 'lost' && { lost: true as const }),
+    }));
   }
 
   /** A hub joins, or has come back. Until it tells more, what is known of its machine is what it said when it joined. */
@@ -73,6 +79,7 @@ export class Machines {
     if (hub !== undefined) {
       hub.features = features;
       hub.isLost = false;
+      hub.since = facts.since;
       const { told } = hub.entry;
       this.#change(hub.entry, { ...told, name, version: facts.version, features });
       for (const entry of hub.below.values()) this.#change(entry, entry.told);
@@ -81,7 +88,7 @@ export class Machines {
     const claimant = this.#entries.get(id);
     if (claimant !== undefined) this.#remove(claimant);
     const entry = { told: { ...facts, path: [id] } } as Entry;
-    const joined: Hub = { entry, features, isLost: false, below: new Map() };
+    const joined: Hub = { entry, features, isLost: false, since: facts.since, below: new Map() };
     Object.assign(entry, { hub: joined });
     this.#hubs.set(id, joined);
     this.#add(entry);
@@ -106,11 +113,16 @@ export class Machines {
     }
   }
 
-  /** The connection to a hub is lost. It has come back once the hub joins again. */
-  lose(hubId: string): void {
+  /**
+   * The connection to a hub is lost. It has come back once the hub joins again.
+   *
+   * @param since in Unix seconds
+   */
+  lose(hubId: string, since: number): void {
     const hub = this.#hubs.get(hubId);
     if (hub === undefined) return;
     hub.isLost = true;
+    hub.since = since;
     for (const entry of [hub.entry, ...hub.below.values()]) this.#change(entry, entry.told);
   }
 
@@ -142,7 +154,7 @@ export class Machines {
     if (entry === undefined) return nameOrId === this.#ownId || nameOrId === this.#ownName ? 'here' : null;
     const { machine, hub, told } = entry;
     const { name, features } = machine;
-    return { name, features, hubId: hub.entry.told.id, id: told.id, isLost: hub.isLost };
+    return { name, features, hubId: hub.entry.told.id, id: told.id, isLost: machine.status === 'lost' };
   }
 
   #add(entry: Entry): void {
@@ -188,13 +200,15 @@ export class Machines {
 
 /** The machine as it is shown: it lets callers do what all hubs on the way let them do. */
 function shown({ told, hub }: Entry, id: string, name: string): Machine {
-  const { path, features, ...facts } = told;
+  const { path, features, lost, ...facts } = told;
   return {
     ...facts,
     id,
     name,
+    // Below it, as it tells: on its own clock it knows when they joined.
+    since: hub.isLost || path.length === 1 ? hub.since : facts.since,
     features: features.filter((feature) => hub.features.includes(feature)),
-    status: hub.isLost ? 'lost' : 'connected',
+    status: hub.isLost || (lost && path.length > 1) ? 'lost' : 'connected',
     ...(path.length > 1 && { via: hub.entry.machine.name }),
   };
 }

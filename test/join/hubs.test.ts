@@ -356,9 +356,14 @@ describe('what a hub shares', () => {
   inHouse('has its times on this clock', {}, async (house) => {
     const hub = await LowerHub.join(house, 'laptop', { now: seconds() - 3600 });
     const theirs = { last_seen: 1000, state: 'idle', state_since: 2000, reach: 'direct', reach_since: 3000 } as const;
-    await hub.share({ now: seconds() - 3600, all: true, put: [hub.node('a', theirs)], machines: [hub.machine()] });
+    await hub.share({
+      now: seconds() - 3600,
+      all: true,
+      put: [hub.node('a', theirs)],
+      machines: [hub.below('tablet')],
+    });
     const [node] = nodesOf(house);
-    const shifted = [node?.last_seen, node?.state_since, node?.reach_since, house.hubs.listMachines()[1]?.since];
+    const shifted = [node?.last_seen, node?.state_since, node?.reach_since, house.hubs.listMachines()[2]?.since];
     for (const [i, time] of [1000, 2000, 3000, 7].entries()) {
       assert.ok(Math.abs((shifted[i] as number) - time - 3600) < 60, `${shifted[i]} is ${time}, an hour later`);
     }
@@ -521,6 +526,35 @@ describe('machines', () => {
     // A hub joins that another one claims to have below it.
     const phone = await LowerHub.join(house, 'phone');
     assert.deepEqual(house.hubs.listMachines()[6], { ...house.hubs.listMachines()[6], id: phone.id, name: 'phone' });
+  });
+
+  inHouse('say since when they are joined, or lost, also by way of others', {}, async (house) => {
+    const hub = await LowerHub.join(house, 'laptop');
+    const told = () => house.hubs.listMachines().map(({ name, since, status }) => [name, since > 1e9, status]);
+    const tablet = hub.below('tablet');
+    await hub.share({
+      all: true,
+      machines: [
+        { ...hub.machine(), lost: true },
+        { ...tablet, lost: true },
+      ],
+    });
+    assert.deepEqual(told().slice(1), [
+      // What a hub says of itself does not count.
+      ['laptop', true, 'connected'],
+      ['tablet', false, 'lost'],
+    ]);
+    assert.equal(house.hubs.sharedMachines()[1]?.lost, true);
+    const asked = await (await watch(house)).call(call(1, 'list_directories', { machine: 'tablet' }));
+    assert.equal(asked.error, 'Machine tablet is not connected');
+    await hub.share({ machines: [hub.machine(), tablet] });
+    assert.deepEqual(told()[2], ['tablet', false, 'connected']);
+    hub.visitor.peer.socket.destroy();
+    await until(() => house.hubEvents.includes('lost laptop'), 'it is lost');
+    assert.deepEqual(told().slice(1), [
+      ['laptop', true, 'lost'],
+      ['tablet', true, 'lost'],
+    ]);
   });
 
   inHouse('that a hub joined as itself have their own id, whoever claimed it before', {}, async (house) => {
