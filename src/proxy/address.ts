@@ -1,12 +1,12 @@
 /**
- * IP addresses as the relay needs them: one spelling for each, and which of them are this machine.
+ * IP addresses for the relay: one spelling for each, and whether it is this machine's.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import os from 'node:os';
 
 /**
- * The address in one spelling: IPv4-mapped IPv6 as the IPv4 it is, IPv6 compressed and in lower case, no brackets, a zone
- * only on a link-local address, the only kind that needs one; any other text as it stands.
+ * The address in its canonical spelling: IPv4-mapped IPv6 as IPv4, IPv6 compressed and in lower case, no brackets, and
+ * a zone only on a link-local address, which is the only kind that needs one. Any other text is returned unchanged.
  */
 export function canonicalAddress(text: string): string {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
@@ -26,13 +26,13 @@ export function isIp(text: string): boolean {
   return isIPv4(text) || isIp6(text);
 }
 
-/** Of a canonical address. Connecting to the unspecified address reaches this machine, so it counts as loopback. */
+/** Whether a canonical address is loopback. The unspecified address counts too, because it connects to this machine. */
 export function isLoopback(address: string): boolean {
   if (address === '127.0.0.1' || address === '::1' || address === '::' || address === '0.0.0.0') return true;
   return address.startsWith('127.') && isIPv4(address);
 }
 
-/** The canonical addresses of this machine's interfaces, at this moment; none if the system does not tell. */
+/** The canonical addresses of this machine's interfaces now; none if the system does not report them. */
 export function ownAddresses(): Set<string> {
   const addresses = new Set<string>();
   for (const [name, infos = []] of Object.entries(networkInterfaces())) {
@@ -47,7 +47,10 @@ export function ownAddresses(): Set<string> {
   return addresses;
 }
 
-/** It is asked over netlink, which sandboxes may deny (RestrictAddressFamilies of systemd, Android): Node throws then. */
+/**
+ * The interfaces. Node asks over netlink and throws if a sandbox denies that (systemd's RestrictAddressFamilies,
+ * Android).
+ */
 function networkInterfaces(): ReturnType<typeof os.networkInterfaces> {
   try {
     return os.networkInterfaces();
@@ -56,12 +59,15 @@ function networkInterfaces(): ReturnType<typeof os.networkInterfaces> {
   }
 }
 
-/** Most texts that are asked about have no colon, and the pattern for IPv6 is a long one. */
+/**
+ * Whether the text is an IPv6 address. Most texts have no colon, which is faster to check than the long pattern for
+ * IPv6.
+ */
 function isIp6(text: string): boolean {
   return text.includes(':') && isIPv6(text);
 }
 
-/** Of a canonical address: fe80::/10 (RFC 4291, section 2.5.6). */
+/** Whether a canonical address is link-local: fe80::/10 (RFC 4291, section 2.5.6). */
 function isLinkLocal(address: string): boolean {
   return /^fe[89ab][0-9a-f]:/.test(address);
 }

@@ -1,5 +1,5 @@
 /**
- * Decides at which addresses an agent may be: from the name it gave of its machine, and the address it registered from.
+ * Decides at which addresses an agent may be, by the agent's name for its machine and the address it registered from.
  *
  *   machine                                 it registered from this machine      … from elsewhere
  *   ─────────────────────────────────────── ──────────────────────────────────── ─────────────────────────
@@ -8,14 +8,16 @@
  *   another name or address                 what it resolves to                   what it resolves to
  *   a name that does not resolve            where it came from, but not loopback  where it came from (a guess)
  *
- * A loopback address means another machine on every machine, and two laptops may both be called ubuntu. An agent that
- * came through a tunnel or a proxy on this machine came from loopback, and there another program listens.
+ * A loopback address means a different machine on every machine, and two laptops may both be called ubuntu. An agent
+ * that came through a tunnel or a proxy on this machine came from loopback, where another program may listen on its
+ * port.
  *
- * Both were judged when the agent registered: a laptop gets another name in another network, and its agents stay there.
+ * Name and address are judged when the agent registers, because a laptop gets another name in another network, and its
+ * agents stay there.
  *
- * Behind one address there may be several machines (NAT). If an address is only a guess, and another agent registered from
- * the same address with the same port, the guess may lead to the other agent: then it is not dialled, unless the other
- * agent is sure to refuse.
+ * Several machines may share an address (NAT). If an address is only a guess, and another agent registered from the
+ * same address with the same port, the guess may lead to the other agent. It is dialled only if that agent is sure to
+ * refuse.
  */
 import { canonicalAddress, isIp, isLoopback } from './address.ts';
 import { DialError } from './error.ts';
@@ -28,13 +30,13 @@ export interface Target {
   /** The path to ask for, if it is another hub that leads to the agent. */
   readonly path?: string;
   readonly registrant: Registrant;
-  /** Another agent, which would not refuse us, registered from the same address with the same port. */
+  /** Whether another agent, which would not refuse the daemon, registered from the same address with the same port. */
   readonly hasDouble: boolean;
-  /** Null if the agent offers none. */
+  /** The agent's way back; null if it offers none. */
   readonly wayBack: WayBack | null;
 }
 
-/** Whether it is a program on this machine, as far as is known. Then it is dialled, even if it offers a way back. */
+/** Whether the agent is known to be on this machine. Then it is dialled even if it offers a way back. */
 export function isNextDoor({ registrant }: Target): boolean {
   return registrant.isHere && registrant.namesHere;
 }
@@ -49,9 +51,9 @@ export interface Surroundings {
 const LOOPBACK = ['127.0.0.1', '::1'];
 
 /**
- * @returns canonical addresses, at least one; or null if the agent's `machine` is a name that must be looked up first, for
+ * @returns at least one canonical address; null if the agent's `machine` is a name that must be looked up first, for
  *   `addressesOfName`
- * @throws DialError if there is none to dial
+ * @throws DialError if the agent cannot be dialled
  */
 export function addressesOf(target: Target, surroundings: Surroundings): readonly string[] | null {
   const { address: from, isHere, namesHere } = target.registrant;
@@ -67,8 +69,8 @@ export function addressesOf(target: Target, surroundings: Surroundings): readonl
 /**
  * @param found the addresses of the name, in the order to try them; [] if it does not resolve, null if there was no
  *   answer in time
- * @returns canonical addresses, at least one
- * @throws DialError if there is none to dial
+ * @returns at least one canonical address
+ * @throws DialError if the agent cannot be dialled
  */
 export function addressesOfName(
   target: Target,
@@ -82,14 +84,14 @@ export function addressesOfName(
 
 const UNKNOWN_NAME = 'Cannot resolve agent: its machine name is unknown here';
 
-/** Nothing is known but the address it registered from. */
+/** The only known address is the one that the agent registered from. */
 function guess(target: Target, surroundings: Surroundings, sentence: string): readonly string[] {
   const { address: from } = target.registrant;
   if (isLoopback(from)) throw new DialError(sentence);
   return permitted(target, surroundings, [from], true);
 }
 
-/** An address of this machine, said by an agent elsewhere, means that agent's own machine. */
+/** If an agent elsewhere names an address that is also this machine's, it means its own machine. */
 function meant(target: Target, surroundings: Surroundings, addresses: readonly string[]): readonly string[] {
   const { registrant, hasDouble } = target;
   const others = addresses.filter((address) => !surroundings.isHere(address));

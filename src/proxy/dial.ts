@@ -1,12 +1,12 @@
 /**
- * Reaching an agent at one address after another, until one answers as an agent must. All within one time limit, of which
- * each address has its share.
+ * Dials an agent at one address after another, until one answers as an agent must. All attempts share one time limit,
+ * of which each address has its part.
  *
- *   ┌─▶ TRYING an address ──(opened)──▶ the sink has the leg
+ *   ┌─▶ TRYING an address ──(opened)──▶ the sink gets the leg
  *   └──────────┤ failed
- *              └──(none left, or no time)──▶ the sink is told why: the failure of the attempt that got farthest
+ *              └──(none left, or no time)──▶ the sink gets the failure of the attempt that got farthest
  *
- * How a connection is made and checked is told in opening/connect.
+ * opening/connect opens and checks each connection.
  */
 import { parseAuthority } from '../http/authority.ts';
 import {
@@ -21,28 +21,28 @@ import {
 } from '../opening/connect.ts';
 import type { Connections } from '../transport/connections.ts';
 
-/** The request that the agent gets. */
+/** The request to the agent. */
 export interface AgentRequest {
-  /** The agent's machine as the agent named it: the Host that it expects, if that is a host name. */
+  /** The agent's own name for its machine, which is the Host that it expects if it is a host name. */
   readonly machine: string;
   readonly port: number;
   /** An origin-form; `/` if missing. */
   readonly path?: string;
-  /** Proves to the agent that the daemon is the one it registered with; null if it gave none. */
+  /** Proves to the agent that this is the daemon with which it registered; null if the agent gave no key. */
   readonly dialKey: string | null;
   readonly subprotocols: readonly string[];
   readonly extensions: string | null;
 }
 
-/** One of both is called, once, unless the dial is cancelled. */
+/** One of the two is called, once, unless the dial is cancelled. */
 export interface DialSink {
-  /** The agent's side of the relay: the connection is paused, and waits for its handler. */
+  /** Called with the agent's side of the relay. The connection is paused until it gets its handler. */
   onReached(leg: Opened): void;
-  /** @param sentence for the client: `Cannot reach agent…` or `Agent handshake failed…` */
+  /** @param sentence the sentence for the client: `Cannot reach agent…` or `Agent handshake failed…` */
   onUnreachable(sentence: string): void;
 }
 
-/** From the machine's name, or the address, to the head of the opening handshake. */
+/** One dial, from the addresses to the end of the opening handshake. */
 export function handshakeRequest(request: AgentRequest, address: string): HandshakeRequest {
   const { machine, port, path = '/', dialKey, subprotocols, extensions } = request;
   const host = parseAuthority(machine)?.port === null ? machine : address;
@@ -61,8 +61,8 @@ export class Dial implements ConnectSink {
   #failure: ConnectFailure | null = null;
 
   /**
-   * @param addresses IP addresses, at least one, tried in turn
-   * @param timeoutMs for all of them together
+   * @param addresses at least one IP address; they are tried in turn
+   * @param timeoutMs the time limit for all of them together
    * @throws TypeError if the request cannot be written
    */
   constructor(
@@ -82,7 +82,7 @@ export class Dial implements ConnectSink {
     this.#tryNext();
   }
 
-  /** Gives up. Once it has come to its end this does nothing. */
+  /** Ends the dial without calling the sink. It does nothing once the dial has ended. */
   cancel(): void {
     this.#next = this.#addresses.length;
     this.#attempt?.cancel();
@@ -119,13 +119,13 @@ export class Dial implements ConnectSink {
   }
 }
 
-/** How much a failure tells: a wrong answer tells more than silence, and silence more than a refusal. */
+/** How much a failure says about the agent: a wrong answer says more than silence, and silence more than a refusal. */
 function rankOf({ state, reason }: ConnectFailure): number {
   if (state === ConnectState.HANDSHAKING) return 2;
   return reason === 'timed out' ? 1 : 0;
 }
 
-/** So the sentence begins if an agent was connected to. */
+/** The beginning of the sentence if a peer accepted the connection. */
 export const HANDSHAKE_FAILED = 'Agent handshake failed';
 
 /** The sentence for the client. Null if no address was tried. */
@@ -133,7 +133,7 @@ export function sentenceFor(failure: ConnectFailure | null, { dialKey }: AgentRe
   if (failure === null) return 'Cannot reach agent: no time left';
   const { state, reason, status } = failure;
   if (state !== ConnectState.HANDSHAKING) return `Cannot reach agent: ${reason}`;
-  // It gave the key itself, so whoever refuses it is another.
+  // The agent itself gave the key, so a peer that refuses it is another program.
   const isAnother = dialKey !== null && (status === 401 || status === 403);
   return `${HANDSHAKE_FAILED}: ${reason}${isAnother ? ', so another agent is there' : ''}`;
 }

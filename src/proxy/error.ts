@@ -1,4 +1,4 @@
-/** An agent cannot be relayed to. The message is the sentence the client will be told. */
+/** An agent that cannot be reached. The message is the sentence for the client. */
 export class DialError extends Error {
   constructor(sentence: string) {
     super(sentence);

@@ -1,26 +1,26 @@
-/** The daemon's knowledge of its own machine, as it is now: laptops change their names and addresses. */
+/** The daemon's current knowledge of its own machine. Laptops change their names and addresses. */
 import os from 'node:os';
 import { canonicalAddress, isLoopback, ownAddresses } from './address.ts';
 
-/** Asking the system for its interfaces costs more than a relay does, so an answer is believed for this long. */
+/** How long the system's list of interfaces is reused. Reading it costs more than a relay. */
 const BELIEVED_MS = 1000;
 
-/** The origin of a registration, as it was judged at that moment. */
+/** Where a registration came from, judged when it came. */
 export interface Registrant {
-  /** The peer address, canonical. */
+  /** The canonical peer address. */
   readonly address: string;
-  /** It came from this machine. */
+  /** Whether the registration came from this machine. */
   readonly isHere: boolean;
-  /** The agent's `machine` is a name of this machine. */
+  /** Whether the agent's `machine` is a name of this machine. */
   readonly namesHere: boolean;
 }
 
 export interface LocalityOptions {
-  /** In milliseconds, monotonic. */
+  /** The time on a monotonic clock, in milliseconds. */
   now: () => number;
-  /** The port that the daemon itself listens on; null while it does not. */
+  /** The port that the daemon itself listens on; null while it does not listen. */
   ownPort: () => number | null;
-  /** Without a token anyone may register anything: only addresses that the agent is known to have are dialled. */
+  /** True without a token. Anyone may register then, so only addresses that the agent is known to have are dialled. */
   onlyWhereRegistered: boolean;
 }
 
@@ -37,18 +37,18 @@ export class Locality {
     return this.#options.onlyWhereRegistered;
   }
 
-  /** @param peerAddress as the kernel tells it */
+  /** @param peerAddress the peer address from the kernel */
   judge(machine: string, peerAddress: string): Registrant {
     const address = canonicalAddress(peerAddress);
     return { address, isHere: this.isHere(address), namesHere: isNameOf(machine, os.hostname()) };
   }
 
-  /** @param address canonical */
+  /** @param address a canonical address */
   isHere(address: string): boolean {
     return isLoopback(address) || this.#ownAddresses().has(address);
   }
 
-  /** Whether a connection to there would come to the daemon itself. */
+  /** Whether a connection to this address and port would reach the daemon itself. */
   isOwn(address: string, port: number): boolean {
     return this.#options.ownPort() === port && this.isHere(address);
   }
@@ -63,7 +63,7 @@ export class Locality {
   }
 }
 
-/** An empty name too is this machine's, while this machine has none. */
+/** Whether the name is this machine's. An empty name is, if this machine has no name. */
 function isNameOf(machine: string, hostName: string): boolean {
   const name = machine.toLowerCase().replace(/\.$/, '');
   return name === 'localhost' || name.endsWith('.localhost') || name === hostName.toLowerCase();

@@ -1,14 +1,14 @@
 /**
- * Proves the ways on which relays would dial: soon after an agent has registered, and now and then while it stays. A proof
- * is a bare TCP connection that is closed at once, to where a relay would connect, so that it costs an agent next to
+ * Proves that relays can dial an agent, soon after it has registered, and from time to time while it stays. A proof is
+ * a bare TCP connection to the address that a relay would dial. It is closed at once, so it costs an agent almost
  * nothing.
  *
  *   add ──▶ WAITING ──(its turn)──┬──(an address is known)──▶ KNOCKING at one address after another ──▶ RESTING
  *              ▲                  └──(a name)──▶ RESOLVING, one name at a time ──────▲                    │
- *              └──────────────────────(some minutes later; soon, if it was not reached)───────────────────┘
+ *              └──────────────────────(some minutes later; sooner if it was not reached)──────────────────┘
  *
- * However many agents come at once, only a few proofs begin in a second, those of new agents first, and results are told
- * in groups: each costs a new encoding of the roster.
+ * Even if many agents come at once, only a few proofs begin in a second. New agents go first. Results are published in
+ * groups, because each group costs a new encoding of the roster.
  */
 import { knock, type OnKnocked } from '../opening/knock.ts';
 import type { Connections } from '../transport/connections.ts';
@@ -18,23 +18,26 @@ import { HANDSHAKE_FAILED } from './dial.ts';
 import { DialError } from './error.ts';
 import type { LookUp, Resolver } from './resolver.ts';
 
-/** So many proofs may begin in each of these intervals: fifty a second. */
+/** The most proofs that begin in each interval: fifty per second. */
 const BEAT_MS = 100;
 const BEGUN_A_BEAT = 5;
 const MAX_KNOCKING = 16;
-/** A look-up without an answer occupies a thread of Node's pool, which relays need too: there is one at a time. */
+/**
+ * The time limit of a look-up. There is one at a time, because each occupies a thread of Node's pool, which relays
+ * need.
+ */
 const LOOK_UP_MS = 30_000;
-/** Results that come within so long are told together. */
+/** Results that come within this time are published together. */
 const TOLD_EACH_MS = 1000;
-/** The first pause after an agent was not reached; it doubles. */
+/** The first pause after an agent was not reached. It doubles. */
 const RETRY_MS = 15_000;
-/** Pauses vary by so much either way, so that agents that came together are not proven together. */
+/** Pauses vary by this share either way, so that agents that came together are not proven together. */
 const JITTER = 0.25;
 
 export interface ProverLimits {
-  /** For all addresses of one agent together. */
+  /** The time limit for all addresses of one agent together. */
   readonly dialTimeoutMs: number;
-  /** About how long a proof holds; Infinity for ever. */
+  /** About how long a proof is valid; Infinity for ever. */
   readonly proofIntervalMs: number;
 }
 
@@ -43,13 +46,13 @@ export interface ProverContext {
   readonly resolver: Resolver;
   readonly surroundings: Surroundings;
   readonly limits: ProverLimits;
-  /** @returns where a relay would dial it now; null if that registration is no more */
+  /** @returns the address that a relay would dial now; null if the registration has ended */
   readonly targetOf: (nodeId: string, registration: Registration) => Target | null;
-  /** @param sentence why it was not reached; null if it was */
+  /** @param sentence why the agent was not reached; null if it was */
   readonly onProved: (nodeId: string, registration: Registration, sentence: string | null) => void;
 }
 
-/** Whoever registered the agent: compared by identity only. */
+/** The connection that registered the agent. Owners are compared by identity only. */
 type Registration = object;
 
 interface Result {
@@ -60,7 +63,7 @@ interface Result {
 export class Prover {
   readonly #context: ProverContext;
   readonly #proofs = new Map<string, Proof>();
-  /** In the order in which they came: those that were never tried, and the others. */
+  /** The agents that were never tried, and the others, both in the order of their arrival. */
   readonly #new = new Set<Proof>();
   readonly #again = new Set<Proof>();
   readonly #names = new Set<Proof>();
@@ -76,12 +79,12 @@ export class Prover {
     this.#context = context;
   }
 
-  /** How many agents are proven, or are to be. */
+  /** The number of agents that are proven, or will be. */
   get size(): number {
     return this.#proofs.size;
   }
 
-  /** The agent has registered, and relays to it dial. A proof for a former registration is given up. */
+  /** Adds an agent that has registered and is dialled by relays. A proof for its former registration ends. */
   add(nodeId: string, registration: Registration): void {
     this.#remove(nodeId);
     const proof = new Proof(nodeId, registration, this.#onRested);
@@ -89,12 +92,12 @@ export class Prover {
     this.#wait(proof);
   }
 
-  /** Something became of the agent: it is proven no more, unless its registration is still this one. */
+  /** Ends the agent's proofs unless they belong to this registration. */
   keepOnly(nodeId: string, registration: Registration | null): void {
     if (this.#proofs.get(nodeId)?.registration !== registration) this.#remove(nodeId);
   }
 
-  /** A relay has dialled it, which proves as much, and is told at once. @param sentence as that of `onProved` */
+  /** Takes the result of a relay's dial as a proof, and publishes it at once. @param sentence see `onProved` */
   noteDial(nodeId: string, registration: Registration, sentence: string | null): void {
     const proof = this.#proofs.get(nodeId);
     if (proof?.registration !== registration) return;
@@ -103,7 +106,7 @@ export class Prover {
     this.#context.onProved(nodeId, registration, sentence);
   }
 
-  /** Gives up everything. */
+  /** Ends all proofs. */
   close(): void {
     for (const nodeId of [...this.#proofs.keys()]) this.#remove(nodeId);
     const { deadlines } = this.#context.connections;
@@ -122,7 +125,7 @@ export class Prover {
     this.#context.connections.deadlines.clear(proof.rest);
   }
 
-  /** Gives up what is under way for it. A look-up goes on, since nothing can end it; nobody hears of it. */
+  /** Ends the agent's current proof. A look-up cannot be ended, so its result is ignored. */
   #leave(proof: Proof): void {
     this.#new.delete(proof);
     this.#again.delete(proof);
@@ -159,14 +162,14 @@ export class Prover {
     this.#beatLater();
   }
 
-  /** New agents are served first, but the others are not forgotten over them. */
+  /** Takes the next agent. New agents are served first, but the others have their turn too. */
   #next(preferred: Set<Proof>): Proof | null {
     const [proof = null] = preferred.size > 0 ? preferred : preferred === this.#new ? this.#again : this.#new;
     if (proof !== null) this.#leave(proof);
     return proof;
   }
 
-  /** @param step given the target as it is now; a DialError that it throws is the result */
+  /** @param step called with the current target; a DialError that it throws is the result */
   #attempt(proof: Proof, step: (target: Target) => void): void {
     const target = this.#context.targetOf(proof.nodeId, proof.registration);
     if (target === null) {
@@ -189,7 +192,7 @@ export class Prover {
       this.#attempt(proof, ({ machine }) => {
         this.#lookUp = resolver.lookUp(machine, LOOK_UP_MS, (found) => {
           this.#lookUp = null;
-          // It may have been proven otherwise meanwhile, or be gone.
+          // The agent may have been proven by a relay meanwhile, or may be gone.
           if (this.#names.delete(proof)) {
             this.#attempt(proof, (target) => {
               this.#knock(proof, target.port, addressesOfName(target, surroundings, found));
@@ -201,7 +204,7 @@ export class Prover {
     }
   }
 
-  /** @param addresses at least one; tried in turn, each with its share of the time */
+  /** @param addresses at least one address; they are tried in turn, each with its share of the time */
   #knock(proof: Proof, port: number, addresses: readonly string[]): void {
     const { connections, limits } = this.#context;
     const shareMs = limits.dialTimeoutMs / addresses.length;
@@ -212,7 +215,7 @@ export class Prover {
         this.#settle(proof, null);
         return;
       }
-      // Silence tells more than a refusal.
+      // Silence says more than a refusal.
       if (reason === '' || why === 'timed out') reason = why;
       if (next < addresses.length) tryNext();
       else this.#settle(proof, `Cannot reach agent: ${reason}`);
@@ -224,12 +227,12 @@ export class Prover {
       this.#knocking++;
       tryNext();
     } else {
-      // That says nothing of the agent.
+      // Such a failure says nothing about the agent.
       connections.deadlines.set(proof.rest, RETRY_MS);
     }
   }
 
-  /** What was to be found out is. */
+  /** Ends a proof with its result. */
   #settle(proof: Proof, sentence: string | null): void {
     const { deadlines } = this.#context.connections;
     this.#rest(proof, sentence);
@@ -259,16 +262,16 @@ export class Prover {
   }
 }
 
-/** One agent's. */
+/** The state of one agent's proofs. */
 class Proof {
   readonly nodeId: string;
   readonly registration: Registration;
-  /** Set while it rests. */
+  /** Set in RESTING. */
   readonly rest: Deadline;
-  /** Null unless it is knocking. */
+  /** Null except in KNOCKING. */
   knock: { cancel(): void } | null = null;
   wasTried = false;
-  /** In a row, up to now. */
+  /** The number of failures in a row. */
   failures = 0;
 
   constructor(nodeId: string, registration: Registration, onRested: (proof: Proof) => void) {

@@ -1,12 +1,12 @@
 /**
- * A client is told in words why it cannot be relayed: one message `{"error": …}`, then a close. A browser sees no HTTP
- * status of a failed upgrade, so the upgrade is accepted first.
+ * Refuses a relay in words: one message `{"error": …}`, then a close. A browser does not see the HTTP status of a
+ * failed upgrade, so the upgrade is accepted first.
  */
 import { CloseCode } from '../frame/vocabulary.ts';
 import type { Connection } from '../transport/connection.ts';
 import { WebSocketConnection, type WebSocketLimits } from '../websocket/websocket.ts';
 
-/** The client's own words do not matter any more: little of them is read, and it has no time but that of the closing. */
+/** The client's messages no longer matter, so only short ones are read, and it has only the time for closing. */
 const LIMITS = {
   maxMessageBytes: 64 * 1024,
   maxFragments: 64,
@@ -18,10 +18,10 @@ const LIMITS = {
 const IGNORE = { onMessage() {}, onClosed() {} };
 
 /**
- * Takes over a connection whose 101 is written.
+ * Takes over a connection whose 101 has been written.
  *
- * @param rest bytes that came behind the client's request
- * @param closingTimeoutMs how long the client may take to end too
+ * @param rest the bytes that came after the client's request
+ * @param closingTimeoutMs how long the client may take to close
  */
 export function refuse(connection: Connection, rest: Buffer, sentence: string, closingTimeoutMs: number): void {
   const limits: WebSocketLimits = { ...LIMITS, closingTimeoutMs };

@@ -1,13 +1,13 @@
 /**
- * One client's way to an agent, from its upgrade request to the end:
+ * A client's relay to an agent, from the upgrade request to the end:
  *
  *   RESOLVING ──(addresses)──▶ WAITING ──(its turn)──▶ DIALLING ──(reached)──▶ OPEN: 101 to the client, splice
  *       └──────────────────────────┴───────────────────────┴──(error)───────▶ REFUSED: 101, {"error": …}, close
  *   an agent with a way back skips RESOLVING, and is asked for a connection instead of being dialled
- *   any state but OPEN and REFUSED ──(the client leaves, shutdown)──▶ LEFT: nothing is told
+ *   any state but OPEN and REFUSED ──(the client leaves, shutdown)──▶ LEFT: no answer
  *
- * The client gets its 101 only once the agent's has been checked, and with the agent's choice. The bytes it sends meanwhile
- * is kept, up to a bound, and its leaving ends the dial.
+ * The client gets its 101 only after the agent's 101 has been checked, and with the agent's choices. Bytes that the
+ * client sends before that are kept, up to a bound. If the client leaves, the dial ends.
  */
 import { encodeUpgradeResponse, type UpgradeRequest } from '../http/handshake.ts';
 import type { ConnectLimits, Opened } from '../opening/connect.ts';
@@ -23,13 +23,13 @@ import type { Turn, Turns } from './turns.ts';
 import type { WayBack } from './way-back.ts';
 
 export interface RelayLimits extends ConnectLimits, SpliceLimits {
-  /** For finding, waiting for, connecting to and shaking hands with the agent together. */
+  /** The time limit for finding, waiting for, connecting to and shaking hands with the agent together. */
   dialTimeoutMs: number;
   /** The most that a client may send before its 101, in bytes. */
   maxEarlyBytes: number;
 }
 
-/** How much of the dial's time looking up a name may take: a name server that says nothing leaves enough for the guess. */
+/** The share of the dial's time for looking up a name. If the name server is silent, enough is left for the guess. */
 const LOOK_UP_SHARE = 0.4;
 
 /** The parts that all relays share. */
@@ -42,22 +42,22 @@ export interface RelayContext {
   surroundings: Surroundings;
 }
 
-/** The client's request to the agent, without anything that is meant for the daemon. */
+/** The client's request to the agent, without the parts for the daemon. */
 export interface RelayRequest extends UpgradeRequest {
   /** The subprotocol of the 101 if the agent chooses none; null for none. */
   fallbackSubprotocol: string | null;
-  /** The subprotocol of the 101 if there is no relay; null for none. */
+  /** The subprotocol in the 101 of a refusal; null for none. */
   refusalSubprotocol: string | null;
   dialKey: string | null;
 }
 
 export interface RelayEvents {
   onOpened: () => void;
-  /** Both connections of an opened relay are gone. */
+  /** Called when both connections of an opened relay are gone. */
   onClosed: () => void;
-  /** There is no relay; the client was told this sentence. */
+  /** Called with the sentence for a refused client. */
   onRefused: (sentence: string) => void;
-  /** The agent was dialled. @param sentence why it was not reached; null if it was */
+  /** Called after the agent was dialled. @param sentence why it was not reached; null if it was */
   onDialled: (sentence: string | null) => void;
 }
 
@@ -86,17 +86,17 @@ export class Relay implements ConnectionHandler, DialSink {
   #earlyBytes = 0;
   #lookUp: LookUp | null = null;
   #turn: Turn | null = null;
-  /** A dial, or the way back. */
+  /** The current attempt: a dial, or the way back. */
   #dial: { cancel(): void } | null = null;
-  /** The way that is tried if the dial fails; null for none. */
+  /** The way back to try if the dial fails; null for none. */
   #otherWay: WayBack | null = null;
   #isDialled = false;
 
   /**
-   * Takes the client's connection over; nothing has been written to it.
+   * Takes over the client's connection, to which nothing has been written.
    *
-   * @param target the agent's place, or the sentence that says why there is no relay to it
-   * @param rest bytes that came behind the request
+   * @param target the agent's address, or the sentence that says why the agent cannot be reached
+   * @param rest the bytes that came after the request
    */
   constructor(
     client: Connection,
@@ -170,7 +170,7 @@ export class Relay implements ConnectionHandler, DialSink {
     else this.#openBack(wayBack);
   }
 
-  // The way from state to state
+  // Transitions
 
   #resolve(target: Target): void {
     const { surroundings, resolver, limits } = this.#context;
@@ -179,7 +179,7 @@ export class Relay implements ConnectionHandler, DialSink {
       this.#wait(() => this.#openBack(wayBack));
       return;
     }
-    // An agent that came through a tunnel or a proxy on this machine may bear its name.
+    // An agent that came through a tunnel or a proxy on this machine may have this machine's name.
     this.#otherWay = wayBack;
     const addresses = addressesOf(target, surroundings);
     if (addresses !== null) {
@@ -200,7 +200,7 @@ export class Relay implements ConnectionHandler, DialSink {
     this.#state = State.WAITING;
     this.#turn = this.#context.turns.wait(this.#client.remoteAddress, () => {
       this.#state = State.DIALLING;
-      // From here on the deadlines of the dial hold.
+      // From here on the deadlines of the dial apply.
       this.#client.clearDeadline();
       this.#attempt(begin);
     });
@@ -210,7 +210,7 @@ export class Relay implements ConnectionHandler, DialSink {
     const { connections, limits } = this.#context;
     this.#isDialled = true;
     const dial = new Dial(addresses, this.#agentRequest, connections, limits, this.#remainingMs, this);
-    // It may have failed at once, and the way back been begun.
+    // The dial may have failed at once, and the way back may have been started.
     this.#dial ??= dial;
   }
 
@@ -223,7 +223,7 @@ export class Relay implements ConnectionHandler, DialSink {
     return this.#endsAt - this.#client.now;
   }
 
-  /** An error is told to the client; a fault of ours is told without its details. */
+  /** Refuses the client with the error's sentence. A fault of this program is named without its details. */
   #attempt(step: () => void): void {
     try {
       step();
@@ -253,7 +253,7 @@ export class Relay implements ConnectionHandler, DialSink {
     return state === State.RESOLVING || state === State.WAITING || state === State.DIALLING;
   }
 
-  /** Gives up everything that is under way. */
+  /** Ends the current attempt, look-up or wait. */
   #stop(state: State): void {
     this.#state = state;
     this.#lookUp?.cancel();

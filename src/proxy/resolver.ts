@@ -1,5 +1,5 @@
 /**
- * Names to addresses, with the system's own resolver (so that hosts files and search domains count).
+ * Looks up names with the system's own resolver, so that hosts files and search domains count.
  *
  * A look-up occupies a thread of Node's pool for as long as DNS takes. Look-ups of the same name are shared and their
  * number is bounded, so that an unreachable name server cannot starve the pool.
@@ -7,11 +7,11 @@
 import { lookup } from 'node:dns/promises';
 import { Deadline, type Deadlines } from '../transport/deadlines.ts';
 
-/** Libuv gives look-ups half of its four threads; more than this many would only queue there. */
+/** Libuv uses half of its four threads for look-ups. More look-ups would only queue there. */
 const MAX_LOOKUPS = 32;
 
 export interface LookUp {
-  /** Nobody waits for it any more. */
+  /** Ends the wait for the answer. */
   cancel(): void;
 }
 
@@ -26,7 +26,7 @@ export class Resolver {
   }
 
   /**
-   * @param onFound called once, later, unless it is cancelled: with the addresses in the system's order, [] if the name does
+   * @param onFound called once, later, unless cancelled: with the addresses in the system's order, [] if the name does
    *   not resolve, null if there was no answer in time, or too many other names are being looked up
    */
   lookUp(name: string, timeoutMs: number, onFound: OnFound): LookUp {
@@ -36,7 +36,7 @@ export class Resolver {
       waiting.expireIn(0);
     } else {
       waiting.expireIn(timeoutMs);
-      // It never rejects.
+      // This promise never rejects.
       void underWay.then((addresses) => waiting.end(addresses));
     }
     return waiting;

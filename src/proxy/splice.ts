@@ -1,12 +1,12 @@
 /**
- * The zero-copy relay: two connections whose opening handshakes are done. The Buffers that are read from one are written to
- * the other, untouched.
+ * The zero-copy relay between two connections whose opening handshakes are done. The Buffers that are read from one are
+ * written unchanged to the other.
  *
  *   client ──▶ walker ──▶ agent        A browser's frames arrive masked, as an agent, being a server, expects them;
  *   client ◀── walker ◀── agent        an agent's arrive unmasked, as a browser expects them.
  *
- * The walkers only learn where frames end, so that the relay can put in a ping or a close of its own between two of
- * them. Backpressure stops the source: while one leg is blocked the other is not read.
+ * The walkers only find the ends of frames, so that the relay can insert a ping or a close of its own between two
+ * frames. Backpressure stops the source: while one leg is blocked, the other is not read.
  *
  * Each leg is in two states, one for each direction:
  *
@@ -24,10 +24,10 @@
  *   it is gone                      SPENT, SHUT                  likewise
  *   a broken frame                  SPENT, SHUT after 1002, 1009 likewise
  *   the daemon shuts down           SHUT after 1001              (has its own event)
- *   a fault of ours                 SHUT after 1011, destroyed   SHUT after 1011
+ *   a fault of this program         SHUT after 1011, destroyed   SHUT after 1011
  *
- * A close of ours is put in only while the leg is OPEN and between two frames; otherwise the peer sees the FIN alone. A leg
- * that is TOLD or SHUT has a time limit to end too, counted from the last bytes of it that passed.
+ * The relay inserts its own close only while the leg is OPEN and between two frames. Otherwise the peer only sees the
+ * FIN. A leg that is TOLD or SHUT has a time limit to end too, counted from the last of its bytes that passed.
  */
 import { BoundaryWalker } from '../frame/boundary.ts';
 import { encodeCloseFrame, encodeFrame } from '../frame/encode.ts';
@@ -37,15 +37,15 @@ import { keepalive } from '../transport/keepalive.ts';
 
 export interface SpliceLimits {
   pingIntervalMs: number;
-  /** How long a leg that was told of the end may take to end too. */
+  /** How long a leg that is TOLD or SHUT may take to end. */
   closingTimeoutMs: number;
 }
 
 /**
- * Takes both connections over. Both must be open and paused or unread.
+ * Takes over both connections. Both must be open and paused or unread.
  *
- * @param clientRest bytes the client sent behind its request
- * @param agentRest bytes the agent sent behind its 101
+ * @param clientRest the bytes that the client sent after its request
+ * @param agentRest the bytes that the agent sent after its 101
  * @param onEnd called once, when both connections are gone
  */
 export function splice(
@@ -70,13 +70,13 @@ const NO_PAYLOAD = Buffer.alloc(0);
 const Incoming = { SPEAKING: 0, SPENT: 1 } as const;
 type Incoming = (typeof Incoming)[keyof typeof Incoming];
 
-/** How much of the end the peer of a leg has been told. */
+/** How much of the relay's end the peer of a leg has seen. */
 const Outgoing = { OPEN: 0, TOLD: 1, SHUT: 2 } as const;
 type Outgoing = (typeof Outgoing)[keyof typeof Outgoing];
 
 /** One of the two connections, and the direction of the bytes that come from it. */
 class Leg implements ConnectionHandler {
-  /** Our side toward the peer of this leg: we are a server to the client, and a client to the agent. */
+  /** The daemon's side toward the peer of this leg: it is a server for the client, and a client for the agent. */
   readonly #side: Side;
   readonly #connection: Connection;
   readonly #limits: SpliceLimits;
@@ -154,10 +154,10 @@ class Leg implements ConnectionHandler {
     const connection = this.#connection;
     connection.lookForProgress();
     if (connection.blocked) {
-      // A ping would only join the queue: the peer is judged by the kernel's progress.
+      // A ping would only join the queue, so the peer is judged by the progress of the kernel's writes.
       this.#keepAlive(connection.blockedSince, false);
     } else if (connection.paused) {
-      // It waits for the other leg, and that is judged by its reading.
+      // This leg waits for the other one, which is judged by its reading.
       connection.setDeadline(this.#limits.pingIntervalMs);
     } else if (this.#outgoing !== Outgoing.OPEN) {
       const remainingMs = this.#limitedSince + this.#limits.closingTimeoutMs - connection.now;
@@ -168,7 +168,7 @@ class Leg implements ConnectionHandler {
     }
   }
 
-  /** @param since when the peer last showed that it lives */
+  /** @param since when the peer last gave a sign of life */
   #keepAlive(since: number, mayAsk: boolean): void {
     const due = keepalive(this.#connection.now - since, this.#limits.pingIntervalMs);
     if (due.action === 'dead') {
@@ -182,15 +182,15 @@ class Leg implements ConnectionHandler {
   #ping(): void {
     const isSpent = this.#incoming === Incoming.SPENT;
     if (this.#mayInsert && !isSpent) {
-      // The pong flows on to the other end, where an unsolicited one is legal (RFC 6455, section 5.5.3).
+      // The pong passes to the other end, where an unsolicited pong is legal (RFC 6455, section 5.5.3).
       this.#connection.write(encodeFrame(this.#side, Opcode.PING, NO_PAYLOAD));
     } else if (isSpent || this.#walker.atBoundary) {
-      // It cannot be asked, and has nothing to finish: its silence means nothing.
+      // The peer cannot be pinged, and has nothing to finish, so its silence means nothing.
       this.#connection.aliveAt = this.#connection.now;
     }
   }
 
-  /** Passes on a chunk as far as it may pass, and stops reading if the other leg cannot take it all. */
+  /** Passes on the part of a chunk that may pass, and stops reading if the other leg cannot take all of it. */
   #pass(chunk: Buffer): void {
     const passingBytes = this.#walker.walk(chunk);
     const other = this.#other;
@@ -203,32 +203,32 @@ class Leg implements ConnectionHandler {
     }
   }
 
-  /** Whether a frame of ours may be put in toward this leg's peer: no close has passed, and no frame is half written. */
+  /** Whether the relay may insert a frame toward this leg's peer: no close has passed, and no frame is half written. */
   get #mayInsert(): boolean {
     return this.#outgoing === Outgoing.OPEN && this.#other.#walker.atBoundary;
   }
 
-  /** Sends a close frame if one may still be put in, and ends our side of this leg. */
+  /** Sends a close frame if it may still be inserted, and ends the daemon's side of this leg. */
   #shutWith(closeCode: number, closeReason: string): void {
     if (this.#mayInsert) this.#connection.write(encodeCloseFrame(this.#side, closeCode, closeReason));
     this.#shut();
   }
 
-  /** Ends our side of this leg. */
+  /** Ends the daemon's side of this leg. */
   #shut(): void {
     if (!this.#advance(Outgoing.SHUT)) return;
     this.#connection.end();
-    // Bytes that still come for this leg are dropped, but must be read, or the other's end would not be seen.
+    // Further bytes for this leg are dropped, but they must be read, or the end of the other leg would not be seen.
     this.#other.#resume();
   }
 
-  /** Nothing more comes from this leg: a client is told so, an agent sees a client that vanished. */
+  /** Ends the other leg when this one sends no more. A client gets a close; an agent sees a client that vanished. */
   #shutOther(): void {
     if (this.#side === 'client') this.#other.#shutWith(CloseCode.BAD_GATEWAY, 'agent connection lost');
     else this.#other.#shut();
   }
 
-  /** @returns false if this leg has come so far already */
+  /** @returns false if this leg has already reached that state */
   #advance(outgoing: Outgoing): boolean {
     if (outgoing <= this.#outgoing) return false;
     const isFirstWord = this.#outgoing === Outgoing.OPEN;
@@ -237,7 +237,7 @@ class Leg implements ConnectionHandler {
     return true;
   }
 
-  /** Bytes from or to this leg have passed: if it has a time limit, that begins anew. */
+  /** Notes that bytes from or to this leg have passed, which restarts its time limit if it has one. */
   #restartLimit(): void {
     if (this.#outgoing === Outgoing.OPEN) return;
     this.#limitedSince = this.#connection.now;

@@ -1,6 +1,6 @@
 /**
- * Tickets for connections that agents open when they are asked to: 128 random bits each, good once, for ten seconds, and for
- * the registration that it was issued to.
+ * Tickets for the connections that agents open on request. Each has 128 random bits, and is valid once, for ten
+ * seconds, and for the registration to which it was issued.
  */
 import { randomBytes } from 'node:crypto';
 import { Deadline, type Deadlines } from '../transport/deadlines.ts';
@@ -8,9 +8,9 @@ import { Deadline, type Deadlines } from '../transport/deadlines.ts';
 const TICKET_BYTES = 16;
 const TICKET_LIFE_MS = 10_000;
 
-/** To whom a ticket is issued. */
+/** The owner of a ticket. */
 export interface TicketHolder {
-  /** Nobody came with it in time. */
+  /** Called when the ticket was not used in time. */
   onExpired(ticket: string): void;
 }
 
@@ -27,7 +27,7 @@ export class Tickets<H extends TicketHolder> {
     this.#deadlines = deadlines;
   }
 
-  /** How many may still be used. */
+  /** The number of valid tickets. */
   get size(): number {
     return this.#issued.size;
   }
@@ -45,7 +45,7 @@ export class Tickets<H extends TicketHolder> {
     return ticket;
   }
 
-  /** It is good no more, whether or not it was. @returns to whom it was issued; null if it is not good */
+  /** Makes the ticket invalid. @returns its owner; null if it was not valid */
   redeem(ticket: string): H | null {
     const issued = this.#issued.get(ticket);
     if (issued === undefined) return null;

@@ -1,20 +1,21 @@
 /**
- * Decides whose turn it is to dial. Dials in progress have a bound, for each client address too, and addresses are served in
- * turn: a client that opens relays as fast as it can waits for its own dials, and holds nobody else up.
+ * Decides whose turn it is to dial. The number of dials in progress is bounded, also for each client address, and
+ * addresses are served in turn. So a client that opens relays as fast as it can waits for its own dials, and holds up
+ * no other.
  *
  *   wait ─▶ WAITING ──(its turn, in the next phase of the event loop at the earliest)──▶ DIALLING ──(end)──▶ done
- *              └──(end: the client has left)──▶ done, and nothing was dialled
+ *              └──(end: the client has left)──▶ done, without a dial
  *
- * A client that opens and resets at once has mostly left before its turn comes, and has cost no dial.
+ * A client that connects and resets at once has usually left before its turn comes, and costs no dial.
  */
 
-/** The most dials that begin in one turn of the event loop; bytes that came meanwhile are then read first. */
+/** The most dials that begin in one turn of the event loop, so that received bytes are read in between. */
 const MAX_BEGUN_A_TURN = 16;
 
 export interface TurnLimits {
-  /** Dials in progress. */
+  /** The most dials in progress. */
   maxDials: number;
-  /** Dials in progress for clients at one address. */
+  /** The most dials in progress for clients at one address. */
   maxDialsPerAddress: number;
 }
 
@@ -22,19 +23,19 @@ export class Turn {
   readonly #queue: Queue;
   readonly begin: () => void;
 
-  /** @param begin called once it is its turn, unless it has ended before */
+  /** @param begin called when the turn comes, unless `end` was called before */
   constructor(queue: Queue, begin: () => void) {
     this.#queue = queue;
     this.begin = begin;
   }
 
-  /** The dial is done, or not wanted any more. Doing it twice changes nothing. */
+  /** Ends the turn, because the dial is done or no longer wanted. A second call has no effect. */
   end(): void {
     this.#queue.end(this);
   }
 }
 
-/** Those at one address. */
+/** The turns of one address. */
 class Queue {
   readonly waiting = new Set<Turn>();
   readonly dialling = new Set<Turn>();
@@ -53,9 +54,9 @@ class Queue {
 
 export class Turns {
   readonly #limits: TurnLimits;
-  /** By address: those with a turn that waits or dials. */
+  /** The addresses with a turn that waits or dials. */
   readonly #queues = new Map<string, Queue>();
-  /** Those of them in which one waits and may begin, in the order in which they are served. */
+  /** The addresses with a turn that waits and may begin, in the order in which they are served. */
   readonly #ready = new Set<Queue>();
   #dialling = 0;
   #scheduled = false;
@@ -64,12 +65,12 @@ export class Turns {
     this.#limits = limits;
   }
 
-  /** How many dials are in progress. */
+  /** The number of dials in progress. */
   get dialling(): number {
     return this.#dialling;
   }
 
-  /** @param begin called later, once it is its turn; it must not throw */
+  /** @param begin called later, when the turn comes; it must not throw */
   wait(address: string, begin: () => void): Turn {
     let queue = this.#queues.get(address);
     if (queue === undefined) {
@@ -104,7 +105,7 @@ export class Turns {
     for (let begun = 0; begun < MAX_BEGUN_A_TURN && this.#dialling < this.#limits.maxDials; begun++) {
       const [queue] = this.#ready;
       if (queue === undefined) return;
-      // It goes to the end of the line.
+      // The address goes to the end of the line.
       this.#ready.delete(queue);
       const [turn] = queue.waiting as Set<Turn>;
       this.#begin(queue, turn as Turn);

@@ -1,17 +1,18 @@
 /**
- * The way to an agent that nobody can dial (behind NAT, or listening on loopback alone): it opens a connection when it is
- * asked to, and then the roles turn. The daemon is the client on that connection, and the agent serves it as if it had
- * accepted it, so a relay over it is like any other.
+ * The way to an agent that cannot be dialled, because it is behind NAT or listens only on loopback. On request it opens
+ * a connection to the daemon, and then the roles change: the daemon is the client on that connection, and the agent
+ * serves it as if the agent had accepted it. So a relay over it is like any other.
  *
  *   ask ──(ticket, over the agent's registration)──▶ agent ──(GET /ws/back/{ticket})──▶ arrive
  *
  *   arrive ──(a relay waits)──▶ 101 and the opening handshake of that relay, in one segment
- *      └─────(none does)──────▶ 101, and it is the spare
+ *      └─────(none waits)─────▶ 101, and the connection is the spare
  *
  *   The spare:  WANTED ──(arrive)──▶ HELD ──(a relay takes it, or it ends)──▶ WANTED
  *
- * With a spare a relay costs one round trip. The first is asked for as soon as the agent has registered, which proves the
- * way. One that is used or lost is asked for anew: after a pause that doubles, if it was lost soon or never came.
+ * With a spare a relay costs one round trip. The daemon asks for the first spare as soon as the agent has registered,
+ * which proves the way. It asks again when a spare is used or lost. If a spare was soon lost or never came, it asks
+ * after a pause, which doubles.
  */
 import { encodeUpgradeResponse, type UpgradeRequest } from '../http/handshake.ts';
 import {
@@ -28,19 +29,19 @@ import { readAsDialled } from '../transport/open.ts';
 import { type AgentRequest, type DialSink, handshakeRequest, sentenceFor } from './dial.ts';
 import type { TicketHolder, Tickets } from './tickets.ts';
 
-/** So many tickets may be out at once: an agent need not serve a flood. Relays beyond that wait for the next. */
+/** The most valid tickets of one agent, so that an agent need not serve a flood. Further relays wait. */
 const MAX_TICKETS = 16;
-/** A spare that lasted so long was a good one: proxies cut connections that are silent for a minute. */
+/** A spare that lasted this long resets the pause. Proxies cut connections that are silent for a minute. */
 const LASTING_MS = 10_000;
 const FIRST_PAUSE_MS = 1000;
 const MAX_PAUSE_MS = 5 * 60_000;
-/** How much of a relay's time the spare may take to answer: one that died unheard leaves enough for another. */
+/** The share of a relay's time in which the spare must answer. If the spare is dead, enough is left for another. */
 const SPARE_SHARE = 0.4;
 
 /** What the sentences that clients are told call the agent. */
 const AGENT = 'it';
 const noConnectionOf = (name: string) => `Cannot reach agent: ${name} opened no connection`;
-/** Why a way is not proved. */
+/** The reason why a way is not proven. */
 export const NO_CONNECTION = noConnectionOf(AGENT);
 
 const NOTHING = Buffer.alloc(0);
@@ -54,7 +55,7 @@ export interface WayBackContext {
 export interface WayBackOwner {
   /** Asks the agent for a connection. */
   ask(ticket: string): void;
-  /** It was opened, or it was not. */
+  /** Called when a connection was opened, or was not. */
   onProved(works: boolean): void;
 }
 
@@ -62,7 +63,7 @@ export class WayBack implements TicketHolder {
   readonly #context: WayBackContext;
   readonly #owner: WayBackOwner;
   readonly #tickets = new Set<string>();
-  /** Relays that wait for a connection, in the order they came. */
+  /** The relays that wait for a connection, in the order of their arrival. */
   readonly #waiting = new Set<Passage>();
   readonly #retry = new Deadline({ onDeadline: () => this.#askForSpare() });
   #spare: Spare | null = null;
@@ -92,13 +93,13 @@ export class WayBack implements TicketHolder {
     this.#askForSpare();
   }
 
-  /** The way is tried, unless a connection that waits proves it. */
+  /** Tries the way, unless a waiting connection proves it. */
   prove(): void {
     if (this.hasSpare) this.#owner.onProved(true);
     else this.#askForSpare();
   }
 
-  /** The agent has left, or another has its place: nothing comes this way any more. Open relays stay. */
+  /** Closes the way, because the agent has left or another has its place. Open relays stay. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -111,9 +112,9 @@ export class WayBack implements TicketHolder {
   }
 
   /**
-   * Opens a connection to the agent, and shakes hands.
+   * Opens a connection to the agent, and performs the opening handshake.
    *
-   * @param timeoutMs for all of it together
+   * @param timeoutMs the time limit for both together
    * @throws TypeError if the request cannot be written
    */
   open(request: AgentRequest, timeoutMs: number, sink: DialSink): { cancel(): void } {
@@ -123,10 +124,10 @@ export class WayBack implements TicketHolder {
   }
 
   /**
-   * The agent has come with a ticket of this way, and nothing has been answered.
+   * Takes over the connection of the agent that presented a ticket of this way. Nothing has been written to it.
    *
-   * @param subprotocol the one chosen of its offer; null for none
-   * @param rest bytes behind its request: none may be there, since the daemon speaks first
+   * @param subprotocol the chosen subprotocol; null for none
+   * @param rest the bytes after the agent's request; there must be none, because the daemon speaks first
    */
   arrive(
     connection: Connection,
@@ -149,7 +150,7 @@ export class WayBack implements TicketHolder {
       this.#waiting.delete(first);
       first.begin(connection, answer);
     } else {
-      // Of two the younger is the one more likely to be alive.
+      // The younger of two spares is more likely to be alive.
       this.#dropSpare();
       connection.write(answer);
       this.#spare = new Spare(connection, this.#context.limits.pingIntervalMs, (spare) => this.#onSpareLost(spare));
@@ -165,9 +166,9 @@ export class WayBack implements TicketHolder {
     this.#askLater();
   }
 
-  // For its passages
+  // For the passages of this way
 
-  /** @returns null if there is none */
+  /** @returns the spare; null if there is none */
   takeSpare(): Connection | null {
     const spare = this.#spare;
     if (spare === null) return null;
@@ -220,7 +221,7 @@ export class WayBack implements TicketHolder {
     this.#ask();
   }
 
-  /** For each relay that waits, and for the spare, one ticket is out; the spare's not during a pause. */
+  /** Sends one ticket for each waiting relay, and one for the spare, except during a pause. */
   #ask(): void {
     const wantsSpare = this.#spare === null && this.#retry.slot < 0;
     const wanted = Math.min(this.#waiting.size + (wantsSpare ? 1 : 0), MAX_TICKETS);
@@ -232,14 +233,17 @@ export class WayBack implements TicketHolder {
   }
 }
 
-/** A connection that waits for a relay. Nothing is said on it: the agent waits for a request, and would take a ping for one. */
+/** A connection that waits for a relay. It is not pinged, because the agent waits for a request on it. */
 class Spare implements ConnectionHandler {
   readonly #connection: Connection;
   readonly #openedAt: number;
   readonly #onLost: (spare: Spare) => void;
   #isHeld = true;
 
-  /** @param probeAfterMs of silence, by the kernels alone: so that a NAT that forgets it is noticed, or does not forget */
+  /**
+   * @param probeAfterMs the silence before the kernel probes the peer, so that a NAT keeps the connection, or is
+   * noticed
+   */
   constructor(connection: Connection, probeAfterMs: number, onLost: (spare: Spare) => void) {
     this.#connection = connection;
     this.#openedAt = connection.now;
@@ -253,13 +257,13 @@ class Spare implements ConnectionHandler {
     return this.#connection.now - this.#openedAt;
   }
 
-  /** Gives the connection up to whoever asked for it. */
+  /** Gives the connection to the relay that takes it. */
   release(): Connection {
     this.#isHeld = false;
     return this.#connection;
   }
 
-  /** It was not asked anything. */
+  /** Bytes from the agent are an error, because it was not asked anything. */
   onData(): void {
     this.#connection.destroy();
   }
@@ -282,13 +286,13 @@ class Spare implements ConnectionHandler {
 }
 
 /**
- * One relay's way to the agent.
+ * The passage of one relay to the agent.
  *
- *   ┌─(a spare)──▶ HANDSHAKING ──(opened)──▶ OVER: the sink has the leg
+ *   ┌─(a spare)──▶ HANDSHAKING ──(opened)──▶ OVER: the sink gets the leg
  *   │                  │   ▲ └──(failed, and it was the spare that died)──┐
  *   │                  │   └──(begin)── WAITING ◀────────────────────────┤
  *   └─(none)───────────┼──────────────────▲                              │
- *                      └──(failed), or WAITING ──(the deadline)──▶ OVER: the sink is told why
+ *                      └──(failed), or WAITING ──(the deadline)──▶ OVER: the sink gets the reason
  */
 class Passage implements ConnectSink {
   readonly #way: WayBack;
@@ -319,7 +323,7 @@ class Passage implements ConnectSink {
     this.#shakeHands(spare, NOTHING, this.#remainingMs * SPARE_SHARE);
   }
 
-  /** A connection has come. @param answer the 101 for it */
+  /** Takes a connection that has come. @param answer the 101 for it */
   begin(connection: Connection, answer: Buffer): void {
     this.#context.deadlines.clear(this.#deadline);
     this.#isSpare = false;

@@ -1,10 +1,10 @@
-/** The ways back of all agents that offer one: each belongs to one registration, and ends with it. */
+/** The ways back of all agents that offer one. Each belongs to one registration, and ends with it. */
 import type { UpgradeRequest } from '../http/handshake.ts';
 import type { Connection } from '../transport/connection.ts';
 import { Tickets } from './tickets.ts';
 import { WayBack, type WayBackContext, type WayBackOwner } from './way-back.ts';
 
-/** Whoever registered the agent: compared by identity only. */
+/** The connection that registered the agent. Owners are compared by identity only. */
 type Registration = object;
 
 interface Entry {
@@ -21,22 +21,22 @@ export class WaysBack {
     this.#context = { ...context, tickets: new Tickets(context.deadlines) };
   }
 
-  /** Tickets that somebody came with and that were not good: guessed, used before, late, or of an agent that has left. */
+  /** The number of refused tickets: guessed, used before, late, or of an agent that has left. */
   get ticketsRefused(): number {
     return this.#ticketsRefused;
   }
 
-  /** How many agents offer a way back. */
+  /** The number of agents that offer a way back. */
   get size(): number {
     return this.#entries.size;
   }
 
-  /** Of how many of them a connection waits for a relay. */
+  /** The number of agents with a connection that waits for a relay. */
   get spares(): number {
     return [...this.#entries.values()].filter(({ way }) => way.hasSpare).length;
   }
 
-  /** The agent has registered and offers a way back. `start` of the result asks for its first connection. */
+  /** Adds an agent that has registered and offers a way back. `start` of the result asks for the first connection. */
   add(nodeId: string, registration: Registration, owner: WayBackOwner): WayBack {
     this.#remove(nodeId);
     const way = new WayBack(this.#context, owner);
@@ -44,7 +44,7 @@ export class WaysBack {
     return way;
   }
 
-  /** Something became of the agent: its way ends unless its registration is still this one. */
+  /** Ends the agent's way unless it belongs to this registration. */
   keepOnly(nodeId: string, registration: Registration | null): void {
     if (this.#entries.get(nodeId)?.registration !== registration) this.#remove(nodeId);
   }
@@ -63,9 +63,9 @@ export class WaysBack {
   }
 
   /**
-   * Somebody has come with a ticket. It is good once.
+   * Redeems a ticket, which is valid once.
    *
-   * @returns null if it is not good; it is counted
+   * @returns a function that takes over the agent's connection; null for an invalid ticket, which is counted
    */
   redeem(ticket: string): Arrival | null {
     const way = this.#context.tickets.redeem(ticket);
@@ -82,7 +82,7 @@ export class WaysBack {
   }
 }
 
-/** Takes over the connection of an agent that has come with a good ticket; see `WayBack.arrive`. */
+/** Takes over the connection of an agent that presented a valid ticket; see `WayBack.arrive`. */
 export type Arrival = (
   connection: Connection,
   upgrade: UpgradeRequest,
