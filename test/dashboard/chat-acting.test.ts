@@ -1,10 +1,10 @@
 /** Acting on an agent in a real browser: prompts and their fate, the queue, drafts, files, menus, keys, questions. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import type { Question } from '../../src/protocol/agent.ts';
 import { assertAccessible } from './support/axe.ts';
-import { skip } from './support/browser.ts';
+import { openPage, skip } from './support/browser.ts';
 import { openChat, partsOf, textsOf, until } from './support/open-chat.ts';
 import { PICTURE, user } from './support/sample-conversation.ts';
 import type { ScriptedAgent } from './support/scripted-agent.ts';
@@ -317,6 +317,36 @@ describe('drafts', { skip }, () => {
     await composer.waitFor();
     await until(async () => (await files.count()) === 0, 'the files to be gone once they were taken');
     assert.equal(await composer.inputValue(), '');
+  });
+
+  it('are the same in two tabs: what is written in one is seen in the other', async (t) => {
+    const { page, context, problems, agent, composer, chat } = await openChat(t);
+    const other = await openPage(context, problems);
+    await other.goto(page.url());
+    const there = partsOf(other);
+    const files = (tab: Locator) => tab.getByRole('list', { name: 'Attached files' });
+    const both = (text: string, what: string) =>
+      until(async () => (await composer.inputValue()) === text && (await there.composer.inputValue()) === text, what);
+    await composer.waitFor();
+    await there.composer.waitFor();
+    await composer.fill('Half a thought');
+    await both('Half a thought', 'from the first to the second');
+    await there.composer.press('End');
+    await there.composer.pressSequentially(', and the rest');
+    await both('Half a thought, and the rest', 'from the second to the first');
+    await other
+      .locator('input[type=file]')
+      .setInputFiles({ name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('notes') });
+    await files(chat).getByText('notes.txt').waitFor();
+    await page.reload();
+    await both('Half a thought, and the rest', 'after a reload');
+    await files(chat).getByText('notes.txt').waitFor();
+    takesPrompts(agent);
+    await composer.press('Enter');
+    await until(() => prompts(agent).length === 1, 'the prompt');
+    assert.equal(prompts(agent)[0].attachments?.length, 1);
+    await both('', 'what was sent is in neither');
+    await until(async () => (await files(there.chat).count()) === 0, 'nor are its files');
   });
 });
 

@@ -4,7 +4,7 @@ import { AgentFeature, type Attachment, type Delivery } from '../../protocol/age
 import type { AgentLink } from '../link/agent-link.ts';
 import { AttachmentChip } from './attachment-chip.tsx';
 import { addFiles, readFile } from './attachments.ts';
-import { loadDraft, loadFiles, saveDraft, saveFiles } from './drafts.ts';
+import { loadDraft, loadFiles, saveDraft, saveDraftFiles, watchDraft } from './drafts.ts';
 import { onEnter } from './enter.ts';
 import { Icon } from './icons.tsx';
 import { type Choice, choose, commandChoices, fileChoices, step, type Trigger, triggerAt } from './menu.ts';
@@ -63,14 +63,38 @@ export function Composer({ session, link, onSent, onInput }: ComposerProps) {
     element.style.height = `${element.scrollHeight + 2}px`;
   }, [text]);
 
+  // As it was last kept: another text there was written in another tab. If nothing can be kept, none is ever seen.
+  const kept = useRef(text);
+  const composing = useRef(false);
   const write = (value: string) => {
     setText(value);
     saveDraft(nodeId, value);
+    kept.current = loadDraft(nodeId);
+  };
+  const takeOver = () => {
+    // An input method loses its place if the text is changed under it; it writes when it has ended.
+    if (composing.current) return;
+    const value = loadDraft(nodeId);
+    if (value === kept.current) return;
+    kept.current = value;
+    setText(value);
+    setTrigger(null);
   };
   const keepFiles = (value: readonly Attachment[]) => {
     setFiles(value);
-    saveFiles(nodeId, value);
+    saveDraftFiles(nodeId, value);
   };
+  useEffect(() => {
+    let current = true;
+    const unwatch = watchDraft(nodeId, {
+      text: takeOver,
+      files: () => loadFiles(nodeId).then((all) => current && setFiles(all)),
+    });
+    return () => {
+      current = false;
+      unwatch();
+    };
+  }, [nodeId]);
 
   const attach = async (added: Iterable<File>) => {
     const read = await Promise.allSettled([...added].map(readFile));
@@ -78,7 +102,7 @@ export function Composer({ session, link, onSent, onInput }: ComposerProps) {
     setFiles((present) => {
       const { files: all, problem: said } = addFiles(present, usable);
       setProblem(said ?? (usable.length < read.length ? 'A file could not be read.' : null));
-      saveFiles(nodeId, all);
+      saveDraftFiles(nodeId, all);
       return all;
     });
   };
@@ -256,6 +280,12 @@ export function Composer({ session, link, onSent, onInput }: ComposerProps) {
           onInput={(event) => {
             write(event.currentTarget.value);
             look();
+          }}
+          onCompositionStart={() => {
+            composing.current = true;
+          }}
+          onCompositionEnd={() => {
+            composing.current = false;
           }}
           onKeyDown={onKeyDown}
           onKeyUp={(event) => {

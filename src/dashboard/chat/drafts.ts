@@ -27,6 +27,38 @@ export function moveDraft(from: string, to: string): void {
   }
 }
 
+/** IndexedDB tells no other tab of a change: this does. */
+const filesMarkKey = (nodeId: string) => `pi-de.files.${nodeId}`;
+
+/** Keeps the files that go with a draft, and lets other tabs know. */
+export async function saveDraftFiles(nodeId: string, files: readonly Attachment[]): Promise<void> {
+  await saveFiles(nodeId, files);
+  save(filesMarkKey(nodeId), files.length === 0 ? undefined : Math.random());
+}
+
+/**
+ * All tabs of a browser have one draft for each agent: what is written in one is seen in the others at once, so that none
+ * overwrites what it has not shown. A tab that was frozen is told nothing, and looks when it is woken.
+ *
+ * @returns a function that ends it
+ */
+export function watchDraft(nodeId: string, changed: { text(): void; files(): void }): () => void {
+  const abort = new AbortController();
+  const { signal } = abort;
+  addEventListener(
+    'storage',
+    ({ key }) => {
+      // Null: all of it was deleted.
+      if (key === draftKey(nodeId) || key === null) changed.text();
+      if (key === filesMarkKey(nodeId) || key === null) changed.files();
+    },
+    { signal },
+  );
+  for (const event of ['focus', 'pageshow']) addEventListener(event, changed.text, { signal });
+  document.addEventListener('visibilitychange', changed.text, { signal });
+  return () => abort.abort();
+}
+
 /** A prompt as it is kept: its files are in IndexedDB, by its id. */
 export interface KeptPrompt {
   readonly prompt: Prompt;
@@ -84,11 +116,17 @@ export async function loadFiles(nodeId: string): Promise<Attachment[]> {
   }
 }
 
+/** Resolves once they are kept, or cannot be. */
 export async function saveFiles(nodeId: string, files: readonly Attachment[]): Promise<void> {
   try {
-    const store = (await database()).transaction(STORE, 'readwrite').objectStore(STORE);
+    const change = (await database()).transaction(STORE, 'readwrite');
+    const store = change.objectStore(STORE);
     if (files.length === 0) store.delete(nodeId);
     else store.put([...files], nodeId);
+    await new Promise<void>((resolve, reject) => {
+      change.oncomplete = () => resolve();
+      change.onabort = () => reject(change.error);
+    });
   } catch {
     // Then they are not kept over a reload.
   }
