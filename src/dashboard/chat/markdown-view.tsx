@@ -15,15 +15,21 @@ const SHOWN_CHARACTERS = 40_000;
 
 export function Markdown({ text, open = false }: { text: string; open?: boolean }) {
   const parsed = useRef<Parsed | undefined>(undefined);
+  const views = useRef(new WeakMap<Block, VNode>());
   // What came while somebody watched stays, also once it is finished.
   const [limit, setLimit] = useState(open ? Number.POSITIVE_INFINITY : SHOWN_CHARACTERS);
   const shown = text.length <= limit ? text : text.slice(0, shownEnd(text, limit));
   parsed.current = parseMarkdown(shown, parsed.current, !open);
   return (
     <div class="markdown">
-      {parsed.current.blocks.map((block, index) => (
-        <BlockView key={`${parsed.current?.definitions} ${index}`} block={block} />
-      ))}
+      {parsed.current.blocks.map((block, index) => {
+        // The very same element: what is settled is not even compared.
+        const view = views.current.get(block) ?? (
+          <BlockView key={`${parsed.current?.definitions} ${index}`} block={block} />
+        );
+        views.current.set(block, view);
+        return view;
+      })}
       {shown.length < text.length && (
         <button type="button" class="more" onClick={() => setLimit(limit + 4 * SHOWN_CHARACTERS)}>
           Show more ({Math.ceil((text.length - shown.length) / 1000).toLocaleString('en')} thousand characters are left)

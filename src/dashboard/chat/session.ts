@@ -26,8 +26,8 @@ import { AT_BOTTOM, type Scroll } from './scroll.ts';
 const HISTORY_PAGE = 50;
 /** An agent that never answers a request for history is asked again after this. */
 const HISTORY_TIMEOUT_MS = 15_000;
-/** Text that is written shows in steps of this: more often costs more than it is worth to the eye. */
-const COMMIT_INTERVAL_MS = 50;
+/** Text that is written shows in steps of this. Twice as often is no easier to read, and half as much work again. */
+const COMMIT_INTERVAL_MS = 100;
 const HIDDEN_INTERVAL_MS = 250;
 /** Two gaps closer than this are no accident of the network. */
 const GAP_PAUSE_MS = 5000;
