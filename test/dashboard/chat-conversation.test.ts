@@ -317,12 +317,12 @@ describe('older messages', () => {
   });
 
   it('are let go if there are very many characters, and can be fetched again', () => {
-    const messages = Array.from({ length: 10 }, (_, index) => user('x'.repeat(1_000_000), index + 1));
+    const messages = Array.from({ length: 100 }, (_, index) => user('x'.repeat(50_000), index + 1));
     const long = delta(EMPTY, init({ messages }));
     const trimmed = trim(long);
-    assert.ok(trimmed.entries.length >= 3 && trimmed.entries.length <= 4);
+    assert.ok(trimmed.entries.length >= 38 && trimmed.entries.length <= 40);
     assert.equal(trimmed.hasOlder, true);
-    assert.equal(firstIndex(trimmed), 10 - trimmed.entries.length);
+    assert.equal(firstIndex(trimmed), 100 - trimmed.entries.length);
     assert.equal(trim(state), state);
     const restored = delta(trimmed, {
       type: 'history_page',
@@ -330,7 +330,12 @@ describe('older messages', () => {
       oldestIndex: 0,
       hasMore: false,
     });
-    assert.equal(restored.entries.length, 10);
+    assert.equal(restored.entries.length, 100);
+    const few = delta(
+      EMPTY,
+      init({ messages: messages.slice(0, 5).map((one) => ({ ...one, content: 'x'.repeat(1_000_000) })) }),
+    );
+    assert.equal(trim(few), few, 'the newest stay, however large they are');
   });
 });
 

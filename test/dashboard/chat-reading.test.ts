@@ -185,6 +185,21 @@ describe('following', { skip }, () => {
     });
   }
 
+  it('lets go of what is far above, which is there again for whoever scrolls up', async (t) => {
+    const { page, agent, chat, entries } = await openChat(t, { messages: [user('The very first')] });
+    await chat.getByText('The very first').waitFor();
+    for (let turn = 0; turn < 16; turn++) agent.say(assistant(`Turn ${turn}\n\n${'A paragraph.\n\n'.repeat(100)}`));
+    await chat.getByText('Turn 15').waitFor({ state: 'attached' });
+    await until(async () => (await entries.count()) < 10, 'the oldest have gone');
+    assert.ok((await scrollOf(page)).left <= 1);
+    await page.locator('.transcript').focus();
+    await until(async () => {
+      await page.keyboard.press('Home');
+      return (await chat.getByText('The very first').count()) === 1;
+    }, 'the first message');
+    assert.equal(await entries.count(), 17);
+  });
+
   it('begins again within 48 px of the bottom', async (t) => {
     const { page, chat } = await openChat(t, { messages: long(20) });
     await chat.getByText('Answer 19').waitFor();

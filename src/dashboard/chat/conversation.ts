@@ -130,8 +130,10 @@ export const EMPTY: Conversation = {
 };
 
 /** Beyond this many characters of history the oldest messages are let go, to be fetched again when somebody scrolls up. */
-const MAX_KEPT_CHARACTERS = 6_000_000;
-const KEPT_AFTER_TRIM = 4_000_000;
+const MAX_KEPT_CHARACTERS = 3_000_000;
+const KEPT_AFTER_TRIM = 2_000_000;
+/** The newest are kept however large they are: they may be in sight. */
+const KEPT_MESSAGES = 20;
 
 // Messages
 
@@ -229,10 +231,11 @@ export function trim(state: Conversation): Conversation {
   for (const entry of state.entries) characters += sizeOf(entry);
   if (characters <= MAX_KEPT_CHARACTERS) return state;
   let from = 0;
-  while (characters > KEPT_AFTER_TRIM && from < state.entries.length - 1) {
+  while (characters > KEPT_AFTER_TRIM && from < state.entries.length - KEPT_MESSAGES) {
     characters -= sizeOf(state.entries[from] as Entry);
     from += 1;
   }
+  if (from === 0) return state;
   const entries = state.entries.slice(from);
   const runs = new Map(state.runs);
   for (const entry of state.entries.slice(0, from)) {

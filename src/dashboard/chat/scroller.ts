@@ -2,6 +2,8 @@
 import { signal } from '@preact/signals';
 import { type Anchor, follow, type Metrics, onMessages, onScrolled, onUpward, place, type Scroll } from './scroll.ts';
 
+/** A view that a keyboard leaves hardly any room counts as this high. */
+const MIN_SCREEN_PX = 600;
 const UPWARD_KEYS = new Set(['ArrowUp', 'PageUp', 'Home']);
 
 export class Scroller {
@@ -139,14 +141,31 @@ export class Scroller {
     return { top: scrollTop, height: scrollHeight, viewHeight: clientHeight };
   }
 
+  /**
+   * The row from which on a transcript would have to be kept, if it has grown far beyond the view; null if it has not.
+   *
+   * @param most screens above the view that may be there
+   * @param kept screens above the view that stay, if there are more
+   */
+  surplus(most: number, kept: number): string | null {
+    const { top, viewHeight } = this.#metrics();
+    const screen = Math.max(viewHeight, MIN_SCREEN_PX);
+    return top <= most * screen ? null : (this.#firstRow(-kept * screen)?.key ?? null);
+  }
+
   /** The first row that is at least partly in sight. */
   #anchor(): Anchor | null {
+    return this.#firstRow(0);
+  }
+
+  /** @param from measured from the top of the view, in CSS pixels: the first row that ends below it */
+  #firstRow(from: number): Anchor | null {
     const top = this.#element.getBoundingClientRect().top;
     const rows = this.#rows.children;
     let [low, high] = [0, rows.length - 1];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((rows[middle] as Element).getBoundingClientRect().bottom > top + 1) high = middle;
+      if ((rows[middle] as Element).getBoundingClientRect().bottom > top + from + 1) high = middle;
       else low = middle + 1;
     }
     for (let at = low; at < rows.length; at++) {

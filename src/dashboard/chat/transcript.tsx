@@ -12,8 +12,11 @@ import type { Session } from './session.ts';
 /** How many rows are there at first, and how many more each time somebody reaches the oldest. */
 const FIRST_ROWS = 30;
 const MORE_ROWS = 30;
-/** While the end is followed, no more rows than these are kept in the page. */
+/** While the end is followed, no more rows than these are kept in the page, … */
 const MAX_ROWS = 120;
+/** … and no more than so many screens of them above the view; if there are more, so many stay. */
+const MAX_SCREENS = 24;
+const KEPT_SCREENS = 8;
 
 const placeKey = (nodeId: string) => `pi-de.place.${nodeId}`;
 
@@ -89,8 +92,10 @@ export function Transcript({ session, seen, onScroller }: TranscriptProps) {
   // While the end is followed, what has left the page far above is taken out of it.
   useEffect(() => {
     if (entries.length > 0 && !entries.some(({ key }) => key === from)) setFrom(startKey(entries));
-    if (!scroller.current?.following.peek() || rows.length <= MAX_ROWS) return;
-    setFrom(rows.at(-FIRST_ROWS)?.key ?? null);
+    if (!scroller.current?.following.peek()) return;
+    const first =
+      rows.length > MAX_ROWS ? rows.at(-FIRST_ROWS)?.key : scroller.current.surplus(MAX_SCREENS, KEPT_SCREENS);
+    if (first != null) setFrom(first);
   }, [entries, rows, from]);
 
   const onWhole = useMemo(() => (index: number) => session.loadWhole(index), [session]);
