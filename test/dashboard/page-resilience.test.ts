@@ -6,6 +6,7 @@ import { assertAccessible } from './support/axe.ts';
 import { eventually, skip, visit } from './support/browser.ts';
 import { text } from './support/scripted-agent.ts';
 import { Stage } from './support/stage.ts';
+import { StallingProxy } from './support/stalling-proxy.ts';
 
 const row = (page: Page, id: string) => page.locator(`[data-agent="${id}"]`);
 const title = (page: Page) => page.locator('.conversation-title h2');
@@ -93,6 +94,59 @@ describe('an agent', { skip }, () => {
     assert.equal(ada.offers.length, 1);
     await setVisibility(page, 'visible');
     await eventually(async () => assert.equal(ada.offers.length, 2));
+  });
+});
+
+describe('a network', { skip }, () => {
+  it('that swallows everything is said to be gone, and left behind without loss', async (t) => {
+    const stage = await Stage.open(t);
+    const ada = await stage.agent('ada', { messages: [text('user', 'Before the silence')] });
+    const proxy = await StallingProxy.start(t, stage.daemon.port);
+    const { page } = await visit(t, `http://127.0.0.1:${proxy.port}/#/agent/ada`);
+    const transcript = page.locator('.transcript');
+    await transcript.getByText('Before the silence').waitFor();
+    // No socket closes: only the page's own ping, after 25 s, can find that nothing is heard any more.
+    proxy.stall();
+    ada.say(text('user', 'Said into the silence'));
+    await page.locator('.roster[data-live="false"]').waitFor({ timeout: 120_000 });
+    assert.equal(await transcript.getByText('Before the silence').count(), 1);
+    assert.equal(await transcript.getByText('Said into the silence').count(), 0);
+    proxy.flow();
+    await page.locator('.roster[data-live="true"]').waitFor({ timeout: 120_000 });
+    await transcript.getByText('Said into the silence').waitFor({ timeout: 120_000 });
+    ada.say(text('user', 'Said after it'));
+    await transcript.getByText('Said after it').waitFor();
+    for (const words of ['Before the silence', 'Said into the silence', 'Said after it']) {
+      assert.equal(await transcript.getByText(words).count(), 1, words);
+    }
+  });
+});
+
+describe('a page that the browser has frozen', { skip }, () => {
+  it('does nothing, and once it is awake catches up without loss', async (t) => {
+    const stage = await Stage.open(t);
+    const ada = await stage.agent('ada', { messages: [text('user', 'Before the sleep')] });
+    const { page, context } = await visit(t, `${stage.url}#/agent/ada`);
+    const transcript = page.locator('.transcript');
+    await transcript.getByText('Before the sleep').waitFor();
+    const client = await context.newCDPSession(page);
+    await client.send('Page.setWebLifecycleState', { state: 'frozen' });
+    ada.say(text('user', 'Said into its sleep'));
+    ada.dropClients();
+    ada.say(text('user', 'Said to nobody'));
+    await stage.kill();
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    assert.equal(ada.offers.length, 1, 'it does not even connect again');
+    await stage.restart();
+    await ada.register();
+    await client.send('Page.setWebLifecycleState', { state: 'active' });
+    await page.locator('.roster[data-live="true"]').waitFor();
+    await transcript.getByText('Said to nobody').waitFor();
+    ada.say(text('user', 'Said after it'));
+    await transcript.getByText('Said after it').waitFor();
+    for (const words of ['Before the sleep', 'Said into its sleep', 'Said to nobody', 'Said after it']) {
+      assert.equal(await transcript.getByText(words).count(), 1, words);
+    }
   });
 });
 
