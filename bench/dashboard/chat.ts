@@ -4,16 +4,14 @@ import type { Message } from '../../src/protocol/agent.ts';
 import { assistant, call, result, user } from '../../test/dashboard/support/sample-conversation.ts';
 import { ScriptedAgent } from '../../test/dashboard/support/scripted-agent.ts';
 import type { Daemon } from '../../test/support/daemon.ts';
-import { metrics, open } from './page.ts';
+import { between, metrics, open, type Work } from './page.ts';
 
 const TOKENS = 1500;
 /** Tokens a second: what fast models write. */
 const RATE = 125;
 const HISTORY_BYTES = 2_300_000;
 
-export interface Cost {
-  /** How long the main thread was busy, in milliseconds: all its tasks, of scripts, styles, layout and painting. */
-  busyMs: number;
+export interface Cost extends Work {
   /** From the first to the last, in milliseconds. */
   wallMs: number;
 }
@@ -84,11 +82,12 @@ export async function streamAnswer(browser: Browser, daemon: Daemon, classic: bo
   agent.say(whole);
   agent.emit({ type: 'state', state: 'idle', since: Date.now() });
   await page.locator('.transcript').getByText('The end.').waitFor();
+  const wallMs = performance.now() - begun;
   await page.waitForTimeout(500);
   const after = await metrics(client);
   await page.context().close();
   await agent.stop();
-  return { busyMs: after.busyMs - before.busyMs, wallMs: performance.now() - begun };
+  return { ...between(before, after), wallMs };
 }
 
 /** @returns the cost until the newest message of 2.3 MB of history is on the screen; the roster is there before */
@@ -112,5 +111,5 @@ export async function openHistory(browser: Browser, daemon: Daemon): Promise<Cos
   const after = await metrics(client);
   await page.context().close();
   await agent.stop();
-  return { busyMs: after.busyMs - before.busyMs, wallMs, bytes: JSON.stringify(messages).length };
+  return { ...between(before, after), wallMs, bytes: JSON.stringify(messages).length };
 }

@@ -1,5 +1,6 @@
 /**
  * What the dashboard costs a browser: `npm run bench:dashboard`. It informs, and never fails.
+ * A part of it: `--only roster,answer`.
  *
  * Beside each figure stands that of the dashboard that people have today, where it was measured.
  */
@@ -17,8 +18,13 @@ const CHANGES = 500;
 /** An hour of a model that writes 125 tokens a second; fewer by `--answers`. */
 const HOUR = 300;
 
-const { values } = parseArgs({ options: { answers: { type: 'string' } } });
+const PARTS = ['bytes', 'roster', 'answer', 'history', 'memory'];
+
+const { values } = parseArgs({ options: { answers: { type: 'string' }, only: { type: 'string' } } });
 const answers = Number(values.answers ?? HOUR);
+/** What is measured: all of it, or what `--only` names, with commas between. */
+const parts = new Set(values.only?.split(',') ?? PARTS);
+for (const part of parts) if (!PARTS.includes(part)) throw new Error(`There is no ${part}: ${PARTS.join(', ')}.`);
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -43,10 +49,12 @@ async function withDaemon<T>(measure: (daemon: Daemon) => Promise<T>): Promise<T
 try {
   row('Measured', 'Pi-DE', 'what people have today');
   row('---', '---', '---');
-  const { eager, all } = await bytesOfDashboard();
-  row('JS and CSS before the roster shows, in gzip', kilobytes(eager), '1,250 KB');
-  row('JS and CSS in all, in gzip', kilobytes(all), '1,250 KB');
-  for (const count of [10, MANY]) {
+  if (parts.has('bytes')) {
+    const { eager, all } = await bytesOfDashboard();
+    row('JS and CSS before the roster shows, in gzip', kilobytes(eager), '1,250 KB');
+    row('JS and CSS in all, in gzip', kilobytes(all), '1,250 KB');
+  }
+  for (const count of parts.has('roster') ? [10, MANY] : []) {
     await withDaemon(async (daemon) => {
       const crowd = await Crowd.gather(daemon, count);
       const theirs = count === 10 ? '1.2–1.5 s' : '';
@@ -63,19 +71,21 @@ try {
       crowd.leave();
     });
   }
-  for (const classic of [false, true]) {
-    const { busyMs, wallMs } = await withDaemon((daemon) => streamAnswer(browser, daemon, classic));
+  for (const classic of parts.has('answer') ? [false, true] : []) {
+    const cost = await withDaemon((daemon) => streamAnswer(browser, daemon, classic));
     const name = `an answer of 1,500 tokens${classic ? ', from an older extension' : ''}: main thread busy`;
-    row(name, `${ms(busyMs)} of ${ms(wallMs)}`, '9.3 s of 12.3 s');
+    row(name, `${ms(cost.busyMs)} of ${ms(cost.wallMs)}`, '9.3 s of 12.3 s');
+    row('… of which scripts, styles, layout', [cost.scriptMs, cost.styleMs, cost.layoutMs].map(ms).join(', '), '');
   }
-  const history = await withDaemon((daemon) => openHistory(browser, daemon));
-  row(`opening a history of ${megabytes(history.bytes)}`, ms(history.wallMs), '16 s');
-  const readings = await withDaemon((daemon) => memory(browser, daemon, answers));
-  row(
-    `heap after a tenth, a half and all of ${answers} such answers${answers === HOUR ? ', an hour of streaming' : ''}`,
-    readings.map(megabytes).join(', '),
-    '',
-  );
+  if (parts.has('history')) {
+    const history = await withDaemon((daemon) => openHistory(browser, daemon));
+    row(`opening a history of ${megabytes(history.bytes)}`, ms(history.wallMs), '16 s');
+  }
+  if (parts.has('memory')) {
+    const readings = await withDaemon((daemon) => memory(browser, daemon, answers));
+    const what = `heap after each tenth of ${answers} such answers`;
+    row(`${what}${answers === HOUR ? ', an hour of streaming' : ''}`, readings.map(megabytes).join(', '), '');
+  }
 } finally {
   await browser.close();
 }

@@ -9,7 +9,7 @@ import { heapBytes, open } from './page.ts';
 /** Tokens in one message: of a model's, each has its own; here the point is what stays, not what passes. */
 const BATCH = 25;
 
-/** @returns bytes in use after a tenth, a half and all of the answers */
+/** @returns bytes in use after each tenth of the answers */
 export async function memory(browser: Browser, daemon: Daemon, answers: number): Promise<number[]> {
   const agent = await ScriptedAgent.start(daemon.registryUrl, { id: 'memory', messages: [user('Go on for an hour')] });
   const { page, client } = await open(browser, `${daemon.origin}/#/agent/memory`);
@@ -26,9 +26,7 @@ export async function memory(browser: Browser, daemon: Daemon, answers: number):
     }
     agent.say(assistant(`${pieces.join('')}\n\nAnswer ${turn} ends.`, { timestamp }));
     await page.locator('.transcript').getByText(`Answer ${turn} ends.`).waitFor();
-    if (turn === Math.ceil(answers / 10) || turn === Math.ceil(answers / 2) || turn === answers) {
-      readings.push(await heapBytes(client));
-    }
+    if (turn >= ((readings.length + 1) * answers) / 10) readings.push(await heapBytes(client));
   }
   await page.context().close();
   await agent.stop();

@@ -1,16 +1,40 @@
 /** A page that is measured. */
 import type { Browser, CDPSession, Page } from 'playwright-core';
 
-export interface Metrics {
-  /** How long the main thread has been busy, in milliseconds. */
+/** What the main thread has done, in milliseconds. */
+export interface Work {
+  /** All its tasks. */
   busyMs: number;
+  /** Of these: scripts, styles, layout. The rest is painting, and what the browser does for each frame and message. */
+  scriptMs: number;
+  styleMs: number;
+  layoutMs: number;
+}
+
+export interface Metrics extends Work {
   heapBytes: number;
 }
 
 export async function metrics(client: CDPSession): Promise<Metrics> {
   const { metrics: all } = await client.send('Performance.getMetrics');
   const of = (name: string) => all.find((metric) => metric.name === name)?.value ?? 0;
-  return { busyMs: of('TaskDuration') * 1000, heapBytes: of('JSHeapUsedSize') };
+  return {
+    busyMs: of('TaskDuration') * 1000,
+    scriptMs: of('ScriptDuration') * 1000,
+    styleMs: of('RecalcStyleDuration') * 1000,
+    layoutMs: of('LayoutDuration') * 1000,
+    heapBytes: of('JSHeapUsedSize'),
+  };
+}
+
+/** The work between two readings. */
+export function between(before: Metrics, after: Metrics): Work {
+  return {
+    busyMs: after.busyMs - before.busyMs,
+    scriptMs: after.scriptMs - before.scriptMs,
+    styleMs: after.styleMs - before.styleMs,
+    layoutMs: after.layoutMs - before.layoutMs,
+  };
 }
 
 /** In a context of its own: nothing is cached. @param prepare runs in the page before anything of its own */
