@@ -1,7 +1,7 @@
 /**
  * The events of a daemon, for programs that log or show them.
  */
-import type { HubFeature } from './protocol/hub.ts';
+import type { HubFeature, UpperHub } from './protocol/hub.ts';
 import type { RosterEvent } from './protocol/registry.ts';
 
 /** A process that was started here for a caller. */
@@ -57,6 +57,14 @@ export interface HypivisorEvents {
   hubLeft: [hub: JoinedHub];
   /** The roster does not take so many nodes of a hub. Emitted once each time that the hub joins. */
   sharedLeftOut: [hub: JoinedHub & { nodes: number }];
+  /** This hub has joined another, which may do from now on what `features` says. */
+  joined: [upper: UpperHub & { features: readonly HubFeature[] }];
+  /** The link to a hub that was joined is lost, and is tried again. */
+  joinLost: [upper: UpperHub];
+  /** A hub refuses to be joined, and is asked again from time to time. Told when the reason changes. */
+  joinRefused: [upper: UpperHub];
+  /** A hub that is to be joined cannot be reached, and is tried again. Told when the reason changes. */
+  joinFailed: [upper: UpperHub];
   /** A problem on this machine that a person should fix, in one sentence. Each is emitted once. */
   warning: [sentence: string];
   /** A fault of the daemon's own, which has cost one request or one connection. */

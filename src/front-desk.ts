@@ -14,6 +14,7 @@ import type { RequestHead } from './http/message.ts';
 import { encodeResponse, errorResponse, type Response, respond, textResponse } from './http/response.ts';
 import { Assets } from './http/static.ts';
 import type { Hubs } from './join/hubs.ts';
+import type { UpperClient } from './join/uppers.ts';
 import { accept } from './opening/accept.ts';
 import type { Limits } from './options.ts';
 import { DEFAULT_PORT, NodeStatus, REGISTRY_PATH, RELAY_PATH_PREFIX } from './protocol/registry.ts';
@@ -40,16 +41,27 @@ export interface FrontDeskContext {
   readonly hubs: Hubs;
   readonly limits: Limits;
   readonly version: string;
+  /** The name of this hub. */
+  readonly hubName: string;
+  /** Lines about the state of the daemon, each with its end: they follow `ok` on `/healthz`, and contain no secret. */
+  readonly health: () => string;
   readonly tell: Tell;
 }
+
+/** How much of the time of a hub above we take to find an agent: so that it hears from us what has failed. */
+const SHARE_OF_DIAL_TIME = 0.9;
 
 export class FrontDesk {
   /** The dashboard's files. Empty until they are loaded, and if no dashboard was built. */
   assets = new Assets();
   readonly #context: FrontDeskContext;
+  readonly #relaysForUpper: RelayContext;
 
   constructor(context: FrontDeskContext) {
     this.#context = context;
+    const { relays } = context;
+    const dialTimeoutMs = relays.limits.dialTimeoutMs * SHARE_OF_DIAL_TIME;
+    this.#relaysForUpper = { ...relays, limits: { ...relays.limits, dialTimeoutMs } };
   }
 
   /** Takes over a socket that was just accepted. */
@@ -64,6 +76,38 @@ export class FrontDesk {
       onRequest: (head, rest) => this.#serveCorked(connection, head, rest),
       onRefused: (error) => this.#refuse(connection, error),
     });
+  }
+
+  /**
+   * Takes over a connection that was opened because a hub above asked for it. It serves one relay, to an agent that is
+   * shared with that hub, and waits for its request as long as it takes.
+   *
+   * @param rest bytes that have come on it already
+   */
+  receiveBack(connection: Connection, rest: Buffer, upper: UpperClient): void {
+    const { limits } = this.#context;
+    // Silence is all right, but a NAT must not forget the connection unnoticed.
+    connection.probe(limits.pingIntervalMs);
+    const sink = {
+      onRequest: (head: RequestHead, rest: Buffer) => {
+        upper.onUsed();
+        this.#serveUpper(connection, head, rest, upper);
+      },
+      onRefused: (error: HttpError) => this.#refuse(connection, error),
+    };
+    accept(connection, { ...limits, headTimeoutMs: Number.POSITIVE_INFINITY }, sink, rest);
+  }
+
+  /** No gate: who asks has what we have opened. */
+  #serveUpper(connection: Connection, head: RequestHead, rest: Buffer, upper: UpperClient): void {
+    const route = routeOf(head.path, this.assets);
+    try {
+      if (route.kind !== 'relay') throw new HttpError(404, 'Not Found');
+      this.#openRelay(connection, head, rest, route.nodeId, upper);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#refuse(connection, error, head.method === 'HEAD');
+    }
   }
 
   /** Serves a request with the connection corked, so a 101 and the first message after it leave in one write. */
@@ -119,12 +163,20 @@ export class FrontDesk {
     new RegistryEndpoint(connection, endpoints, head.fields.has('origin'), rest);
   }
 
-  #openRelay(connection: Connection, head: RequestHead, rest: Buffer, nodeId: string): void {
-    const { connections, endpoints, prover, relays, tell } = this.#context;
+  /** @param upper the hub above that asks for a client of its own; null if the client has come here */
+  #openRelay(
+    connection: Connection,
+    head: RequestHead,
+    rest: Buffer,
+    nodeId: string,
+    upper: UpperClient | null = null,
+  ): void {
+    const { connections, endpoints, hubName, prover, relays, tell } = this.#context;
     const upgrade = readUpgradeRequest(head);
     connections.markAuthorised(connection);
     const { remoteAddress } = connection;
-    const address = endpoints.roster.addressOf(nodeId);
+    const isShared = upper === null || upper.shares(nodeId);
+    const address = isShared ? endpoints.roster.addressOf(nodeId) : null;
     const subprotocols = withoutTokens(upgrade.subprotocols);
     const request = {
       ...upgrade,
@@ -132,8 +184,10 @@ export class FrontDesk {
       fallbackSubprotocol: plainSubprotocol(subprotocols),
       refusalSubprotocol: readableSubprotocol(subprotocols),
       dialKey: address?.dialKey ?? null,
+      hubName: upper === null ? null : hubName,
     };
-    new Relay(connection, relays, request, this.#targetOf(nodeId, address), rest, {
+    const context = upper === null ? relays : this.#relaysForUpper;
+    new Relay(connection, context, request, this.#targetOf(nodeId, address), rest, {
       onOpened: () => tell('relayOpened', { nodeId, remoteAddress }),
       onRefused: (reason) => tell('relayRefused', { nodeId, reason }),
       onClosed: () => tell('relayClosed', { nodeId }),
@@ -179,9 +233,9 @@ export class FrontDesk {
   }
 
   #text(path: string): Response {
-    const { version } = this.#context;
+    const { version, health } = this.#context;
     const page = `hypivisor ${version}: the control plane of your coding agents. Agents and dashboards connect to ${REGISTRY_PATH}.`;
-    return textResponse(200, path === '/' ? page : 'ok');
+    return textResponse(200, path === '/' ? page : health());
   }
 
   #refuse(connection: Connection, error: HttpError, isHead = false): void {

@@ -1,10 +1,12 @@
 /**
  * The command: options → server → signals and exit codes.
  */
+import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type RunCommand, readCommandLine, USAGE, UsageError } from './command/command-line.ts';
 import { exit } from './command/exit.ts';
+import { hubKeyFile, readHubKey } from './command/hub-key.ts';
 import { createLog, formatJson, formatText, type Log, type LogSink } from './command/log.ts';
 import { logEvents } from './command/log-events.ts';
 import { descriptorSink, fileSink } from './command/log-sinks.ts';
@@ -14,7 +16,7 @@ import type { HypivisorOptions } from './options.ts';
 import { Environment } from './protocol/environment.ts';
 import { DEFAULT_PORT } from './protocol/registry.ts';
 import { registryUrl } from './protocol/url.ts';
-import { createHypivisor, type HypivisorAddress, version } from './server.ts';
+import { createHypivisor, type Hypivisor, type HypivisorAddress, version } from './server.ts';
 import { keepFreedMemory } from './transport/allocator.ts';
 
 const MAX_LOG_FILE_BYTES = 10 * 1024 * 1024;
@@ -34,7 +36,7 @@ async function main(): Promise<void> {
   const forPeople = process.stderr.isTTY === true;
   const log = openLog(command, home, forPeople);
   keepFreedMemory();
-  const hypivisor = createHypivisor({ ...command.options, home });
+  const hypivisor = create({ ...command.options, home, ...(await joinOptions(command, home, log)) });
   logEvents(hypivisor, log);
   const isEnding = endOnSignals(hypivisor, log);
   let address: HypivisorAddress;
@@ -54,6 +56,40 @@ async function main(): Promise<void> {
   log.info('Hypivisor online', { version, port: address.port, hosts: address.hosts.join(' ') });
   await log.flush(FLUSH_MS);
   if (forPeople && command.logFormat !== 'json') print(welcome(address));
+}
+
+/** @throws UsageError if a proxy cannot be used that the environment names for a join */
+function create(options: HypivisorOptions): Hypivisor {
+  try {
+    return createHypivisor(options);
+  } catch (error) {
+    throw error instanceof TypeError ? new UsageError(error.message) : error;
+  }
+}
+
+/**
+ * What joins need from the disk.
+ *
+ * @throws UsageError if the certificates cannot be read
+ */
+async function joinOptions({ options, joinCaFile }: RunCommand, home: string, log: Log): Promise<HypivisorOptions> {
+  const { join, port = DEFAULT_PORT } = options;
+  if (join === undefined) return {};
+  const found: HypivisorOptions = {};
+  if (joinCaFile !== null) {
+    const ca = await readFile(joinCaFile, 'utf8').catch(({ code }: NodeJS.ErrnoException) => {
+      throw new UsageError(`--join-ca: ${joinCaFile} cannot be read (${code})`);
+    });
+    found.join = join.map((it) => ({ ...it, ca }));
+  }
+  // A free port is another each time, and so is the hub on it.
+  if (port === 0) return found;
+  try {
+    found.hubKey = await readHubKey(hubKeyFile(home, port));
+  } catch (error) {
+    log.warn(`other hubs will not know this one again after a restart: ${(error as Error).message}`);
+  }
+  return found;
 }
 
 /** @throws UsageError if the user has no home folder, or if HOME is no absolute path */

@@ -5,6 +5,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { HubFeature } from './protocol/hub.ts';
 import { DEFAULT_PORT } from './protocol/registry.ts';
 
 /**
@@ -115,6 +116,18 @@ export const DEFAULT_LIMITS = {
 
 export type Limits = { readonly [name in keyof typeof DEFAULT_LIMITS]: number };
 
+/** A hub to join, and what it may do. */
+export interface JoinOptions {
+  /** Of its page or its registry: `ws:`, `wss:`, `http:` or `https:`, without a token, a user or a password. */
+  url: string;
+  /** Its pre-shared key; empty or absent for none. */
+  token?: string;
+  /** Certificates in PEM to trust instead of those that Node trusts. */
+  ca?: string;
+  /** What it may do: see this hub's agents (`roster`), reach them (`relay`), start agents here (`spawn`). Default: all. */
+  features?: readonly HubFeature[];
+}
+
 /** The options. Each has a default. */
 export interface HypivisorOptions {
   /** 0 takes a free port. Default 31415. */
@@ -152,11 +165,21 @@ export interface HypivisorOptions {
    * The folder of the built dashboard, which is served at `/`; null for none. Default: this package's, if it was built.
    */
   dashboardDirectory?: string | null;
+  /** The hubs to join. Each has power over this machine's agents as far as its `features` go. Default none. */
+  join?: readonly JoinOptions[];
   /** The name under which this machine is known to other hubs and to clients. Default: the name of the host. */
   hubName?: string;
   /** A secret text that the id of this hub is made of, at most 64 bytes. Default: a new one for each daemon. */
   hubKey?: string;
   limits?: Partial<Limits>;
+}
+
+/** The options of one join, complete. */
+export interface JoinSettings {
+  readonly url: string;
+  readonly token: string | null;
+  readonly ca: string | null;
+  readonly features: readonly HubFeature[];
 }
 
 /** The options of one daemon, complete. */
@@ -175,6 +198,7 @@ export interface Settings {
   /** Null for the environment of the person who started this process. */
   readonly environment: NodeJS.ProcessEnv | null;
   readonly dashboardDirectory: string | null;
+  readonly join: readonly JoinSettings[];
   readonly hubName: string;
   /** Null for a new one. */
   readonly hubKey: string | null;
@@ -213,6 +237,12 @@ export function withDefaults(options: HypivisorOptions): Settings {
     dashboardDirectory:
       options.dashboardDirectory === undefined ? DEFAULT_DASHBOARD_DIRECTORY : options.dashboardDirectory,
     environment: options.environment ?? null,
+    join: (options.join ?? []).map(({ url, token, ca, features }) => ({
+      url,
+      token: token ? token : null,
+      ca: ca ?? null,
+      features: features ?? Object.values(HubFeature),
+    })),
     hubName: options.hubName ?? os.hostname(),
     hubKey: options.hubKey ?? null,
     limits: { ...DEFAULT_LIMITS, ...options.limits },

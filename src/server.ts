@@ -14,10 +14,13 @@ import type { HypivisorEvents } from './events.ts';
 import { FrontDesk } from './front-desk.ts';
 import { createGate } from './http/gate.ts';
 import { Assets } from './http/static.ts';
-import { Hubs } from './join/hubs.ts';
+import { Hubs, type OwnHub } from './join/hubs.ts';
+import type { Asker } from './join/link.ts';
+import { Uppers } from './join/uppers.ts';
 import { LocalMachine } from './local-machine.ts';
 import { type HypivisorOptions, type Settings, withDefaults } from './options.ts';
 import { adviseOnOrigin } from './origin-advice.ts';
+import type { HubFeature, HubRequestMethod, SharedMachine, UpperHub } from './protocol/hub.ts';
 import { type Node, Reach } from './protocol/registry.ts';
 import { TOKEN_SUBPROTOCOL_PREFIX } from './protocol/subprotocol.ts';
 import { registryUrl } from './protocol/url.ts';
@@ -38,7 +41,8 @@ import { Listener } from './transport/listener.ts';
 import { vitals } from './vitals.ts';
 
 export type { AgentEnd, AgentProcess, HypivisorEvents } from './events.ts';
-export type { HypivisorOptions, Limits } from './options.ts';
+export type { HypivisorOptions, JoinOptions, Limits } from './options.ts';
+export type { HubFeature, UpperHub } from './protocol/hub.ts';
 export type { Node, RosterEvent } from './protocol/registry.ts';
 
 const require = createRequire(import.meta.url);
@@ -84,6 +88,8 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   readonly #hubs: Hubs;
   readonly #machine: LocalMachine;
   readonly #frontDesk: FrontDesk;
+  /** The hubs that this one joins. */
+  readonly #uppers: Uppers;
   /** Identifies the last `listen` until the next `close`. A `listen` that no longer finds its own here was closed. */
   #generation: symbol | null = null;
   /** Settles once the last `listen` has opened its port or failed. */
@@ -116,6 +122,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       deadlines,
       judge: (agentMachine, peerAddress) => locality.judge(agentMachine, peerAddress),
       onEvent: (event) => {
+        this.#uppers.noteNode(event.event === 'node_joined' ? event.node.id : event.id);
         if (event.event === 'node_updated') return;
         const nodeId = event.event === 'node_joined' ? event.node.id : event.id;
         const owner = roster.addressOf(nodeId)?.owner ?? null;
@@ -153,9 +160,18 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       if (dialBack && !this.#isNextDoor(id)) prover.keepOnly(id, null);
       else prover.add(id, caller);
     };
-    const hubId = hubIdOf(settings.hubKey ?? randomBytes(16).toString('hex'));
+    const { hubName } = settings;
+    const hubKey = settings.hubKey ?? randomBytes(16).toString('hex');
+    const own: OwnHub = {
+      id: hubIdOf(hubKey),
+      name: hubName,
+      version,
+      since: Math.floor(Date.now() / 1000),
+      vitals,
+      up: () => this.#uppers.up,
+    };
     const hubs = new Hubs({
-      own: { id: hubId, name: settings.hubName, version, since: Math.floor(Date.now() / 1000), vitals, up: () => [] },
+      own,
       roster,
       waysBack,
       deadlines,
@@ -165,8 +181,32 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
         onLost: (hub) => tell('hubLost', hub),
         onLeft: (hub) => tell('hubLeft', hub),
         onLeftOut: (hub) => tell('sharedLeftOut', hub),
+        onMachinesChanged: () => this.#uppers.noteMachines(),
       },
     });
+    this.#uppers = new Uppers(
+      settings.join,
+      {
+        id: own.id,
+        key: hubKey,
+        name: hubName,
+        version,
+        epoch: randomBytes(8).toString('hex'),
+        environment: process.env,
+        connections,
+        roster,
+        below: () => hubs.below,
+        machines: () => [
+          this.#ownMachine(own),
+          ...hubs.sharedMachines().map((it) => ({ ...it, path: [...it.path, own.id] })),
+        ],
+        perform: (method, params, asker) => this.#performFor(method, params, asker),
+      },
+      {
+        onChanged: (upper, before, features) => this.#onUpperChanged(upper, before, features),
+        onDialledBack: (connection, rest, client) => this.#frontDesk.receiveBack(connection, rest, client),
+      },
+    );
     this.#waysBack = waysBack;
     this.#prover = prover;
     this.#hubs = hubs;
@@ -196,6 +236,8 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
       },
       limits,
       version,
+      hubName,
+      health: () => `ok\n${this.#uppers.health}`,
       tell,
     });
     this.#listener = new Listener((socket) => this.#frontDesk.receive(socket), onFault);
@@ -211,6 +253,11 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   /** The current roster. */
   get nodes(): Node[] {
     return JSON.parse(this.#roster.nodesJson) as Node[];
+  }
+
+  /** How it stands with each hub that this one joins, in the order of the options. */
+  get uppers(): UpperHub[] {
+    return this.#uppers.up;
   }
 
   get counters(): Counters {
@@ -254,6 +301,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     }
     this.#roster.watchExpiry();
     this.#machine.tendOutput();
+    this.#uppers.start();
     return this.address as HypivisorAddress;
   }
 
@@ -274,6 +322,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
   close(): Promise<void> {
     this.#generation = null;
     this.#listener.close();
+    this.#uppers.stop();
     this.#closed = Promise.all([this.#opened, this.#closed]).then(() => this.#drain());
     return this.#closed;
   }
@@ -291,6 +340,38 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     if (this.#warnings.has(sentence)) return;
     this.#warnings.add(sentence);
     this.#tell('warning', sentence);
+  }
+
+  /** This machine, as it is told to the hubs above; each gets the features that it has. */
+  #ownMachine({ id, name, since }: OwnHub): SharedMachine {
+    const { memory_free, ...numbers } = vitals();
+    const facts = { id, name, version, since, nodes: this.#roster.localSize, features: [], ...numbers };
+    return { ...facts, ...(memory_free !== null && { memory_free }), path: [id] };
+  }
+
+  /** Does what a hub above asks for, on this machine or on one below. */
+  async #performFor(method: HubRequestMethod, params: Record<string, unknown>, asker: Asker): Promise<unknown> {
+    const caller: Caller = { ...NOBODY, ...asker };
+    const ask = this.#hubs.elsewhere(method, params, caller);
+    if (ask !== null) return ask();
+    switch (method) {
+      case 'list_directories':
+        return this.#machine.listDirectories(params);
+      case 'list_sessions':
+        return this.#machine.listSessions(params);
+      case 'spawn_agent':
+        return this.#machine.spawnAgent(params, caller);
+      case 'spawn_status':
+        return this.#machine.spawnStatus(params);
+    }
+  }
+
+  #onUpperChanged(upper: UpperHub, before: UpperHub['status'], features: readonly HubFeature[]): void {
+    this.#hubs.noteOwnChange();
+    if (upper.status === 'joined') this.#tell('joined', { ...upper, features });
+    else if (upper.status === 'refused') this.#tell('joinRefused', upper);
+    else if (before === 'joined') this.#tell('joinLost', upper);
+    else this.#tell('joinFailed', upper);
   }
 
   #addWayBack(nodeId: string, caller: Caller): void {
@@ -343,3 +424,15 @@ function hostsToListenOn({ host, token }: Settings): (string | undefined)[] {
   if (host === 'localhost' || (host === null && token === null)) return ['127.0.0.1', '::1'];
   return [host ?? undefined];
 }
+
+/** What a caller that comes through a hub above is not told, because it has no connection here. */
+const NOBODY = {
+  onRegistered() {},
+  onSubscribe: () => false,
+  askBack() {},
+  onJoined() {},
+  onReplaced() {},
+  onMachine() {},
+  isCongested: false,
+  push() {},
+};

@@ -21,6 +21,7 @@ describe('withDefaults', () => {
       outputDirectory: path.join(os.homedir(), '.pi', 'logs', 'agents'),
       dashboardDirectory: fileURLToPath(new URL('../dist/dashboard', import.meta.url)),
       environment: null,
+      join: [],
       hubName: os.hostname(),
       hubKey: null,
       limits: DEFAULT_LIMITS,
@@ -42,8 +43,9 @@ describe('withDefaults', () => {
       outputDirectory: '/var/log/agents',
       environment: { A: '1' },
       dashboardDirectory: '/dashboard',
+      join: [{ url: 'ws://a/ws', token: 'b', ca: 'pem', features: ['roster' as const] }],
       hubName: 'desk',
-      hubKey: 'secret',
+      hubKey: '0'.repeat(32),
     };
     assert.deepEqual(withDefaults(options), { ...options, limits: DEFAULT_LIMITS });
   });

@@ -13,6 +13,7 @@ import {
   DEFAULT_SPAWN_COMMAND,
   type HypivisorOptions,
 } from '../options.ts';
+import { HUB_LIMITS, HubFeature } from '../protocol/hub.ts';
 import { DEFAULT_PORT } from '../protocol/registry.ts';
 
 export type LogFormat = 'text' | 'json';
@@ -24,6 +25,8 @@ export interface RunCommand {
   logFormat: LogFormat | null;
   /** An absolute path. 'none' means no file, null the default file. */
   logFile: string | null;
+  /** The absolute path of the certificates to trust in joins; null for those that Node trusts. */
+  joinCaFile: string | null;
 }
 
 export type Command = RunCommand | { kind: 'help' } | { kind: 'version' };
@@ -60,6 +63,16 @@ Options, and the environment variables that set them too
                              0 starts none (HYPI_MAX_AGENTS, default ${DEFAULT_MAX_AGENTS})
       --min-free-memory <n>  MiB of memory that must be free to start one more agent
                              (HYPI_MIN_FREE_MEMORY, default ${DEFAULT_MIN_FREE_MEMORY / MIB})
+      --join <url>           another hypivisor, which then has this machine's agents too.
+                             It and whoever can use it get power over this machine: to
+                             see and drive its agents, list folders, and start agents;
+                             repeatable (HYPI_JOIN, separated by commas or blanks)
+      --join-only <powers>   only some of that power: roster, relay, spawn
+                             (HYPI_JOIN_ONLY, default: roster,relay,spawn)
+      --join-ca <path>       certificates, in PEM, to trust in joins
+                             (HYPI_JOIN_CA, default: those of Node.js)
+      --hub-name <name>      name of this machine among others
+                             (HYPI_HUB_NAME, default: its host name)
       --log-format <format>  text or json, on stderr
                              (HYPI_LOG_FORMAT, default: text on a terminal)
       --log-file <path>      file to append JSON lines to, or none
@@ -70,6 +83,8 @@ Options, and the environment variables that set them too
 Environment only
   HYPI_TOKEN                 the key that agents and dashboards must present; without it
                              the daemon listens on this machine only
+  HYPI_JOIN_TOKEN            the key of the hypivisors that are joined; without it
+                             HYPI_TOKEN
 
 Agents and dashboards connect to ws://<host>:<port>/ws. Ctrl-C ends the daemon.
 `;
@@ -83,6 +98,10 @@ const FLAGS = {
   'spawn-command': { type: 'string' },
   'max-agents': { type: 'string' },
   'min-free-memory': { type: 'string' },
+  join: { type: 'string', multiple: true },
+  'join-only': { type: 'string' },
+  'join-ca': { type: 'string' },
+  'hub-name': { type: 'string' },
   'log-format': { type: 'string' },
   'log-file': { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -112,10 +131,14 @@ export function readCommandLine(args: readonly string[], environment: NodeJS.Pro
     const twin = environment[variable];
     return twin ? [twin, variable] : null;
   };
-  const list = (flag: 'allow-origin' | 'allow-host', variable: string): [values: string[], name: string] => {
+  const list = (
+    flag: 'allow-origin' | 'allow-host' | 'join',
+    variable: string,
+    separator: string | RegExp = ',',
+  ): [values: string[], name: string] => {
     const given = flags[flag];
     if (given !== undefined) return [given, `--${flag}`];
-    return [(environment[variable] ?? '').split(',').flatMap((item) => item.trim() || []), variable];
+    return [(environment[variable] ?? '').split(separator).flatMap((item) => item.trim() || []), variable];
   };
 
   const options: HypivisorOptions = {};
@@ -133,7 +156,23 @@ export function readCommandLine(args: readonly string[], environment: NodeJS.Pro
   if (maxAgents !== null) options.maxAgents = readInteger(...maxAgents, 0, MAX_AGENTS);
   const memory = value('min-free-memory', 'HYPI_MIN_FREE_MEMORY');
   if (memory !== null) options.minFreeMemory = MIB * readInteger(...memory, 0, MAX_MIN_FREE_MEMORY_MIB);
-  if (environment.HYPI_TOKEN) options.token = readToken(environment.HYPI_TOKEN);
+  if (environment.HYPI_TOKEN) options.token = readToken(environment.HYPI_TOKEN, 'HYPI_TOKEN');
+
+  const joinToken = environment.HYPI_JOIN_TOKEN || environment.HYPI_TOKEN;
+  if (environment.HYPI_JOIN_TOKEN) readToken(environment.HYPI_JOIN_TOKEN, 'HYPI_JOIN_TOKEN');
+  const joinOnly = value('join-only', 'HYPI_JOIN_ONLY');
+  const features = joinOnly === null ? null : readFeatures(...joinOnly);
+  const urls = readAll(list('join', 'HYPI_JOIN', /[\s,]+/), readJoinUrl);
+  if (urls.length > 0) {
+    options.join = [...new Set(urls)].map((url) => ({
+      url,
+      ...(joinToken ? { token: joinToken } : {}),
+      ...(features === null ? {} : { features }),
+    }));
+  }
+  const joinCa = value('join-ca', 'HYPI_JOIN_CA');
+  const hubName = value('hub-name', 'HYPI_HUB_NAME');
+  if (hubName !== null) options.hubName = readHubName(...hubName);
 
   const logFormat = value('log-format', 'HYPI_LOG_FORMAT');
   const logFile = value('log-file', 'HYPI_LOG_FILE');
@@ -142,6 +181,7 @@ export function readCommandLine(args: readonly string[], environment: NodeJS.Pro
     options,
     logFormat: logFormat === null ? null : readLogFormat(...logFormat),
     logFile: logFile === null ? null : readLogFile(...logFile),
+    joinCaFile: joinCa === null ? null : path.resolve(joinCa[0]),
   };
 }
 
@@ -192,9 +232,45 @@ function readOrigin(text: string, name: string): string {
 }
 
 /** Checks the token. The error does not contain it, because the error may go to a log. */
-function readToken(text: string): string {
-  if (text.trim() === '') throw new UsageError('HYPI_TOKEN is only white space: set it to a key, or unset it');
-  if (text.trim() !== text) throw new UsageError('HYPI_TOKEN must not begin or end with white space');
+function readToken(text: string, name: string): string {
+  if (text.trim() === '') throw new UsageError(`${name} is only white space: set it to a key, or unset it`);
+  if (text.trim() !== text) throw new UsageError(`${name} must not begin or end with white space`);
+  return text;
+}
+
+/** Checks the URL of a join. The errors do not contain it, because it may hold a secret. */
+function readJoinUrl(text: string, name: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^(?:ws|http)s?:$/.test(url.protocol) || url.hostname === '') {
+    throw new UsageError(`${name} must be the URL of a hypivisor, such as wss://hub.example/ws`);
+  }
+  if (url.searchParams.has('token') || url.hash.includes('token=')) {
+    throw new UsageError(`${name} must have no token in its URL, where others can see it: set HYPI_JOIN_TOKEN`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new UsageError(`${name} must have no user and no password in its URL: set HYPI_JOIN_TOKEN`);
+  }
+  return text;
+}
+
+function readFeatures(text: string, name: string): HubFeature[] {
+  const words = text.split(/[\s,]+/).filter((word) => word !== '');
+  const features = Object.values(HubFeature);
+  if (words.length === 0 || !words.every((word) => features.some((feature) => feature === word))) {
+    throw new UsageError(`${name} must be some of ${features.join(', ')}, not ${JSON.stringify(text)}`);
+  }
+  return features.filter((feature) => words.includes(feature));
+}
+
+function readHubName(text: string, name: string): string {
+  if (
+    text.trim() !== text ||
+    text === '' ||
+    Buffer.byteLength(text) > HUB_LIMITS.name ||
+    /[\p{Cc}\p{Cs}]/u.test(text)
+  ) {
+    throw new UsageError(`${name} must be a name of at most ${HUB_LIMITS.name} bytes, not ${JSON.stringify(text)}`);
+  }
   return text;
 }
 

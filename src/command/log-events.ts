@@ -1,7 +1,7 @@
 /**
  * Writes the daemon's events to the log.
  */
-import type { Hypivisor } from '../server.ts';
+import type { HubFeature, Hypivisor } from '../server.ts';
 import type { Log } from './log.ts';
 
 export function logEvents(hypivisor: Hypivisor, log: Log): void {
@@ -43,6 +43,16 @@ export function logEvents(hypivisor: Hypivisor, log: Log): void {
   hypivisor.on('sharedLeftOut', ({ name, id, nodes }) => {
     log.warn('some nodes of a hub do not fit into the roster', { hub: name, id, nodes });
   });
+  hypivisor.on('joined', ({ name, url, features }) => {
+    log.info(`joined a hub: ${powerOf(features)}`, { hub: name ?? '', url });
+  });
+  hypivisor.on('joinLost', ({ name, url, reason }) => {
+    log.warn('the hub above is lost', { hub: name ?? '', url, reason: reason ?? '' });
+  });
+  hypivisor.on('joinRefused', ({ url, reason }) =>
+    log.warn('a hub refuses to be joined', { url, reason: reason ?? '' }),
+  );
+  hypivisor.on('joinFailed', ({ url, reason }) => log.warn('a hub cannot be joined', { url, reason: reason ?? '' }));
   hypivisor.on('laggardClosed', () => log.warn('a reader that did not read was closed'));
   hypivisor.on('warning', (sentence) => log.warn(sentence));
   hypivisor.on('fault', (error) => {
@@ -50,4 +60,14 @@ export function logEvents(hypivisor: Hypivisor, log: Log): void {
     // The first stack frame shows the place. The others only show how Node got there.
     log.fault(message, 'hypivisor', { at: stack?.split('\n')[1]?.trim() ?? 'unknown' });
   });
+}
+
+/** What a hub above can do now, in words. */
+function powerOf(features: readonly HubFeature[]): string {
+  const powers = [
+    features.includes('roster') ? 'see this machine’s agents' : [],
+    features.includes('relay') ? 'talk to them' : [],
+    features.includes('spawn') ? 'list its folders and start agents on it' : [],
+  ].flat();
+  return powers.length === 0 ? 'it learns the name of this machine' : `who can use it can ${powers.join(', ')}`;
 }

@@ -88,6 +88,8 @@ export interface HubsEvents {
   onLeft: (hub: JoinedHubInfo) => void;
   /** So many of its nodes are not in the roster. Told once for each join. */
   onLeftOut: (hub: JoinedHubInfo & { nodes: number }) => void;
+  /** A machine is new, has changed, or is no more. */
+  onMachinesChanged: () => void;
 }
 
 export interface HubsContext {
@@ -109,7 +111,10 @@ export class Hubs implements HubDesk {
 
   constructor(context: HubsContext) {
     this.#context = context;
-    this.#machines = new Machines(context.own, (event) => this.#tellOfMachine(event));
+    this.#machines = new Machines(context.own, (event) => {
+      context.events.onMachinesChanged();
+      this.#tellOfMachine(event);
+    });
   }
 
   // HubDesk

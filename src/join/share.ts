@@ -59,7 +59,6 @@ export class Share {
   readonly #maxBytes: number;
   /** The id of the upper hub; null until it is known. */
   #upperId: string | null = null;
-  /** The number of the last message. */
   #seq = 0;
   /** The lowest number of the upper hub from which we can go on; Infinity until a snapshot is out. */
   #floor = Number.POSITIVE_INFINITY;
@@ -82,6 +81,11 @@ export class Share {
   constructor(options: ShareOptions) {
     this.#options = options;
     this.#maxBytes = (options.maxBytes ?? HUB_LIMITS.shareBytes) - FRAME_BYTES;
+  }
+
+  /** The number of the last message. */
+  get seq(): number {
+    return this.#seq;
   }
 
   /** How many nodes the upper hub has been told of. */
@@ -109,9 +113,12 @@ export class Share {
    * The upper hub says that it cannot follow.
    *
    * @param seq of the message that it refused: those behind it are refused too, and one snapshot answers all of them
+   * @returns whether a new snapshot begins
    */
-  outOfStep(seq: number): void {
-    if (seq >= this.#snapshotFrom) this.#restart();
+  outOfStep(seq: number): boolean {
+    if (seq < this.#snapshotFrom) return false;
+    this.#restart();
+    return true;
   }
 
   /** Everything is told anew. */

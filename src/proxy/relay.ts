@@ -48,6 +48,8 @@ export interface RelayRequest extends UpgradeRequest {
   fallbackSubprotocol: string | null;
   /** The subprotocol in the 101 of a refusal; null for none. */
   refusalSubprotocol: string | null;
+  /** The name of this hub, if another hub asks for its client: a refusal says where it comes from. Null otherwise. */
+  hubName: string | null;
   dialKey: string | null;
 }
 
@@ -238,7 +240,9 @@ export class Relay implements ConnectionHandler, DialSink {
     this.#stop(State.REFUSED);
     const { key, refusalSubprotocol } = this.#request;
     this.#client.write(encodeUpgradeResponse(key, refusalSubprotocol, null));
-    refuse(this.#client, this.#takeEarly(), sentence, this.#context.limits.closingTimeoutMs);
+    const { hubName } = this.#request;
+    const told = hubName === null ? sentence : `${sentence} (at ${hubName})`;
+    refuse(this.#client, this.#takeEarly(), told, this.#context.limits.closingTimeoutMs);
     this.#events.onRefused(sentence);
   }
 

@@ -20,6 +20,7 @@ const NOTHING: Command = {
   options: { allowOrigins: [], allowHosts: [] },
   logFormat: null,
   logFile: null,
+  joinCaFile: null,
 };
 
 /** Each flag with its twin: a text, and what it becomes. */
@@ -43,6 +44,8 @@ const SETTINGS: [flag: string, variable: string, text: string, options: Hypiviso
   ['--spawn-command', 'HYPI_SPAWN_COMMAND', 'pi --mode rpc', { spawnCommand: ['pi', '--mode', 'rpc'] }],
   ['--spawn-command', 'HYPI_SPAWN_COMMAND', ' pi \t x ', { spawnCommand: ['pi', 'x'] }],
   ['--spawn-command', 'HYPI_SPAWN_COMMAND', '["my pi", "a b", ""]', { spawnCommand: ['my pi', 'a b', ''] }],
+  ['--join', 'HYPI_JOIN', 'wss://hub.example/ws', { join: [{ url: 'wss://hub.example/ws' }] }],
+  ['--hub-name', 'HYPI_HUB_NAME', 'the desk', { hubName: 'the desk' }],
   ['--max-agents', 'HYPI_MAX_AGENTS', '0', { maxAgents: 0 }],
   ['--max-agents', 'HYPI_MAX_AGENTS', '100000', { maxAgents: 100_000 }],
   ['--min-free-memory', 'HYPI_MIN_FREE_MEMORY', '512', { minFreeMemory: 512 * 1024 * 1024 }],
@@ -235,6 +238,58 @@ describe('readCommandLine', () => {
   });
 });
 
+describe('joins', () => {
+  const url = 'wss://hub.example/ws';
+  const joinsOf = (args: string[], environment: NodeJS.ProcessEnv = {}) => run(args, environment).options.join;
+
+  it('any number of hubs can be joined, each once', () => {
+    const two = [{ url }, { url: 'http://10.0.0.1:31415' }];
+    assert.deepEqual(joinsOf(['--join', url, '--join', 'http://10.0.0.1:31415', '--join', url]), two);
+    assert.deepEqual(joinsOf([], { HYPI_JOIN: ` ${url} http://10.0.0.1:31415,` }), two);
+    assert.equal(joinsOf([], { HYPI_JOIN: ' , ' }), undefined);
+  });
+
+  it('their key is HYPI_JOIN_TOKEN, or else HYPI_TOKEN', () => {
+    assert.deepEqual(joinsOf(['--join', url], { HYPI_TOKEN: 'mine' }), [{ url, token: 'mine' }]);
+    assert.deepEqual(joinsOf(['--join', url], { HYPI_TOKEN: 'mine', HYPI_JOIN_TOKEN: 'its' }), [{ url, token: 'its' }]);
+    refuses(['--join', url], { HYPI_JOIN_TOKEN: ' x' }, 'HYPI_JOIN_TOKEN must not begin or end with white space');
+  });
+
+  it('their power is what is given', () => {
+    const features = ['roster', 'relay'];
+    assert.deepEqual(joinsOf(['--join', url, '--join-only', 'relay, roster']), [{ url, features }]);
+    assert.deepEqual(joinsOf(['--join', url], { HYPI_JOIN_ONLY: 'roster relay' }), [{ url, features }]);
+    for (const text of ['', 'roster,all', ',']) {
+      const message = `--join-only must be some of roster, relay, spawn, not ${JSON.stringify(text)}`;
+      refuses(['--join', url, '--join-only', text], {}, message);
+    }
+  });
+
+  it('certificates are a file', () => {
+    assert.equal(run(['--join', url, '--join-ca', 'ca.pem']).joinCaFile, path.resolve('ca.pem'));
+  });
+
+  it('a secret in a URL is refused, and not shown', () => {
+    for (const [text, sentence] of [
+      [
+        'wss://hub/ws?token=secret',
+        '--join must have no token in its URL, where others can see it: set HYPI_JOIN_TOKEN',
+      ],
+      ['wss://me:secret@hub/ws', '--join must have no user and no password in its URL: set HYPI_JOIN_TOKEN'],
+      ['secret@hub', '--join must be the URL of a hypivisor, such as wss://hub.example/ws'],
+      ['ftp://hub/', '--join must be the URL of a hypivisor, such as wss://hub.example/ws'],
+    ] as const) {
+      refuses(['--join', text], {}, sentence);
+    }
+  });
+
+  it('a name that nobody could read is refused', () => {
+    for (const text of [' x', 'a\nb', 'x'.repeat(254)]) {
+      refuses(['--hub-name', text], {}, `--hub-name must be a name of at most 253 bytes, not ${JSON.stringify(text)}`);
+    }
+  });
+});
+
 describe('USAGE', () => {
   it('names every variable that is read, and no other', () => {
     const read = new Set<string>();
@@ -248,6 +303,7 @@ describe('USAGE', () => {
     named.delete('--mode');
     const twins = new Map(SETTINGS.map(([flag, variable]) => [flag, variable]));
     twins.set('--log-format', 'HYPI_LOG_FORMAT').set('--log-file', 'HYPI_LOG_FILE');
+    twins.set('--join-only', 'HYPI_JOIN_ONLY').set('--join-ca', 'HYPI_JOIN_CA');
     assert.deepEqual(named, new Set([...twins.keys(), '--help', '--version']));
     for (const [flag, variable] of twins) {
       const entry = USAGE.slice(USAGE.indexOf(flag));

@@ -88,6 +88,7 @@ async function start(t: TestContext, target: Target | string, options: Options =
     extensions: null,
     fallbackSubprotocol: null,
     refusalSubprotocol: null,
+    hubName: null,
     dialKey: null,
     ...options.request,
   };

@@ -92,6 +92,7 @@ export class House {
         onLost: ({ name }) => this.hubEvents.push(`lost ${name}`),
         onLeft: ({ name }) => this.hubEvents.push(`left ${name}`),
         onLeftOut: ({ name, nodes }) => this.hubEvents.push(`left out ${nodes} of ${name}`),
+        onMachinesChanged: () => {},
       },
     });
     const nothing = async () => ({});
