@@ -10,10 +10,12 @@ import { parseArgs } from 'node:util';
 import { MEBIBYTE } from '../../bench/units.ts';
 import { Daemon } from '../support/daemon.ts';
 import { type Footprint, footprintOf } from './footprint.ts';
+import { soakHubs } from './hubs.ts';
 import type { Outcome, Report, Second } from './report.ts';
 import { failures, type Sample, type Soak, toJson, toSvg, toText } from './summary.ts';
 
 const USAGE = `Usage: npm run soak -- [--minutes <n>] [--events <n>] [--out <folder>]
+       npm run soak -- hubs [--seconds <n>] [--rounds <n>]
 
 Runs the built daemon under load for long: 500 agents that register, leave and come back, dashboards that come and go,
 some of them slow, relays that open, talk and close, every event and message of it checked. Once a second it takes down
@@ -24,6 +26,8 @@ was lost, left over or wrong; figures of speed and size do not count.
   --minutes <n>   how long, also a part of one (default 30)
   --events <n>    roster events a second (default 2000)
   --out <folder>  where soak.json, the samples, and soak.svg, their plot, go (default: a new temporary folder, told)
+
+hubs lets a laptop sleep for two minutes whose hub has joined another; hubs --help says more.
 `;
 
 const LOAD = fileURLToPath(new URL('load.ts', import.meta.url));
@@ -208,6 +212,7 @@ function rounded(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
+if (process.argv[2] === 'hubs') process.exit(await soakHubs(process.argv.slice(3)));
 const flags = readFlags();
 const out = flags.out === undefined ? await mkdtemp(join(tmpdir(), 'hypivisor-soak-out-')) : resolve(flags.out);
 await mkdir(out, { recursive: true });

@@ -120,12 +120,13 @@ export class Network {
    */
   async addMachineBehindNat(hostName: string, delayMs: number): Promise<Machine> {
     const router = await this.addMachine('router');
-    const namespace = await this.#addNamespace('hidden');
+    const namespace = await this.#addNamespace(`${this.#machines.length}-hidden`);
     const machine = new Machine(namespace, hostName, '192.168.77.2', '', this.#directory);
     await ip('-n', namespace, 'link', 'set', 'lo', 'up');
     const ends = [router.namespace, '192.168.77.1', namespace, machine.address];
     const link = spawn('python3', [DELAYED_LINK, String(delayMs), ...ends], { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#links.push(link);
+    machine.link = link;
     await once(link.stdout, 'data');
     await ip('-n', namespace, 'route', 'add', 'default', 'via', '192.168.77.1');
     const inRouter = (...args: string[]) => ip('netns', 'exec', router.namespace, ...args);
@@ -162,6 +163,9 @@ export class Machine {
   readonly ipv6Address: string;
   readonly hostsFile: string;
   readonly resolverFile: string;
+  /** What carries its packets, if that is a process. */
+  link: ChildProcess | null = null;
+  readonly #programs: ChildProcess[] = [];
   readonly #peers: PeerProcess[] = [];
 
   constructor(namespace: string, hostName: string, address: string, ipv6Address: string, directory: string) {
@@ -186,6 +190,30 @@ export class Machine {
     return peer;
   }
 
+  /** Starts a program here, which ends with the machine. */
+  run(command: string, args: readonly string[]): void {
+    const [launcher = '', ...rest] = this.launcher;
+    this.#programs.push(spawn(launcher, [...rest, command, ...args], { stdio: 'ignore' }));
+  }
+
+  /**
+   * Stops every process on it, and what carries its packets: nobody gets an answer from it any more, nor a word that it
+   * has gone.
+   */
+  async sleep(): Promise<void> {
+    await this.#signal('SIGSTOP');
+  }
+
+  async wake(): Promise<void> {
+    await this.#signal('SIGCONT');
+  }
+
+  async #signal(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    this.link?.kill(signal);
+    const { stdout } = await run('ip', ['netns', 'pids', this.namespace]);
+    for (const pid of stdout.split('\n').filter(Boolean)) process.kill(Number(pid), signal);
+  }
+
   /** What is meant for that address goes nowhere from here on, and nobody is told. */
   async blackhole(address: string): Promise<void> {
     await ip('-n', this.namespace, 'route', 'add', 'blackhole', address);
@@ -193,6 +221,7 @@ export class Machine {
 
   async stop(): Promise<void> {
     for (const peer of this.#peers) await peer.stop();
+    for (const program of this.#programs) program.kill('SIGKILL');
   }
 }
 

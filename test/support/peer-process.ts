@@ -1,13 +1,18 @@
 /** An agent or a dashboard in a process of its own, told by messages what to do: for places where a test cannot be. */
 import dgram from 'node:dgram';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import os from 'node:os';
+import { createHypivisor, type Hypivisor } from 'hypivisor';
 import { Agent } from './agent.ts';
 import { BackAgent } from './back-agent.ts';
 import { Client, type Json } from './client.ts';
+import { Dashboard } from './dashboard.ts';
 
 const agents: Agent[] = [];
+let hub: Hypivisor | null = null;
+let dashboard: Dashboard | null = null;
 
 const COMMANDS: Record<string, (params: Json) => Promise<unknown>> = {
   hostName: async () => os.hostname(),
@@ -16,11 +21,11 @@ const COMMANDS: Record<string, (params: Json) => Promise<unknown>> = {
    * Serves an agent on every interface that answers each message with `says` before it. With a key it takes nobody who does
    * not present that. @returns its port
    */
-  async serve({ says, port = 0, dialKey }) {
+  async serve({ says, port = 0, dialKey, host = '::' }) {
     const knows = (request: IncomingMessage) =>
       dialKey === undefined || request.headers.authorization === `Bearer ${dialKey}`;
     const agent = await Agent.serve({
-      host: '::',
+      host,
       server: { port, verifyClient: ({ req }: { req: IncomingMessage }) => knows(req) },
       onConnection: (socket) => socket.on('message', (payload) => socket.send(`${says}: ${payload}`)),
     });
@@ -51,6 +56,35 @@ const COMMANDS: Record<string, (params: Json) => Promise<unknown>> = {
       fields: { machine },
       onConnection: (socket) => socket.on('message', (payload) => socket.send(`${says}: ${payload}`)),
     });
+  },
+
+  /** Runs a hub here. @returns its port */
+  async startHub({ join = [], ...options }) {
+    const joins = join.map(({ caFile, ...each }: Json) =>
+      caFile === undefined ? each : { ...each, ca: readFileSync(caFile, 'utf8') },
+    );
+    hub = createHypivisor({ port: 0, home: '/nonexistent', join: joins, ...options });
+    return (await hub.listen()).port;
+  },
+
+  /** Opens a dashboard here, which goes by what it is told. */
+  async watch({ registryUrl }) {
+    dashboard = await Dashboard.open(registryUrl);
+  },
+
+  /** What that dashboard shows now, and what it was told of so far. */
+  async seen() {
+    return { nodes: dashboard?.nodes, machines: dashboard?.machines, events: dashboard?.events };
+  },
+
+  /** Asks a registry. @returns its answer */
+  async ask({ registryUrl, method, params = {} }) {
+    const client = await Client.open(registryUrl);
+    try {
+      return await client.call(method, params);
+    } finally {
+      client.terminate();
+    }
   },
 
   /** Says something to an agent. @returns the first message that comes, and how long that and the opening took */
