@@ -73,8 +73,8 @@ export const DEFAULT_LIMITS = {
   /** Time to find an agent, to connect to it and to shake hands. A person is waiting. */
   dialTimeoutMs: 5_000,
   /**
-   * How often, about, the way to an agent is proven again while nobody uses it, by a bare connection. Most agents stay where
-   * they are.
+   * The time after which the way to an agent that no relay uses is proven again, by a bare connection. Most agents stay
+   * at their address.
    */
   proofIntervalMs: 10 * 60_000,
   /**
@@ -124,7 +124,9 @@ export interface JoinOptions {
   token?: string;
   /** Certificates in PEM to trust instead of those that Node trusts. */
   ca?: string;
-  /** What it may do: see this hub's agents (`roster`), reach them (`relay`), start agents here (`spawn`). Default: all. */
+  /**
+   * What it may do: see this hub's agents (`roster`), reach them (`relay`), start agents here (`spawn`). Default: all.
+   */
   features?: readonly HubFeature[];
 }
 
@@ -149,7 +151,7 @@ export interface HypivisorOptions {
    * without a terminal. A program with a slash is relative to the daemon's folder, never to an agent's folder.
    */
   spawnCommand?: readonly string[];
-  /** The most agents that may be alive of those that this daemon has started. Default 32; 0 starts none. */
+  /** The largest number of living agents that this daemon has started. Default 32; 0 starts none. */
   maxAgents?: number;
   /** Memory that must be available for one more agent to be started, in bytes. Default 256 MiB. */
   minFreeMemory?: number;

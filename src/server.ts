@@ -391,7 +391,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     if (!this.#isNextDoor(nodeId)) setImmediate(() => way.start());
   }
 
-  /** Whether it is a program on this machine, as far as is known. */
+  /** Whether the agent is known to be a program on this machine. */
   #isNextDoor(nodeId: string): boolean {
     const { isHere = false, namesHere = false } = this.#roster.addressOf(nodeId)?.registrant ?? {};
     return isHere && namesHere;

@@ -1,14 +1,16 @@
-/** How much this machine has to do, and how much memory it has. */
+/** The load of this machine, and its memory. */
 import os from 'node:os';
 
 export interface Vitals {
-  /** The number of processes that ran or wanted to, on average over a minute; 0 where the system does not count. */
+  /**
+   * The average number of processes that ran or wanted to run in the last minute; 0 if the system does not count them.
+   */
   load: number;
-  /** Processors that this process may use. */
+  /** The number of processors that this process may use. */
   cpus: number;
-  /** In bytes: what programs can still get without others being swapped out. Null if the system does not tell. */
+  /** The memory that programs can get without swapping out others, in bytes; null if unknown. */
   memory_free: number | null;
-  /** In bytes. */
+  /** The total memory, in bytes. */
   memory: number;
 }
 
@@ -18,8 +20,8 @@ export function vitals(): Vitals {
 }
 
 /**
- * In bytes; null if the system does not tell. Linux and Windows tell what is available. What macOS calls free does not
- * count the memory that caches would give back, and is next to nothing on any Mac.
+ * The available memory, in bytes; null if unknown. Linux and Windows report it. The free memory that macOS reports does
+ * not include the memory that caches would give back, and is almost zero on any Mac.
  */
 export function freeMemory(): number | null {
   return process.platform === 'linux' || process.platform === 'win32' ? os.freemem() : null;

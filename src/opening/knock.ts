@@ -1,19 +1,21 @@
 /**
- * Finds out whether somebody accepts connections at an address, and says nothing to them: a bare TCP connection that is
- * closed as soon as it is open.
+ * Finds out whether a program accepts connections at an address, by a bare TCP connection that is closed as soon as it
+ * is open.
  */
 import type { Connection, ConnectionHandler } from '../transport/connection.ts';
 import type { Connections } from '../transport/connections.ts';
 import { openConnection } from '../transport/open.ts';
 import { whyNotConnected } from './connect.ts';
 
-/** @param reason null if a connection was accepted; else a few words, as those of `ConnectFailure` */
+/** @param reason null if a connection was accepted; otherwise a few words, like those of `ConnectFailure` */
 export type OnKnocked = (reason: string | null) => void;
 
 /**
+ * Knocks at an address.
+ *
  * @param host an IP address, IPv6 without brackets
- * @param connections counts the connection
- * @param onKnocked called once, never before `knock` has returned; not after `cancel`
+ * @param connections the set that counts the connection
+ * @param onKnocked called once, after `knock` has returned, but not after `cancel`
  */
 export function knock(
   host: string,

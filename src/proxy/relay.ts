@@ -44,7 +44,7 @@ export interface RelayContext {
 
 /** The client's request to the agent, without the parts for the daemon. */
 export interface RelayRequest extends UpgradeRequest {
-  /** The subprotocol of the 101 if the agent chooses none; null for none. */
+  /** The subprotocol in the 101 if the agent chooses none; null for none. */
   fallbackSubprotocol: string | null;
   /** The subprotocol in the 101 of a refusal; null for none. */
   refusalSubprotocol: string | null;

@@ -38,7 +38,7 @@ const MAX_PAUSE_MS = 5 * 60_000;
 /** The share of a relay's time in which the spare must answer. If the spare is dead, enough is left for another. */
 const SPARE_SHARE = 0.4;
 
-/** What the sentences that clients are told call the agent. */
+/** The name of the agent in sentences for clients. */
 const AGENT = 'it';
 const noConnectionOf = (name: string) => `Cannot reach agent: ${name} opened no connection`;
 /** The reason why a way is not proven. */
@@ -69,7 +69,7 @@ export class WayBack implements TicketHolder {
   #spare: Spare | null = null;
   #pauseMs = FIRST_PAUSE_MS;
   #isClosed = false;
-  /** What opens the connections, for the sentences that clients are told. */
+  /** The name, in sentences for clients, of the program that opens the connections. */
   readonly name: string;
 
   constructor(context: WayBackContext, owner: WayBackOwner, name = AGENT) {
@@ -82,7 +82,7 @@ export class WayBack implements TicketHolder {
     return this.#spare !== null;
   }
 
-  /** The sentence for the client. It names what opens the connections, unless that is the agent itself. */
+  /** The sentence for the client. It names the program that opens the connections, unless that is the agent itself. */
   sentenceFor(failure: ConnectFailure, request: AgentRequest): string {
     const sentence = sentenceFor(failure, request);
     return this.name === AGENT ? sentence : `${sentence} (at ${this.name})`;

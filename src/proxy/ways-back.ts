@@ -50,9 +50,9 @@ export class WaysBack {
   }
 
   /**
-   * Makes a way to what is behind another connection: its owner starts it, and closes it.
+   * Makes a way over another connection, whose owner starts it and closes it.
    *
-   * @param name what opens the connections, for the sentences that clients are told: `its hub laptop`
+   * @param name the name, in sentences for clients, of the program that opens the connections, such as `its hub laptop`
    */
   open(owner: WayBackOwner, name: string): WayBack {
     return new WayBack(this.#context, owner, name);
