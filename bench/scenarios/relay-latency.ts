@@ -1,28 +1,26 @@
 /** What a relay adds to the way there and back, where nothing else goes on. */
 import { measurementOf } from '../measuring.ts';
-import type { Scenario, Workload } from '../scenario.ts';
+import type { Measurement, Scenario, Window, Workload } from '../scenario.ts';
 import { direct, nginx128KiBRelay, nginxRelay, RELAYS, type RelaySubject } from '../subjects/relay.ts';
 import { openRelays, texts } from './relays.ts';
 
 const MICROSECONDS = 1000;
-const P50 = 'µs, half of them';
+export const P50_MICROSECONDS = 'µs, half of them';
 
 const workload: Workload<RelaySubject> = {
   name: '100 B, one relay',
   subjects: [...RELAYS.filter((relay) => relay !== nginx128KiBRelay), direct],
-  targets: [{ peer: nginxRelay.name, figure: P50, atMostMore: 5 }],
-  async measure(subject, window) {
-    const message = texts(100);
-    const { server, pids, clients } = await openRelays(subject, {
-      relays: 1,
-      client: message,
-      agent: message,
-      answers: true,
-    });
-    const counted = await clients.tell('roundTrips', { ...window, pids });
-    return measurementOf(server, counted, { [P50]: (counted.p50Ms ?? Number.NaN) * MICROSECONDS });
-  },
+  targets: [{ peer: nginxRelay.name, figure: P50_MICROSECONDS, atMostMore: 5 }],
+  measure: measureRoundTrips,
 };
+
+export async function measureRoundTrips(subject: RelaySubject, window: Window): Promise<Measurement> {
+  const message = texts(100);
+  const ends = { relays: 1, client: message, agent: message, answers: true };
+  const { server, pids, clients } = await openRelays(subject, ends);
+  const counted = await clients.tell('roundTrips', { ...window, pids });
+  return measurementOf(server, counted, { [P50_MICROSECONDS]: (counted.p50Ms ?? Number.NaN) * MICROSECONDS });
+}
 
 export const relayLatency: Scenario = {
   name: 'relay-latency',
@@ -31,6 +29,6 @@ export const relayLatency: Scenario = {
     'One connection, one message of 100 B at a time: the client writes, the agent answers, and only then the client writes again. What a relay adds is its p50 less that of the direct connection.',
   unit: 'round trips',
   baseline: nginxRelay.name,
-  headline: P50,
+  headline: P50_MICROSECONDS,
   workloads: [workload],
 };

@@ -1,6 +1,8 @@
 /** The daemon under test: the built program, as users run it. */
-import { RELAY_PATH_PREFIX } from '../../src/protocol/registry.ts';
+import { REGISTRY_PATH, RELAY_PATH_PREFIX } from '../../src/protocol/registry.ts';
+import { Client } from '../../test/support/client.ts';
 import { Daemon } from '../../test/support/daemon.ts';
+import { eventually } from '../../test/support/measure.ts';
 import { Load } from '../load/process.ts';
 import type { AgentNode } from '../load/registry.ts';
 import { afterwards, remember } from '../processes.ts';
@@ -17,6 +19,22 @@ export async function startHypivisor(args: string[] = []): Promise<Server> {
   remember(daemon.process);
   afterwards(() => daemon.stop('SIGKILL'));
   return { port: daemon.port, pids: async () => [daemon.pid] };
+}
+
+/** A hypivisor that another has joined, with which the agents are that listen on those ports. */
+export async function startJoinedHypivisor(agentPorts: readonly number[]): Promise<Relaying> {
+  const upper = await startHypivisor();
+  const lower = await startHypivisor(['--join', `ws://127.0.0.1:${upper.port}${REGISTRY_PATH}`, '--hub-name', 'lower']);
+  const nodes = agentPorts.map((agentPort, i) => ({ id: `relayed-${i}`, port: agentPort }));
+  await new Load().tell('register', { port: lower.port, nodes });
+  const client = await Client.open(`ws://127.0.0.1:${upper.port}${REGISTRY_PATH}`);
+  await eventually(async () => {
+    const { result } = await client.call('list_nodes');
+    if (result.length !== nodes.length) throw new Error('the upper one does not know of all agents yet');
+  });
+  client.terminate();
+  const pids = async () => [...(await upper.pids()), ...(await lower.pids())];
+  return { port: upper.port, pids, paths: nodes.map(({ id }) => `${RELAY_PATH_PREFIX}${id}`) };
 }
 
 /**

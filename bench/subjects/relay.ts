@@ -5,7 +5,7 @@ import type { Load } from '../load/process.ts';
 import { afterwards } from '../processes.ts';
 import { withChildren } from '../resident.ts';
 import type { Subject } from '../scenario.ts';
-import { type Relaying, startHypivisor, startHypivisorBefore } from './hypivisor.ts';
+import { type Relaying, startHypivisor, startHypivisorBefore, startJoinedHypivisor } from './hypivisor.ts';
 import {
   haproxyRelaying,
   nginx128KiBRelaying,
@@ -41,6 +41,13 @@ export const ourRelayBack: RelaySubject = {
   },
 };
 
+/** Two of them: a client comes to one, which a second has joined, and the agent is that one's. */
+export const ourTwoHubs: RelaySubject = {
+  name: 'two hypivisors',
+  version: ownVersion,
+  start: (agentPort) => startJoinedHypivisor([agentPort]),
+};
+
 /** The same among so many other agents. */
 export function ourRelayAmong(agents: number): RelaySubject {
   return { ...ourRelay, start: (agentPort) => startHypivisorBefore([agentPort], agentNodes(agents)) };
@@ -48,6 +55,16 @@ export function ourRelayAmong(agents: number): RelaySubject {
 
 export const nginxRelay = proxyRelay('nginx', nginxRelaying);
 export const nginx128KiBRelay = proxyRelay('nginx 128 KiB', nginx128KiBRelaying);
+/** One before the other. */
+export const twoNginxRelay: RelaySubject = {
+  name: 'two nginx',
+  version: nginxRelay.version,
+  async start(agentPort, agent) {
+    const lower = await nginxRelay.start(agentPort, agent);
+    const upper = await nginxRelay.start(lower.port, agent);
+    return { ...upper, pids: async () => [...(await upper.pids()), ...(await lower.pids())] };
+  },
+};
 export const haproxyRelay = proxyRelay('HAProxy', haproxyRelaying);
 export const httpProxyRelay = nodeRelay('http-proxy', 'http-proxy-relay.mjs', () => peerVersion('http-proxy'));
 export const wsRelay = nodeRelay('ws relay', 'ws-relay.mjs', () => peerVersion('ws'), { WS_NO_BUFFER_UTIL: '1' });
