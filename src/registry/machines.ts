@@ -150,8 +150,9 @@ export class Machines {
    * @returns null if there is none; `here` for this one
    */
   find(nameOrId: string): FoundMachine | 'here' | null {
+    if (nameOrId === this.#ownId) return 'here';
     const entry = this.#entries.get(nameOrId) ?? this.#entries.get(this.#idByName.get(nameOrId) ?? '');
-    if (entry === undefined) return nameOrId === this.#ownId || nameOrId === this.#ownName ? 'here' : null;
+    if (entry === undefined) return nameOrId === this.#ownName ? 'here' : null;
     const { machine, hub, told } = entry;
     const { name, features } = machine;
     return { name, features, hubId: hub.entry.told.id, id: told.id, isLost: machine.status === 'lost' };

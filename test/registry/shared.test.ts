@@ -363,14 +363,16 @@ describe('the roster of any number of hubs', () => {
 
   it('is the union of all, as a client hears it, whatever happens', () => {
     fc.assert(
-      fc.property(fc.array(COMMAND, { maxLength: 30 }), (commands) => play(commands as Command[], LIMITS, false)),
+      fc.property(fc.array(COMMAND, { maxLength: 30, size: 'max' }), (commands) =>
+        play(commands as Command[], LIMITS, false),
+      ),
       { numRuns: 500 },
     );
   });
 
   it('keeps its bounds, whatever happens', () => {
     fc.assert(
-      fc.property(fc.array(COMMAND, { maxLength: 30 }), (commands) =>
+      fc.property(fc.array(COMMAND, { maxLength: 30, size: 'max' }), (commands) =>
         play(commands as Command[], { ...LIMITS, maxNodes: 6, maxRosterBytes: 800 }, true),
       ),
       { numRuns: 500 },
