@@ -41,7 +41,7 @@ import { type FoundMachine, Machines } from '../registry/machines.ts';
 import type { Ask, Caller, HubDesk } from '../registry/methods.ts';
 import type { Roster } from '../registry/roster.ts';
 import { RpcError } from '../registry/rpc.ts';
-import { type RemoteNode, SharingHub } from '../registry/shared.ts';
+import { type RemoteNode, SharingHub, type Unproven } from '../registry/shared.ts';
 import { isText } from '../registry/values.ts';
 import { Deadline, type Deadlines } from '../transport/deadlines.ts';
 
@@ -210,7 +210,7 @@ export class Hubs implements HubDesk {
   /** @returns the way to the nodes of a hub, or the sentence that says why there is none */
   wayTo({ id, name }: SharingHub): WayBack | string {
     const hub = this.#hubs.get(id);
-    if (hub === undefined || hub.caller === null) return `Cannot reach agent: its hub ${name} is not connected`;
+    if (hub === undefined || hub.caller === null) return notReached(name);
     return hub.way ?? `Cannot reach agent: its hub ${name} does not let others reach its agents`;
   }
 
@@ -321,6 +321,10 @@ class JoinedHub implements JoinedHubInfo {
   #epoch: string | null = null;
   #seq = 0;
   #snapshot: Snapshot | null = null;
+  /** Its nodes are known as they are now, since it has joined last. */
+  #isCurrent = false;
+  /** It was asked for a connection to its agents, and opened none. */
+  #isWayLost = false;
   #offset = 0;
   #asked = 0;
   #hasToldLeftOut = false;
@@ -349,7 +353,7 @@ class JoinedHub implements JoinedHubInfo {
   }
 
   attach(caller: Caller, info: JoinInfo, name: string): void {
-    const { waysBack, roster, deadlines, limits } = this.#context;
+    const { waysBack, deadlines, limits } = this.#context;
     this.#end(`Machine ${this.name} has joined anew`);
     this.caller = caller;
     this.#nodes.name = name;
@@ -359,11 +363,16 @@ class JoinedHub implements JoinedHubInfo {
     this.#noteClock(info.now, true);
     if (this.#epoch !== null) {
       // Until it goes on from there, what it has shared stays as if it were lost.
-      roster.noteLink(this.#nodes, true);
+      this.#isCurrent = false;
+      this.#noteLink();
       deadlines.set(this.#expiry, limits.hubTtlMs);
     }
     if (!info.features.includes(Has.RELAY)) return;
-    const way = waysBack.open({ ask: (ticket) => caller.askBack(ticket), onProved: () => {} }, `its hub ${name}`);
+    const onProved = (works: boolean) => {
+      this.#isWayLost = !works;
+      this.#noteLink();
+    };
+    const way = waysBack.open({ ask: (ticket) => caller.askBack(ticket), onProved }, `its hub ${name}`);
     this.way = way;
     // It is answered first.
     setImmediate(() => way.start());
@@ -371,9 +380,10 @@ class JoinedHub implements JoinedHubInfo {
 
   /** The connection has ended. */
   detach(): void {
-    const { roster, deadlines, limits } = this.#context;
+    const { deadlines, limits } = this.#context;
     this.#end(notConnected(this.name));
-    roster.noteLink(this.#nodes, true);
+    this.#isCurrent = false;
+    this.#noteLink();
     deadlines.set(this.#expiry, limits.hubTtlMs);
   }
 
@@ -394,8 +404,9 @@ class JoinedHub implements JoinedHubInfo {
       const snapshot = this.#addToSnapshot(share, reader);
       if (share.more) return { status: 'shared', seq };
       this.#snapshot = null;
-      // All that stays is in it, so nothing else has to be told to be reached as before.
-      this.#nodes.lostSince = null;
+      // All that stays is in it, and is told as it is now.
+      this.#isCurrent = true;
+      this.#nodes.unproven = this.#unproven;
       // Their machines were told before the end, if not before them.
       const put = snapshot.nodes.map(({ node, path }) => {
         return { node: { ...node, hub: reader.nameOf(path[0] as string) }, path };
@@ -408,7 +419,8 @@ class JoinedHub implements JoinedHubInfo {
           `Out of step: ${this.#epoch === null ? 'nothing is known of this hub' : `${this.#seq} was last`}`,
         );
       }
-      roster.noteLink(this.#nodes, false);
+      this.#isCurrent = true;
+      this.#noteLink();
       const put = readNodes(share.put, reader);
       leftOut = share.put.length - put.length + roster.share(this.#nodes, put, share.gone);
     }
@@ -513,6 +525,16 @@ class JoinedHub implements JoinedHubInfo {
     return snapshot;
   }
 
+  get #unproven(): Unproven | null {
+    const { name } = this.#nodes;
+    if (!this.#isCurrent) return { since: now(), why: notReached(name) };
+    return this.#isWayLost ? { since: now(), why: `Cannot reach agent: its hub ${name} opened no connection` } : null;
+  }
+
+  #noteLink(): void {
+    this.#context.roster.noteLink(this.#nodes, this.#unproven);
+  }
+
   #reader(machines: Machines): ShareReader {
     return {
       hubId: this.id,
@@ -538,6 +560,7 @@ class JoinedHub implements JoinedHubInfo {
     this.#snapshot = null;
     this.way?.close();
     this.way = null;
+    this.#isWayLost = false;
     const questions = [...this.#questions.values()];
     this.#questions.clear();
     this.#spawns.clear();
@@ -550,7 +573,6 @@ class JoinedHub implements JoinedHubInfo {
   #forget(): void {
     this.#epoch = null;
     this.#context.roster.share(this.#nodes, [], null);
-    this.#nodes.lostSince = null;
   }
 }
 
@@ -560,6 +582,10 @@ function readNodes(values: readonly unknown[], reader: ShareReader): RemoteNode[
 
 function factsOf({ id, name, version, features }: JoinInfo) {
   return { id, name, version, features, nodes: 0 };
+}
+
+function notReached(name: string): string {
+  return `Cannot reach agent: its hub ${name} is not connected`;
 }
 
 function notConnected(name: string): string {

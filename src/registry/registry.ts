@@ -26,7 +26,15 @@ import { Doubles } from './doubles.ts';
 import { applyDetails, type DetailsChange } from './node-details.ts';
 import type { NodeInfo } from './node-info.ts';
 import { RpcError } from './rpc.ts';
-import { changesBetween, otherId, type Remote, type RemoteNode, type SharingHub, shownNode } from './shared.ts';
+import {
+  changesBetween,
+  otherId,
+  type Remote,
+  type RemoteNode,
+  type SharingHub,
+  shownNode,
+  type Unproven,
+} from './shared.ts';
 
 /** The connection that registers. Owners are compared by identity only. */
 export type Owner = object;
@@ -325,13 +333,13 @@ export class Registry {
   }
 
   /**
-   * The connection to another hub is lost, or has come back.
+   * The way to another hub, over which its nodes are reached, is not proven any more, or is again.
    *
-   * @param lostSince Unix seconds; null if it has come back, and the last known `reach` of its nodes holds again
+   * @param unproven null if it is, and what the hub says of its nodes' `reach` holds again
    */
-  noteLink(hub: SharingHub, lostSince: number | null): RosterChange[] {
-    if ((hub.lostSince === null) === (lostSince === null)) return [];
-    hub.lostSince = lostSince;
+  noteLink(hub: SharingHub, unproven: Unproven | null): RosterChange[] {
+    if (hub.unproven?.why === unproven?.why) return [];
+    hub.unproven = unproven;
     return [...hub.ids.values()].flatMap((id) => {
       const entry = this.#entries.get(id) as Entry;
       return this.#show(entry, shownNode(entry.remote as Remote, id));

@@ -18,7 +18,7 @@ import {
   Registry,
   type RosterChange,
 } from './registry.ts';
-import type { RemoteNode, SharingHub } from './shared.ts';
+import type { RemoteNode, SharingHub, Unproven } from './shared.ts';
 
 export interface RosterOptions {
   nodeTtlMs: number;
@@ -147,9 +147,8 @@ export class Roster implements Expiring {
   }
 
   /** See `Registry.noteLink`. */
-  noteLink(hub: SharingHub, isLost: boolean): void {
-    const seconds = Math.floor(this.#now().unixMs / 1000);
-    this.#changed(this.#registry.noteLink(hub, isLost ? seconds : null));
+  noteLink(hub: SharingHub, unproven: Unproven | null): void {
+    this.#changed(this.#registry.noteLink(hub, unproven));
   }
 
   subscribe(receiver: Receiver, subscriber: Subscriber): Subscription {

@@ -17,6 +17,13 @@ export interface RemoteNode {
   readonly path: readonly string[];
 }
 
+export interface Unproven {
+  /** Unix seconds. */
+  readonly since: number;
+  /** As a client would be told: `Cannot reach agent: …`. */
+  readonly why: string;
+}
+
 /** What the registry holds of one hub. It is compared by identity. */
 export class SharingHub {
   readonly id: string;
@@ -26,8 +33,8 @@ export class SharingHub {
   readonly ids = new Map<string, string>();
   /** Of its nodes' JSON. */
   jsonBytes = 0;
-  /** Since when it is not known whether its nodes can be reached, in Unix seconds; null if what it says holds. */
-  lostSince: number | null = null;
+  /** Why the way to it, and so to its nodes, is not proven; null if what it says of its nodes holds. */
+  unproven: Unproven | null = null;
 
   constructor(id: string, name: string) {
     this.id = id;
@@ -41,10 +48,11 @@ export interface Remote extends RemoteNode {
 }
 
 /** The node as this roster shows it. */
-export function shownNode({ node, hub: { lostSince } }: Remote, id: string): Node {
+export function shownNode({ node, hub: { unproven } }: Remote, id: string): Node {
   const shown = { ...node, id };
-  if (lostSince === null || node.reach === Reach.UNPROVEN) return shown;
-  return { ...shown, reach: Reach.UNPROVEN, reach_since: lostSince };
+  if (unproven === null || node.reach === Reach.UNPROVEN) return shown;
+  const { since, why } = unproven;
+  return { ...shown, reach: Reach.UNPROVEN, reach_since: since, reach_error: why };
 }
 
 /**

@@ -60,7 +60,7 @@ class TestHub {
       waysBack: new WaysBack({ deadlines, limits: CONNECT }),
       deadlines,
       limits: LIMITS,
-      events: { onJoined: nothing, onLost: nothing, onLeft: nothing, onLeftOut: nothing },
+      events: { onJoined: nothing, onLost: nothing, onLeft: nothing, onLeftOut: nothing, onMachinesChanged: nothing },
     });
     this.#share = this.#newShare();
   }

@@ -151,11 +151,11 @@ describe('nodes that another hub shares', () => {
     ];
     registry.share(hub, nodes, []);
     const before = registry.nodesJson;
-    assert.deepEqual(registry.noteLink(hub, 77), [
-      { event: 'node_updated', id: 'a', reach: 'unproven', reach_since: 77 },
-      { event: 'node_updated', id: 'b', reach: 'unproven', reach_since: 77 },
+    assert.deepEqual(registry.noteLink(hub, { since: 77, why: 'gone' }), [
+      { event: 'node_updated', id: 'a', reach: 'unproven', reach_since: 77, reach_error: 'gone' },
+      { event: 'node_updated', id: 'b', reach: 'unproven', reach_since: 77, reach_error: 'gone' },
     ]);
-    assert.deepEqual(registry.noteLink(hub, 78), []);
+    assert.deepEqual(registry.noteLink(hub, { since: 78, why: 'gone' }), []);
     registry.register({}, info('a'), HERE, at(0));
     assert.deepEqual(
       [registry.get('a@lap')?.reach, registry.get('a@lap')?.reach_since, registry.get('b')?.reach],
@@ -163,8 +163,8 @@ describe('nodes that another hub shares', () => {
     );
     registry.deregister({}, 'a');
     assert.deepEqual(registry.noteLink(hub, null), [
-      { event: 'node_updated', id: 'b', reach: null, reach_since: null },
-      { event: 'node_updated', id: 'a@lap', reach: 'direct', reach_since: 1 },
+      { event: 'node_updated', id: 'b', reach: null, reach_since: null, reach_error: null },
+      { event: 'node_updated', id: 'a@lap', reach: 'direct', reach_since: 1, reach_error: null },
     ]);
     assert.deepEqual(registry.noteLink(hub, null), []);
     registry.share(hub, [], ['a']);
@@ -304,7 +304,9 @@ describe('the roster of any number of hubs', () => {
             share(command.hub as 0 | 1, command.put, null);
             break;
           case 'link':
-            watcher.hear(registry.noteLink(hubs[command.hub as 0 | 1], command.lost ? now : null));
+            watcher.hear(
+              registry.noteLink(hubs[command.hub as 0 | 1], command.lost ? { since: now, why: `${now % 3000}` } : null),
+            );
             break;
           case 'register': {
             const fields = { port: 100 + command.agent };
