@@ -1,7 +1,7 @@
 /** What the documents say: their programs run, their tables are those of the code, their links lead somewhere. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -160,6 +160,34 @@ describe('docs/reliability.md', () => {
     const document = await readText('docs/reliability.md');
     const compared = document.slice(document.indexOf('### What others do'), document.indexOf('## Measured'));
     for (const [, name = ''] of compared.matchAll(/^\| `(\w+)` \|/gm)) assert.ok(name in DEFAULT_LIMITS, name);
+  });
+});
+
+describe("README.md's note on npm's warning", () => {
+  it('quotes the warning, which comes after `prepare` has run', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'hypivisor-npm-'));
+    t.after(() => rm(folder, { recursive: true }));
+    const [source, project] = [join(folder, 'source'), join(folder, 'project')];
+    await Promise.all([mkdir(source), mkdir(project)]);
+    const { name, version, allowScripts } = JSON.parse(await readText('package.json'));
+    const scripts = { prepare: `node -e "require('fs').writeFileSync('built', '')"` };
+    await writeFile(join(source, 'package.json'), JSON.stringify({ name, version, allowScripts, scripts }));
+    await writeFile(join(project, 'package.json'), '{"name": "project", "version": "1.0.0"}');
+
+    const env = Object.fromEntries(Object.entries(process.env).filter(([variable]) => !variable.startsWith('npm_')));
+    const args = ['install', '--offline', '--no-audit', '--no-fund', '--no-update-notifier', source];
+    const { status, stderr } = spawnSync('npm', args, {
+      cwd: project,
+      env: { ...env, HOME: folder, npm_config_cache: join(folder, 'cache') },
+      encoding: 'utf8',
+      shell: process.platform === 'win32',
+    });
+    assert.equal(status, 0, stderr);
+    await access(join(source, 'built'));
+    const [, warning = ''] = /script `prepare` is "([^"]+)"/.exec(await readText('README.md')) ?? [];
+    assert.match(warning, /allowScripts/);
+    if (!stderr.includes('allowScripts')) return t.skip('this npm does not warn');
+    assert.ok(stderr.includes(warning), stderr);
   });
 });
 
