@@ -404,10 +404,11 @@ export class Registry {
     if (id === undefined) return this.#addRemote(remote, true);
     const entry = this.#entries.get(id) as Entry;
     const shown = shownNode(remote, id);
-    const addedBytes = encode(shown).jsonBytes - entry.jsonBytes;
+    const encoded = encode(shown);
+    const addedBytes = encoded.jsonBytes - entry.jsonBytes;
     if (addedBytes > 0 && !this.#hasRoomFor(hub, 0, addedBytes)) return null;
     entry.remote = remote;
-    return this.#show(entry, shown);
+    return this.#show(entry, shown, encoded);
   }
 
   /** @param mustFit false for a node that was in the roster before; if true, null says that it does not fit */
@@ -428,9 +429,10 @@ export class Registry {
     return [{ event: 'node_joined', node: shown }];
   }
 
-  #show(entry: Entry, node: Node): RosterChange[] {
+  #show(entry: Entry, node: Node, encoded = encode(node)): RosterChange[] {
+    if (encoded.json === entry.json) return [];
     const changes = changesBetween(entry.node, node);
-    if (changes.length > 0) this.#replace(entry, node, encode(node));
+    if (changes.length > 0) this.#replace(entry, node, encoded);
     return changes;
   }
 

@@ -71,6 +71,7 @@ export function otherId(id: string, hubName: string, isTaken: (id: string) => bo
 
 /** A change of these is a new registration; of the others an update. */
 const IDENTITY = ['machine', 'cwd', 'port', 'pid', 'spawn_id', 'status', 'last_seen'] as const;
+const NOTHING: ReadonlySet<string> = new Set();
 /** Changes of these go without saying when a node goes offline. */
 const OFFLINE_FIELDS: ReadonlySet<string> = new Set(['status', 'offline_since', 'last_seen']);
 
@@ -79,18 +80,28 @@ export function changesBetween(before: Node, after: Node): (RosterEvent | NodeUp
   const { id, status } = after;
   if (status === NodeStatus.ACTIVE) {
     const isNew = IDENTITY.some((field) => before[field] !== after[field]);
-    return isNew ? [{ event: 'node_joined', node: after }] : updateBetween(before, after, new Set());
+    return isNew ? [{ event: 'node_joined', node: after }] : updateBetween(before, after, NOTHING);
   }
-  if (before.status === NodeStatus.OFFLINE) return updateBetween(before, after, new Set());
+  if (before.status === NodeStatus.OFFLINE) return updateBetween(before, after, NOTHING);
   return [{ event: 'node_offline', id }, ...updateBetween(before, after, OFFLINE_FIELDS)];
 }
 
 function updateBetween(before: Node, after: Node, unsaid: ReadonlySet<string>): NodeUpdated[] {
   const [old, fresh] = [before, after] as unknown as [Record<string, unknown>, Record<string, unknown>];
   const changed: Record<string, unknown> = {};
-  for (const field of new Set([...Object.keys(old), ...Object.keys(fresh)])) {
-    if (unsaid.has(field) || JSON.stringify(old[field]) === JSON.stringify(fresh[field])) continue;
-    changed[field] = fresh[field] ?? null;
-  }
-  return Object.keys(changed).length === 0 ? [] : [{ event: 'node_updated', id: after.id, ...changed }];
+  let isSame = true;
+  const note = (field: string, value: unknown) => {
+    if (unsaid.has(field)) return;
+    changed[field] = value;
+    isSame = false;
+  };
+  for (const field in fresh) if (differ(old[field], fresh[field])) note(field, fresh[field]);
+  for (const field in old) if (fresh[field] === undefined) note(field, null);
+  return isSame ? [] : [{ event: 'node_updated', id: after.id, ...changed }];
+}
+
+/** Of values as JSON has them. Most fields are no objects, and there may be ten thousand nodes. */
+function differ(one: unknown, other: unknown): boolean {
+  if (one === other) return false;
+  return typeof one !== 'object' || typeof other !== 'object' || JSON.stringify(one) !== JSON.stringify(other);
 }

@@ -133,6 +133,21 @@ describe('a relay through a hub that has joined', PATIENCE, () => {
     assert.equal(await sentenceOf(await relay('y')), 'Agent is offline');
   });
 
+  test('is not promised while the hub opens no connections: its nodes say so, until it does', async (t) => {
+    const { hypivisor, hub } = await daemonFor(t);
+    let opens = false;
+    const lower = await hub([], { onTicket: () => opens });
+    await lower.share({ put: [lower.node('x', { reach: 'direct', reach_since: 1 })] });
+    const reach = () => [hypivisor.nodes[0]?.reach, hypivisor.nodes[0]?.reach_error];
+    const why = 'Cannot reach agent: its hub laptop opened no connection';
+    await eventually(() => assert.deepEqual(reach(), ['unproven', why]), 40_000);
+    opens = true;
+    await eventually(() => assert.deepEqual(reach(), ['direct', undefined]), 40_000);
+    lower.uplink.terminate();
+    const away = 'Cannot reach agent: its hub laptop is not connected';
+    await eventually(() => assert.deepEqual(reach(), ['unproven', away]));
+  });
+
   test('goes on when the hub’s own connection is lost', async (t) => {
     const { hypivisor, relay, hub } = await daemonFor(t);
     const lower = await hub(['x']);
