@@ -80,6 +80,7 @@ describe('Machines', () => {
     assert.equal(known.get('b')?.via, 'a');
     machines.join(machine('a', { name: 'new' }));
     assert.deepEqual([known.get('a')?.name, known.get('b')?.via], ['new', 'new']);
+    assert.equal(machines.nameOfHub('nobody'), '');
     assert.deepEqual(
       [machines.nameOf('a', 'a'), machines.nameOf('a', 'b'), machines.nameOf('a', 'x')],
       ['new', 'b', 'new'],

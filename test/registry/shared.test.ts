@@ -203,6 +203,19 @@ describe('nodes that another hub shares', () => {
     });
   });
 
+  it('are left out if no other id is free for one, also if it was there before', () => {
+    registry = new Registry({ ...LIMITS, maxNodes: 4000 });
+    registry.share(hub, [remoteNode('x')], []);
+    const taken = Array.from({ length: 1000 }, (_, i) => remoteNode(i === 0 ? 'x@lap' : `x@lap-${i + 1}`));
+    assert.equal(registry.share(other, taken, []).leftOut, 0);
+    assert.deepEqual(registry.register({}, info('x'), HERE, at(0)), [
+      { event: 'node_removed', id: 'x' },
+      { event: 'node_joined', node: registry.get('x') },
+    ]);
+    assert.deepEqual(registry.share(hub, [remoteNode('x')], []), { changes: [], leftOut: 1 });
+    assert.equal(hub.ids.size, 0);
+  });
+
   it('find an id among so many that are taken, or none', () => {
     assert.equal(
       otherId('x', 'lap', () => false),
