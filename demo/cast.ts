@@ -6,6 +6,8 @@ export interface Character {
   id: string;
   /** What its session is called. */
   name: string;
+  /** On the other machine, whose hypivisor has joined. */
+  isElsewhere?: true;
   /** Below the demo's home folder. */
   folder: string;
   /** What is in it: path → contents. */
@@ -207,6 +209,7 @@ export const CAST: readonly Character[] = [
   {
     id: 'hedy',
     name: 'Hop together',
+    isElsewhere: true,
     folder: 'radio',
     files: { 'firmware/hop.rs': 'fn hop() {}\n' },
     model: 'sample-large',
@@ -308,6 +311,7 @@ export const CAST: readonly Character[] = [
   {
     id: 'mary',
     name: 'Import the catalogue of stars',
+    isElsewhere: true,
     folder: 'sky',
     files: { 'catalogue.csv': 'name,declination\n' },
     model: 'sample-large',

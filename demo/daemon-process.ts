@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { registryUrl } from '../src/protocol/url.ts';
 
 const PROGRAM = fileURLToPath(new URL('../dist/hypivisor.js', import.meta.url));
 
@@ -34,13 +35,14 @@ export class DaemonProcess {
    *
    * @param wantedPort if it is in use, a free one is taken
    * @param nodeTtlSeconds how long an agent that went offline stays in the roster
+   * @param flags further ones
    * @throws Error with the daemon's own words if it does not start
    */
-  static async start(wantedPort: number, nodeTtlSeconds: number): Promise<DaemonProcess> {
+  static async start(wantedPort: number, nodeTtlSeconds: number, flags: string[] = []): Promise<DaemonProcess> {
     const home = await mkdtemp(join(tmpdir(), 'hypivisor-demo-'));
     try {
       for (const port of [wantedPort, 0]) {
-        const child = launch(port, nodeTtlSeconds, home);
+        const child = launch(port, ['--node-ttl', String(nodeTtlSeconds), ...flags], home);
         const { port: takenPort, msg } = await firstEvent(child);
         if (takenPort !== undefined) return new DaemonProcess(child, home, takenPort);
         if (!msg.includes('is in use')) throw new Error(msg);
@@ -50,6 +52,11 @@ export class DaemonProcess {
       await rm(home, { recursive: true, force: true });
       throw error;
     }
+  }
+
+  /** The registry's URL. */
+  get registryUrl(): string {
+    return registryUrl(`http://localhost:${this.port}`, null);
   }
 
   /** Resolves once it has ended, for whatever reason. */
@@ -67,11 +74,11 @@ export class DaemonProcess {
   }
 }
 
-function launch(port: number, nodeTtlSeconds: number, home: string): ChildProcess {
-  const flags = ['--port', String(port), '--node-ttl', String(nodeTtlSeconds), '--log-format', 'json'];
+function launch(port: number, flags: string[], home: string): ChildProcess {
+  const all = ['--port', String(port), '--log-format', 'json', '--log-file', 'none', ...NO_SPAWN, ...flags];
   // Variables that are set for the user's own daemon are not meant for this one.
   const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('HYPI_'));
-  return spawn(process.execPath, [PROGRAM, ...flags, '--log-file', 'none', ...NO_SPAWN], {
+  return spawn(process.execPath, [PROGRAM, ...all], {
     env: { ...Object.fromEntries(environment), HOME: home, USERPROFILE: home },
     stdio: ['ignore', 'ignore', 'pipe'],
   });

@@ -1,5 +1,6 @@
 /**
- * The demo: the real daemon and a few sample agents, for people who have no agent at hand. See USAGE.
+ * The demo: the real daemon, another that has joined it, and a few sample agents, for people who have no agent at hand.
+ * See USAGE.
  */
 import { parseArgs } from 'node:util';
 import { DEFAULT_PORT } from '../src/protocol/registry.ts';
@@ -47,21 +48,23 @@ async function show({ port, seconds }: Flags): Promise<void> {
   if (seconds !== undefined) setTimeout(() => end.abort(), 1000 * readNumber('--seconds', seconds)).unref();
 
   const daemon = await DaemonProcess.start(readNumber('--port', port ?? String(DEFAULT_PORT)), NODE_TTL_SECONDS);
+  let elsewhere: DaemonProcess | null = null;
   let lost = false;
   try {
+    elsewhere = await DaemonProcess.start(0, NODE_TTL_SECONDS, ['--join', daemon.registryUrl]);
     void daemon.ended().then(() => {
       lost = !end.signal.aborted;
       end.abort();
     });
     process.stdout.write(whatToTry(daemon.port));
     const screen = new Screen();
-    const url = registryUrl(`http://localhost:${daemon.port}`, null);
-    const view = await RosterView.open(url, screen);
+    const view = await RosterView.open(daemon.registryUrl, screen);
     // It closes before the agents go, so that their end is not shown as news.
     end.signal.addEventListener('abort', () => view.close());
-    await new Show(daemon.home, url, screen).play(end.signal);
+    await new Show(daemon, elsewhere, screen).play(end.signal);
   } finally {
     end.abort();
+    await elsewhere?.stop();
     await daemon.stop();
   }
   if (lost) throw new Error('the daemon has ended');

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { relayUrl } from '../src/protocol/url.ts';
 import { CAST } from './cast.ts';
 import { Conversation } from './conversation.ts';
+import type { DaemonProcess } from './daemon-process.ts';
 import { SampleAgent } from './sample-agent.ts';
 import { paint, type Screen } from './screen.ts';
 
@@ -10,14 +11,15 @@ const ENTRANCE_MS = 150;
 const SCENE_MS = 1500;
 
 export class Show {
-  readonly #home: string;
-  readonly #registryUrl: string;
+  readonly #here: DaemonProcess;
+  readonly #elsewhere: DaemonProcess;
   readonly #screen: Screen;
   readonly #agents: SampleAgent[] = [];
 
-  constructor(home: string, registryUrl: string, screen: Screen) {
-    this.#home = home;
-    this.#registryUrl = registryUrl;
+  /** @param elsewhere the daemon of another machine, which has joined the first */
+  constructor(here: DaemonProcess, elsewhere: DaemonProcess, screen: Screen) {
+    this.#here = here;
+    this.#elsewhere = elsewhere;
     this.#screen = screen;
   }
 
@@ -30,7 +32,8 @@ export class Show {
     ended.catch(() => {});
     try {
       for (const character of CAST) {
-        const agent = await SampleAgent.start(character, this.#home, this.#registryUrl);
+        const { home, registryUrl } = character.isElsewhere ? this.#elsewhere : this.#here;
+        const agent = await SampleAgent.start(character, home, registryUrl);
         this.#agents.push(agent);
         if (character.opening !== undefined) agent.begin(character.opening.prompt, character.opening.steps);
         await delay(ENTRANCE_MS, undefined, { signal });
@@ -87,7 +90,7 @@ export class Show {
   /** As a dashboard does: through the daemon. */
   async #chat(agent: SampleAgent, prompt: string): Promise<void> {
     if (agent.busy) return;
-    const conversation = await Conversation.open(relayUrl(this.#registryUrl, agent.id, null));
+    const conversation = await Conversation.open(relayUrl(this.#here.registryUrl, agent.id, null));
     this.#screen.line(`${paint('cyan', 'you')} → ${agent.character.id}: ${prompt}`);
     this.#screen.begin(`${paint('cyan', agent.character.id)} → you: `);
     try {

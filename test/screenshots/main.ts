@@ -5,6 +5,7 @@
  *   npm run screenshots -- --documents  those that the documents show, into docs/screenshots/
  */
 import { mkdir } from 'node:fs/promises';
+import os from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -12,7 +13,6 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { CAST } from '../../demo/cast.ts';
 import { DaemonProcess } from '../../demo/daemon-process.ts';
 import { SampleAgent } from '../../demo/sample-agent.ts';
-import { registryUrl } from '../../src/protocol/url.ts';
 import { Daemon } from '../support/daemon.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -75,6 +75,7 @@ async function walk(page: Page, url: string, shoot: Shoot): Promise<void> {
   if (isPhone) await toRoster();
   for (const [key, state] of [
     ['a', 'spawn'],
+    ['m', 'machines'],
     ['Control+k', 'palette'],
     ['?', 'keys'],
   ] as const) {
@@ -83,6 +84,9 @@ async function walk(page: Page, url: string, shoot: Shoot): Promise<void> {
     await page.keyboard.press('Escape');
   }
   await toRoster();
+  await groupBy(page, 'machine');
+  await shoot('groups');
+  await groupBy(page, 'project');
   for (const [name, state] of [
     ['Settings', 'settings'],
     ['Open on a phone', 'share'],
@@ -94,15 +98,30 @@ async function walk(page: Page, url: string, shoot: Shoot): Promise<void> {
   }
 }
 
+/** Its size and colours. */
+async function nameOf(page: Page): Promise<string> {
+  const isDark = await page.evaluate(() => matchMedia('(prefers-color-scheme: dark)').matches);
+  return `${page.viewportSize()?.width}-${isDark ? 'dark' : 'light'}`;
+}
+
+async function groupBy(page: Page, what: 'machine' | 'project'): Promise<void> {
+  await page.getByLabel('Group by').selectOption(what);
+  await page.waitForTimeout(400);
+}
+
 async function shootAll(browser: Browser): Promise<void> {
-  const demo = await DaemonProcess.start(0, 60);
+  // Where agents say that they are: on the machine of their hub, whatever that is called.
+  Object.defineProperty(os, 'hostname', { value: () => 'localhost' });
+  const demo = await DaemonProcess.start(0, 60, ['--hub-name', 'desk']);
+  const laptop = await DaemonProcess.start(0, 60, ['--hub-name', 'laptop', '--join', demo.registryUrl]);
   const empty = await Daemon.start();
   const guarded = await Daemon.start({ env: { HYPI_TOKEN: 'secret' } });
   const agents: SampleAgent[] = [];
   let pages: Page[] = [];
   try {
     for (const character of CAST) {
-      const agent = await SampleAgent.start(character, demo.home, registryUrl(`http://127.0.0.1:${demo.port}`, null));
+      const { home, registryUrl } = character.isElsewhere ? laptop : demo;
+      const agent = await SampleAgent.start(character, home, registryUrl);
       agents.push(agent);
       const [topic] = character.topics;
       const first = character.opening ?? (character.id === 'ada' ? topic : undefined);
@@ -143,17 +162,26 @@ async function shootAll(browser: Browser): Promise<void> {
         }
       }
     }
+    await laptop.stop();
+    for (const page of pages) {
+      await groupBy(page, 'machine');
+      await page.screenshot({ path: join(folder, `lost-${await nameOf(page)}.png`) });
+      await page.keyboard.press('m');
+      await page.waitForTimeout(400);
+      await page.screenshot({ path: join(folder, `machines-lost-${await nameOf(page)}.png`) });
+      await page.keyboard.press('Escape');
+      await groupBy(page, 'project');
+    }
     // Last, for it is the end of all.
     await demo.stop();
     await new Promise((resolve) => setTimeout(resolve, 6000));
     for (const page of pages) {
-      const width = page.viewportSize()?.width;
-      const scheme = (await page.evaluate(() => matchMedia('(prefers-color-scheme: dark)').matches)) ? 'dark' : 'light';
-      await page.screenshot({ path: join(folder, `gone-${width}-${scheme}.png`) });
+      await page.screenshot({ path: join(folder, `gone-${await nameOf(page)}.png`) });
     }
     pages = [];
   } finally {
     for (const agent of agents) await agent.stop();
+    await laptop.stop();
     await demo.stop();
     await empty.stop();
     await guarded.stop();

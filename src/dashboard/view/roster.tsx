@@ -12,7 +12,7 @@ import { openId } from '../state/opened.ts';
 import { query, restOrder, rows, shownStandings } from '../state/order.ts';
 import { closedGroups, grouping } from '../state/prefs.ts';
 import { ATTENTION_KEY, groupKeyOf, type HeaderRow } from '../state/rows.ts';
-import { standingOf } from '../state/standing.ts';
+import { needsAttention, standingOf } from '../state/standing.ts';
 import { heightOfAll, offsetsOf, rowsInSight, scrollTo } from '../state/window.ts';
 import { Icon } from './icon.tsx';
 import { MachineDetail } from './machine-detail.tsx';
@@ -170,7 +170,7 @@ function AgentRow({ id }: { id: string }) {
       isOpen={openId.value === id}
       isCursor={cursor.value === id}
       showProject={grouping.value !== 'project'}
-      machine={machineShownOf(node, grouping.value === 'machine')}
+      machine={machineShownOf(node, grouping.value === 'machine' && !needsAttention(standing(node)))}
     />
   );
 }
