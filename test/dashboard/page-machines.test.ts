@@ -1,14 +1,22 @@
 /** Machines: the list of them, groups, what is not connected, and starting agents elsewhere. */
 import assert from 'node:assert/strict';
-import { hostname } from 'node:os';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import type { Page } from 'playwright-core';
+import { freePort } from '../../bench/subjects/free-port.ts';
 import type { Node } from '../../src/protocol/registry.ts';
+import { Daemon } from '../support/daemon.ts';
 import { assertAccessible } from './support/axe.ts';
 import { eventually, skip, visit } from './support/browser.ts';
 import { assertFits, PHONE } from './support/fits.ts';
 import { JoinedMachine, type JoinedMachineOptions } from './support/joined-machine.ts';
+import { ScriptedAgent, text } from './support/scripted-agent.ts';
 import { Stage } from './support/stage.ts';
+
+const WS = JSON.stringify(pathToFileURL(join(import.meta.dirname, '../../node_modules/ws/wrapper.mjs')).href);
 
 const row = (page: Page, id: string) => page.locator(`[data-agent="${id}"]`);
 const standing = (page: Page, id: string, value: string) =>
@@ -118,7 +126,7 @@ describe('the roster of several machines', { skip }, () => {
   it('names the machine of each agent, and groups by it', async (t) => {
     const stage = await Stage.open(t);
     await stage.agent('ada');
-    await joined(t, stage, { nodes: [node('bob'), node('eve', { machine: 'vm1' })] });
+    await joined(t, stage, { nodes: [node('bob'), node('eve', { machine: 'vm1' }), node('ivy', { state: 'failed' })] });
     const { page } = await visit(t, stage.url);
     await row(page, 'bob').getByText('laptop', { exact: true }).waitFor();
     await row(page, 'eve').getByText('laptop (vm1)').waitFor();
@@ -135,6 +143,7 @@ describe('the roster of several machines', { skip }, () => {
     });
     await row(page, 'eve').getByText('vm1', { exact: true }).waitFor();
     assert.equal(await row(page, 'bob').getByText('laptop').count(), 0, 'its group says so');
+    await row(page, 'ivy').getByText('laptop', { exact: true }).waitFor();
     await assertAccessible(page, 'a roster grouped by machine');
   });
 
@@ -208,7 +217,7 @@ describe('starting an agent on another machine', { skip }, () => {
     };
     const { page } = await visit(t, stage.url);
     let dialog = await opened(page);
-    await dialog.getByRole('button', { name: 'here' }).waitFor();
+    await dialog.getByRole('button', { name: 'here', exact: true }).waitFor();
     assert.equal(await dialog.getByRole('radio', { name: /shy/ }).count(), 0, 'it does not allow it');
     await assertAccessible(page, 'the spawn dialog with machines');
     await dialog.getByLabel('First prompt').fill('Tidy up');
@@ -280,6 +289,72 @@ describe('starting an agent on another machine', { skip }, () => {
     await dialog.getByRole('button', { name: 'there' }).waitFor();
     await dialog.getByRole('radio', { name: new RegExp(hostname()) }).check();
     await dialog.getByRole('button', { name: 'here', exact: true }).waitFor();
+  });
+});
+
+describe('a machine whose own hypivisor has joined', { skip }, () => {
+  it('has its agents talked to and started from this page, and is back by itself after it was killed', async (t) => {
+    const stage = await Stage.open(t);
+    // The hub is the same again if it has the same home and port.
+    const home = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
+    t.after(() => rm(home, { recursive: true, force: true, maxRetries: 5 }));
+    const program = join(home, 'program.mjs');
+    await mkdir(join(home, 'there'));
+    const lower = {
+      args: ['--join', stage.daemon.registryUrl, '--hub-name', 'laptop', '--port', String(await freePort())],
+      env: {
+        HOME: home,
+        HYPI_SPAWN_COMMAND: JSON.stringify([process.execPath, program]),
+        HYPI_MIN_FREE_MEMORY: '0',
+      },
+    };
+    let laptop = await Daemon.start(lower);
+    t.after(() => laptop.stop('SIGKILL'));
+    // Registers as pi would, where it was started, and goes with the daemon.
+    await writeFile(
+      program,
+      `import { WebSocket, WebSocketServer } from ${WS};
+      const server = new WebSocketServer({ host: '127.0.0.1', port: 0 }, () => {
+        const uplink = new WebSocket(process.env.HYPIVISOR_WS);
+        const node = { id: 'spawned', machine: '127.0.0.1', cwd: process.cwd(), port: server.address().port, status: 'active' };
+        const params = { ...node, spawn_id: process.env.HYPI_SPAWN_ID };
+        uplink.on('open', () => uplink.send(JSON.stringify({ id: 1, method: 'register', params })));
+        uplink.on('close', () => process.exit());
+        uplink.on('error', () => process.exit());
+      });
+      server.on('connection', (client) => client.send(JSON.stringify({ type: 'init_state', messages: [], tools: [] })));`,
+    );
+    const bob = await ScriptedAgent.start(laptop.registryUrl, {
+      id: 'bob',
+      messages: [text('user', 'Hello from the laptop')],
+    });
+    t.after(() => bob.stop());
+    const { page } = await visit(t, stage.url);
+    await row(page, 'bob').locator('a').click();
+    await page.locator('.conversation').getByText('Hello from the laptop').waitFor();
+    await page.locator('.conversation-title').getByText('laptop', { exact: true }).waitFor();
+    await page.keyboard.press('c');
+    await page.keyboard.type('Hello back');
+    await page.keyboard.press('Enter');
+    await eventually(async () => assert.equal(bob.received.at(-1)?.text, 'Hello back', 'the prompt has come'));
+    await page.keyboard.press('Escape');
+    await page.evaluate('document.activeElement.blur()');
+    await page.keyboard.press('a');
+    const dialog = page.getByRole('dialog', { name: 'Start an agent' });
+    await dialog.getByRole('radio', { name: /laptop/ }).check();
+    await dialog.getByRole('button', { name: 'there' }).click();
+    await dialog.getByText('No folders in here.').waitFor();
+    await dialog.getByRole('button', { name: 'Start here' }).click();
+    await page.waitForURL(/#\/agent\/spawned$/);
+    await page.locator('.conversation-title').getByText('there').waitFor();
+    await laptop.stop('SIGKILL');
+    await page.locator('.conversation-title').getByText('laptop is not connected').waitFor();
+    await page.getByRole('button', { name: 'Machines: 2, 1 not connected' }).waitFor();
+    laptop = await Daemon.start(lower);
+    await bob.register();
+    await page.getByRole('button', { name: 'Machines: 2', exact: true }).waitFor();
+    await row(page, 'bob').locator('a').click();
+    await page.locator('.conversation').getByText('Hello from the laptop').waitFor();
   });
 });
 

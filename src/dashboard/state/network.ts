@@ -79,11 +79,12 @@ export const isCutOff = (node: Node): boolean => node.hub !== undefined && lost.
 /** Whether anybody knows how the agent stands now. */
 export const isKnown = (node: Node): boolean => live.value && !isCutOff(node);
 
-/** Whether there are agents on more than one. */
+/** Whether there are agents on more than one, or on another than the daemon's own. */
 const hasMachines = computed(() => {
   let first: string | null = null;
   const here = hereName.value;
   for (const node of nodes.value.values()) {
+    if (node.hub !== undefined) return true;
     const name = machineNameOf(node, here);
     first ??= name;
     if (name !== first) return true;
