@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { registryUrl } from '../../src/protocol/url.ts';
 import { whyNoCertificate } from '../support/certificate.ts';
 import type { Json } from '../support/client.ts';
 import { HubMachines, idAt, LAPTOPS, nodesAsShown, sleepsFor } from '../support/hub-machines.ts';
@@ -107,6 +108,20 @@ describe('hubs on laptops behind NAT, one through a TLS proxy', { skip: why, ...
     for (const laptop of LAPTOPS) {
       assert.equal(await hubs.say(idAt(nodes, laptop, 'plain')), `plain of ${laptop}: hello`);
     }
+  });
+
+  test('an agent that its own hub cannot reach: the roster above says why, and a relay at which hop', async () => {
+    const url = registryUrl(hubs.localOrigin, null);
+    const peer = hubs.laptops['laptop-a'].startPeer();
+    const port = await peer.call('serve', { says: 'nobody', host: '127.0.0.1' });
+    await peer.call('register', { registryUrl: url, port, shownPort: 1, id: 'deaf', machine: 'localhost' });
+    const sentence = 'Cannot reach agent: connection refused';
+    await eventually(async () => {
+      const node = (await hubs.seen()).nodes.find(({ id }) => id === 'deaf');
+      assert.deepEqual([node?.hub, node?.reach, node?.reach_error], ['laptop-a', 'unproven', sentence]);
+    }, PATIENCE_MS);
+    assert.equal(JSON.parse(await hubs.say('deaf')).error, `${sentence} (at laptop-a)`);
+    assert.equal(JSON.parse(await hubs.sayLocal('laptop-a', 'deaf')).error, sentence);
   });
 });
 

@@ -1,6 +1,6 @@
-"""A link between two network namespaces on which every packet takes a while, both ways. Linux, as root.
+"""A link between two network namespaces on which every packet takes a while, both ways, and some are lost. Linux, as root.
 
-usage: delayed-link.py <milliseconds> <namespace> <address> <namespace> <address>
+usage: delayed-link.py <milliseconds> <percent lost> <namespace> <address> <namespace> <address>
 
 Each end is a TUN device called `link0` with an address of a /24. Prints `ready` once packets pass, and lasts until it is
 ended. (The kernel's own delay, netem, is a module that many kernels come without.)
@@ -10,6 +10,7 @@ import ctypes
 import fcntl
 import heapq
 import os
+import random
 import select
 import struct
 import subprocess
@@ -37,7 +38,8 @@ def open_end(namespace, address):
 
 def main():
     delay = int(sys.argv[1]) / 1000
-    ends = [open_end(*sys.argv[2:4]), open_end(*sys.argv[4:6])]
+    lost = float(sys.argv[2]) / 100
+    ends = [open_end(*sys.argv[3:5]), open_end(*sys.argv[5:7])]
     print("ready", flush=True)
     on_the_way = []
     sent = 0
@@ -46,6 +48,8 @@ def main():
         readable, _, _ = select.select(ends, [], [], wait)
         for end in readable:
             packet = os.read(end, MAX_PACKET_BYTES)
+            if random.random() < lost:
+                continue
             sent += 1
             other = ends[1 - ends.index(end)]
             heapq.heappush(on_the_way, (time.monotonic() + delay, sent, other, packet))

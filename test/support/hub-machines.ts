@@ -1,6 +1,6 @@
 /**
- * A hub on a server, and hubs on two laptops that have joined it, each behind a NAT of its own and 30 ms away, one of them
- * through a TLS proxy:
+ * A hub on a server, and hubs on two laptops that have joined it, each behind a NAT of its own, 30 ms away on a link that loses a
+ * packet in a hundred, one of them through a TLS proxy:
  *
  *   desk ──┐                     ┌── NAT ── laptop-a: hub, agents
  *   server: hub ── switch ───────┤
@@ -25,6 +25,7 @@ export const TOKEN = 'a token+with/signs=';
 const PORT = 31415;
 const TLS_PORT = 8443;
 const DELAY_MS = 30;
+const LOST_PERCENT = 1;
 export const LAPTOPS = ['laptop-a', 'laptop-b'] as const;
 export type LaptopName = (typeof LAPTOPS)[number];
 
@@ -218,7 +219,7 @@ export class HubMachines {
       'laptop-b': { join: `wss://${gate.address}:${TLS_PORT}/ws`, caFile },
     };
     for (const name of LAPTOPS) {
-      const laptop = await network.addMachineBehindNat(name, DELAY_MS);
+      const laptop = await network.addMachineBehindNat(name, DELAY_MS, LOST_PERCENT);
       this.laptops[name] = laptop;
       await this.#startHub(laptop, ways[name]);
       this.local[name] = laptop.startPeer();

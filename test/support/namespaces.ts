@@ -117,14 +117,17 @@ export class Network {
    * the others, and none of them reaches it.
    *
    * @param delayMs how long a packet between it and the router takes, each way
+   * @param lostPercent of the packets between them, at random
    */
-  async addMachineBehindNat(hostName: string, delayMs: number): Promise<Machine> {
+  async addMachineBehindNat(hostName: string, delayMs: number, lostPercent = 0): Promise<Machine> {
     const router = await this.addMachine('router');
     const namespace = await this.#addNamespace(`${this.#machines.length}-hidden`);
     const machine = new Machine(namespace, hostName, '192.168.77.2', '', this.#directory);
     await ip('-n', namespace, 'link', 'set', 'lo', 'up');
     const ends = [router.namespace, '192.168.77.1', namespace, machine.address];
-    const link = spawn('python3', [DELAYED_LINK, String(delayMs), ...ends], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const link = spawn('python3', [DELAYED_LINK, String(delayMs), String(lostPercent), ...ends], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     this.#links.push(link);
     machine.link = link;
     await once(link.stdout, 'data');
