@@ -431,7 +431,7 @@ const NOBODY = {
   onSubscribe: () => false,
   askBack() {},
   onJoined() {},
-  onReplaced() {},
+  dismiss() {},
   onMachine() {},
   isCongested: false,
   push() {},

@@ -51,6 +51,8 @@ type Fields = Record<string, unknown>;
 const MAX_REQUESTS = 256;
 /** Agents started on one hub whose end is still to be told. The oldest are forgotten. */
 const MAX_SPAWNS = 1024;
+/** The unfinished snapshots of all hubs together may be so many times as large as the roster. */
+const MAX_SNAPSHOTS = 2;
 /** A clock that differs by less, in seconds, is taken to be the same. */
 const SAME_CLOCK = 2;
 const MAX_NAME_BYTES = 1024;
@@ -106,6 +108,8 @@ export class Hubs implements HubDesk {
   readonly #machines: Machines;
   readonly #hubs = new Map<string, JoinedHub>();
   readonly #byCaller = new Map<Caller, JoinedHub>();
+  /** How large the unfinished snapshots of all hubs are. */
+  snapshotBytes = 0;
   /** Those that are told of machines. */
   readonly #watchers = new Set<Caller>();
 
@@ -137,7 +141,7 @@ export class Hubs implements HubDesk {
     if (hub?.caller && hub.caller !== caller) {
       const replaced = hub.caller;
       this.#byCaller.delete(replaced);
-      replaced.onReplaced();
+      replaced.dismiss('another hub has joined with this id');
     }
     // Whoever had the id so far has not proven it.
     if (hub !== undefined && hub.isProven !== info.isProven) {
@@ -314,7 +318,10 @@ class JoinedHub implements JoinedHubInfo {
   way: WayBack | null = null;
   readonly #context: HubsContext;
   readonly #nodes: SharingHub;
+  readonly #hubs: Hubs;
   readonly #expiry: Deadline;
+  /** A snapshot that is begun has to be finished. */
+  readonly #patience = new Deadline({ onDeadline: () => this.caller?.dismiss('a snapshot was not finished in time') });
   readonly #questions = new Map<string, Question>();
   /** Who started which agent there, by the request. */
   readonly #spawns = new Map<string, { caller: Caller; spawnId: string }>();
@@ -333,6 +340,7 @@ class JoinedHub implements JoinedHubInfo {
     this.id = id;
     this.isProven = isProven;
     this.#context = context;
+    this.#hubs = hubs;
     this.#nodes = new SharingHub(id, name);
     this.#expiry = new Deadline({
       onDeadline: () => {
@@ -357,7 +365,6 @@ class JoinedHub implements JoinedHubInfo {
     this.#end(`Machine ${this.name} has joined anew`);
     this.caller = caller;
     this.#nodes.name = name;
-    this.#snapshot = null;
     this.#hasToldLeftOut = false;
     this.#offset = 0;
     this.#noteClock(info.now, true);
@@ -403,7 +410,7 @@ class JoinedHub implements JoinedHubInfo {
     if (share.all) {
       const snapshot = this.#addToSnapshot(share, reader);
       if (share.more) return { status: 'shared', seq };
-      this.#snapshot = null;
+      this.#dropSnapshot();
       // All that stays is in it, and is told as it is now.
       this.#isCurrent = true;
       this.#nodes.unproven = this.#unproven;
@@ -413,7 +420,7 @@ class JoinedHub implements JoinedHubInfo {
       });
       leftOut = snapshot.leftOut + roster.share(this.#nodes, put, null);
     } else {
-      this.#snapshot = null;
+      this.#dropSnapshot();
       if (share.epoch !== this.#epoch || seq !== this.#seq + 1) {
         throw new RpcError(
           `Out of step: ${this.#epoch === null ? 'nothing is known of this hub' : `${this.#seq} was last`}`,
@@ -505,24 +512,39 @@ class JoinedHub implements JoinedHubInfo {
 
   #addToSnapshot({ epoch, seq, put }: Share, reader: ShareReader): Snapshot {
     const { maxNodes, maxRosterBytes } = this.#context.limits;
+    const hubs = this.#hubs;
     let snapshot = this.#snapshot;
     if (snapshot === null || snapshot.epoch !== epoch || seq !== snapshot.seq + 1) {
+      this.#dropSnapshot();
       snapshot = { epoch, seq, nodes: [], bytes: 0, leftOut: 0 };
       this.#snapshot = snapshot;
+      this.#context.deadlines.set(this.#patience, this.#context.limits.hubTtlMs);
     }
     snapshot.seq = seq;
     for (const value of put) {
       const read = readSharedNode(value, reader);
-      // What is over the roster's own bounds need not be kept until it is complete.
       const bytes = read === null ? 0 : JSON.stringify(read).length;
-      if (read !== null && snapshot.nodes.length < maxNodes && snapshot.bytes + bytes <= maxRosterBytes) {
-        snapshot.nodes.push(read);
-        snapshot.bytes += bytes;
-      } else {
+      // What would not fit into the roster need not be kept until the snapshot is complete.
+      const fits =
+        snapshot.nodes.length < maxNodes &&
+        snapshot.bytes + bytes <= maxRosterBytes &&
+        hubs.snapshotBytes + bytes <= MAX_SNAPSHOTS * maxRosterBytes;
+      if (read === null || !fits) {
         snapshot.leftOut++;
+        continue;
       }
+      snapshot.nodes.push(read);
+      snapshot.bytes += bytes;
+      hubs.snapshotBytes += bytes;
     }
     return snapshot;
+  }
+
+  #dropSnapshot(): void {
+    if (this.#snapshot === null) return;
+    this.#hubs.snapshotBytes -= this.#snapshot.bytes;
+    this.#snapshot = null;
+    this.#context.deadlines.clear(this.#patience);
   }
 
   get #unproven(): Unproven | null {
@@ -557,7 +579,7 @@ class JoinedHub implements JoinedHubInfo {
   /** Nothing goes over its connection any more. */
   #end(sentence: string): void {
     this.caller = null;
-    this.#snapshot = null;
+    this.#dropSnapshot();
     this.way?.close();
     this.way = null;
     this.#isWayLost = false;

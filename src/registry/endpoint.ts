@@ -251,9 +251,8 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
     this.onRegistered();
   }
 
-  onReplaced(): void {
-    this.#isHub = false;
-    this.#webSocket.close(CloseCode.POLICY_VIOLATION, 'another hub has joined with this id');
+  dismiss(reason: string): void {
+    this.#webSocket.close(CloseCode.POLICY_VIOLATION, reason);
   }
 
   onMachine(event: MachineEvent, text: string): void {

@@ -61,8 +61,8 @@ export interface Caller {
   onSpawnEnded(ended: SpawnEnded): void;
   /** Called when this connection has joined as a hub. */
   onJoined(): void;
-  /** Called when another connection has joined as the same hub. */
-  onReplaced(): void;
+  /** Closes this connection, which has joined as a hub. */
+  dismiss(reason: string): void;
   /** Called with each change of a machine once this connection watches them. @param text the event as JSON */
   onMachine(event: MachineEvent, text: string): void;
   /** True if this connection has too many unread messages to get more. */

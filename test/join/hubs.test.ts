@@ -258,6 +258,7 @@ describe('what a hub shares', () => {
     await hub.share({ all: true, put: [hub.node('d')] });
     assert.deepEqual(ids(), ['b', 'c', 'd']);
     assert.deepEqual(await hub.share({ gone: ['c'] }), { status: 'shared', seq: 14 });
+    assert.equal(house.hubs.snapshotBytes, 0);
     // One that was not finished is nothing.
     await hub.share({ all: true, more: true, put: [hub.node('e')] });
     assert.match(String(await hub.share({ put: [hub.node('f')] })), /^Out of step/);
@@ -265,6 +266,38 @@ describe('what a hub shares', () => {
     await hub.share({ all: true, put: [hub.node('g')] });
     assert.deepEqual(ids(), ['g']);
   });
+
+  inHouse('is to be finished once it is begun', { hubLimits: { hubTtlMs: 50 } }, async (house) => {
+    const hub = await LowerHub.join(house, 'laptop');
+    await hub.share({ all: true, more: true, put: [hub.node('a')] });
+    const { opcode, payload } = await hub.visitor.peer.frame();
+    assert.deepEqual([opcode, payload.readUInt16BE()], [CLOSE, 1008]);
+    assert.equal(payload.toString('utf8', 2), 'a snapshot was not finished in time');
+    hub.visitor.peer.socket.destroy();
+    await until(() => house.hubs.size === 0, 'it has left');
+    assert.equal(house.hubs.snapshotBytes, 0);
+    assert.deepEqual(nodesOf(house), []);
+  });
+
+  inHouse(
+    'is bounded while it is not finished, for all hubs together too',
+    { hubLimits: { maxRosterBytes: 2000 } },
+    async (house) => {
+      const leftOut = [];
+      const hubs = [];
+      for (const name of ['a', 'b', 'c']) {
+        const hub = await LowerHub.join(house, name);
+        const put = [hub.node(`${name}1`, { cwd: 'x'.repeat(1400) }), hub.node(`${name}2`, { cwd: 'x'.repeat(1400) })];
+        await hub.share({ all: true, more: true, put });
+        assert.ok(house.hubs.snapshotBytes <= 4000);
+        hubs.push(hub);
+      }
+      for (const hub of hubs) leftOut.push(((await hub.share({ all: true })) as Json).left_out);
+      assert.deepEqual(leftOut, [1, 1, 2]);
+      assert.equal(house.hubs.snapshotBytes, 0);
+      assert.equal(nodesOf(house).length, 2);
+    },
+  );
 
   inHouse('is refused if a message is missing', {}, async (house) => {
     const hub = await LowerHub.join(house, 'laptop');

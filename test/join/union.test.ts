@@ -114,7 +114,7 @@ class TestHub {
   join(): void {
     const upper = this.#upper;
     if (upper === null || this.#caller !== null) return;
-    const caller = { remoteAddress: '10.0.0.2', onJoined() {}, onReplaced() {}, isCongested: false, push() {} };
+    const caller = { remoteAddress: '10.0.0.2', onJoined() {}, dismiss() {}, isCongested: false, push() {} };
     this.#caller = caller as unknown as Caller;
     const { id, name } = this;
     const now = Math.floor(Date.now() / 1000);
