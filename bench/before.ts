@@ -9,6 +9,7 @@ export const BEFORE = 'hypivisor before';
 
 /** What differs by less is noise. */
 const LEAST_RATIO = 0.97;
+const MOST_RATIO = 1.03;
 
 export async function isBuilt(folder: string): Promise<boolean> {
   return access(join(folder, 'dist', 'hypivisor.js')).then(
@@ -23,7 +24,7 @@ export function besideBefore(scenario: Scenario, folder: string): Scenario {
   const target: Target =
     headline === undefined
       ? { peer: BEFORE, atLeast: LEAST_RATIO }
-      : { peer: BEFORE, figure: headline, atMost: 1 / LEAST_RATIO };
+      : { peer: BEFORE, figure: headline, atMost: MOST_RATIO };
   return { ...scenario, workloads: scenario.workloads.map((workload) => withBefore(workload, target, folder)) };
 }
 

@@ -63,6 +63,12 @@ describe('fileSink', () => {
     await log.flush(10_000);
     assert.equal((await stat(parent)).mode & 0o777, 0o700);
     assert.equal((await stat(path.join(parent, 'log.jsonl'))).mode & 0o777, 0o600);
+
+    await rm(parent, { recursive: true });
+    log.info('y');
+    await log.flush(10_000);
+    assert.equal((await stat(parent)).mode & 0o777, 0o700);
+    assert.deepEqual(await messagesOf(path.join(parent, 'log.jsonl')), ['y']);
   });
 
   it('writes on where it was renamed or removed', async () => {
