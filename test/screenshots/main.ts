@@ -27,6 +27,7 @@ const IN_DOCUMENTS = new Set([
   'tools 1280 dark',
   'tools 1280 light',
   'question 1280 light',
+  'machines 1280 light',
   'roster 360 dark',
   'question 360 dark',
 ]);
