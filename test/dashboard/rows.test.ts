@@ -85,6 +85,18 @@ describe('the rows of the roster', () => {
     for (const query of ['lap', 'vm lap']) assert.equal(shown(three, { query, here: 'desk' }).at(1), 'b');
   });
 
+  it('are in the order of names, also after one was renamed, moved, came or went', () => {
+    const first = [node('c'), node('a'), node('b')];
+    const renamed = [node('c', { name: 'aa' }), node('a'), node('b')];
+    assert.deepEqual(shown(first), ['# api 3', 'a', 'b', 'c']);
+    assert.deepEqual(shown(first), ['# api 3', 'a', 'b', 'c']);
+    assert.deepEqual(shown(renamed), ['# api 3', 'a', 'c', 'b']);
+    assert.deepEqual(shown([...renamed, node('a10')]), ['# api 4', 'a', 'a10', 'c', 'b']);
+    assert.deepEqual(shown(first.slice(1)), ['# api 2', 'a', 'b']);
+    assert.deepEqual(shown([node('d'), node('b')]), ['# api 2', 'b', 'd']);
+    assert.deepEqual(shown([node('b', { state: 'working' }), node('a')]), ['# api 2', 'b', 'a'], 'rank before name');
+  });
+
   it('keep folders of the same name apart', () => {
     const rows = arrange([node('a', { cwd: '/x/api' }), node('b', { cwd: '/y/api' })], () => 'idle', ALL);
     assert.deepEqual(

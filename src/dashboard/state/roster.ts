@@ -53,13 +53,17 @@ export function applyPushes(
   return { value, changed };
 }
 
-/** Null removes a field. */
+/** Null removes a field. Nothing is deleted, for objects that something was deleted from are slow to read ever after. */
 function merge(node: Node, update: { event: string; id: string }): Node {
-  const { event: _, ...fields } = update;
-  const merged: Record<string, unknown> = { ...node };
-  for (const [name, value] of Object.entries(fields)) {
-    if (value === null) delete merged[name];
-    else merged[name] = value;
+  const before = node as unknown as Record<string, unknown>;
+  const fields = update as Record<string, unknown>;
+  const merged: Record<string, unknown> = {};
+  for (const name of Object.keys(before)) {
+    if (!Object.hasOwn(fields, name)) merged[name] = before[name];
+    else if (fields[name] !== null) merged[name] = fields[name];
+  }
+  for (const name of Object.keys(fields)) {
+    if (name !== 'event' && fields[name] !== null && !Object.hasOwn(before, name)) merged[name] = fields[name];
   }
   return merged as unknown as Node;
 }

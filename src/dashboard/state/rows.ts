@@ -52,7 +52,7 @@ export function arrange(
   const groups = new Map<string, Group>();
   const attention: Node[] = [];
   const ranks = new Map<Node, number>();
-  for (const node of nodes) {
+  for (const node of inNameOrder(nodes)) {
     const where = standing(node);
     if (standings.size > 0 && !standings.has(where)) continue;
     if (words.length > 0 && !matches(node, words, here)) continue;
@@ -69,14 +69,10 @@ export function arrange(
     }
     group.members.push(node);
   }
-  const byRank = (a: Node, b: Node) => (ranks.get(a) as number) - (ranks.get(b) as number) || compareNames(a, b);
+  // Sorting keeps the order of names among equals.
+  const byRank = (a: Node, b: Node) => (ranks.get(a) as number) - (ranks.get(b) as number);
   // What has waited longest comes first; what finished last, too.
-  attention.sort(
-    (a, b) =>
-      (ranks.get(a) as number) - (ranks.get(b) as number) ||
-      (a.state_since ?? 0) - (b.state_since ?? 0) ||
-      compareNames(a, b),
-  );
+  attention.sort((a, b) => byRank(a, b) || (a.state_since ?? 0) - (b.state_since ?? 0));
   const rows: Row[] = [];
   if (attention.length > 0) {
     addGroup(rows, { key: ATTENTION_KEY, title: 'Needs you', detail: '', members: attention }, closed);
@@ -175,6 +171,26 @@ function compareText(a: string, b: string): number {
   if (a === b) return 0;
   const [x, y] = [sortKeyOf(a), sortKeyOf(b)];
   return x < y ? -1 : x > y ? 1 : 0;
+}
+
+/** Where each stood in the order of names, and what its name was made of: it seldom changes, and costs most of the sorting. */
+let places = new Map<string, { name: string | undefined; cwd: string; at: number }>();
+
+function inNameOrder(nodes: Iterable<Node>): Node[] {
+  const all = [...nodes];
+  const ordered = new Array<Node>(all.length);
+  let known = 0;
+  for (const node of all) {
+    const place = places.get(node.id);
+    if (place === undefined || place.name !== node.name || place.cwd !== node.cwd) break;
+    ordered[place.at] = node;
+    known++;
+  }
+  // As many as there were, each in a place of its own.
+  if (known === all.length && known === places.size) return ordered;
+  all.sort(compareNames);
+  places = new Map(all.map(({ id, name, cwd }, at) => [id, { name, cwd, at }]));
+  return all;
 }
 
 const compareNames = (a: Node, b: Node): number => compareText(nameOf(a), nameOf(b)) || (a.id < b.id ? -1 : 1);
