@@ -43,7 +43,10 @@ describe('hubs on laptops behind NAT, one through a TLS proxy', { skip: why, ...
   test('a dashboard on a laptop sees the agents of that laptop, as ever', async () => {
     for (const laptop of LAPTOPS) {
       const { result } = await hubs.askLocal(laptop, 'list_nodes');
-      assert.deepEqual(result.map(({ id }: Json) => id).sort(), ['back', 'plain']);
+      assert.deepEqual(
+        nodesAsShown(result).map(({ kind }) => kind),
+        ['back', 'pi', 'plain'],
+      );
       for (const id of ['back', 'plain']) assert.equal(await hubs.sayLocal(laptop, id), `${id} of ${laptop}: hello`);
     }
   });
@@ -56,6 +59,13 @@ describe('hubs on laptops behind NAT, one through a TLS proxy', { skip: why, ...
           assert.equal(await hubs.say(idAt(nodes, laptop, kind)), `${kind} of ${laptop}: hello`);
         }
       }
+    }
+  });
+
+  test('the extension answers from behind NAT and through TLS', async () => {
+    const { nodes } = await hubs.seen();
+    for (const laptop of LAPTOPS) {
+      assert.deepEqual(await hubs.chat(idAt(nodes, laptop, 'pi'), 'hello there'), ['You said: hello there']);
     }
   });
 
@@ -79,7 +89,7 @@ describe('hubs on laptops behind NAT, one through a TLS proxy', { skip: why, ...
       const shown = others.map(({ name, nodes, status, features }: Json) => ({ name, nodes, status, features }));
       assert.deepEqual(
         shown.sort((a, b) => (a.name < b.name ? -1 : 1)),
-        LAPTOPS.map((name) => ({ name, nodes: 2, status: 'connected', features })),
+        LAPTOPS.map((name) => ({ name, nodes: 3, status: 'connected', features })),
       );
     }, PATIENCE_MS);
     for (const laptop of LAPTOPS) {
@@ -161,5 +171,6 @@ describe('a laptop that falls asleep, with short limits', { skip: why, ...SLOW }
 
 const ALL_PROVEN = LAPTOPS.flatMap((hub) => [
   { hub, kind: 'back', reach: 'dial-back', status: 'active' },
+  { hub, kind: 'pi', reach: 'direct', status: 'active' },
   { hub, kind: 'plain', reach: 'direct', status: 'active' },
 ]);

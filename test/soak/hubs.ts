@@ -49,7 +49,7 @@ export async function soakHubs(args: string[]): Promise<number> {
   try {
     await eventually(async () => {
       const shown = nodesAsShown((await hubs.seen()).nodes);
-      const isProven = shown.length === 2 * LAPTOPS.length && shown.every(({ reach }) => reach !== 'unproven');
+      const isProven = shown.length === 3 * LAPTOPS.length && shown.every(({ reach }) => reach !== 'unproven');
       if (!isProven) throw new Error(`not all are proven: ${JSON.stringify(shown)}`);
     }, PATIENCE_MS);
     say('all agents are proven');

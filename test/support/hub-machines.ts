@@ -6,8 +6,8 @@
  *   server: hub ── switch ───────┤
  *   gate: nginx with TLS ──┘     └── NAT ── laptop-b: hub, agents
  *
- * On each laptop are an agent that listens on loopback alone, and one that dials back. All four have the same machine name
- * and those that are alike the same id.
+ * On each laptop are an agent that listens on loopback alone, one that dials back, and the extension in a pi that is only
+ * played. The first two have the same ids on both laptops.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -31,13 +31,19 @@ export type LaptopName = (typeof LAPTOPS)[number];
 
 /** What a roster says of the agents on the laptops, in order; their ids differ with who came first. */
 export function nodesAsShown(nodes: readonly Json[]): Json[] {
-  const shown = nodes.map(({ id, hub, reach, status }) => ({ hub, kind: id.split('@')[0], reach, status }));
+  const shown = nodes.map(({ id, hub, reach, status }) => ({ hub, kind: kindOf(id), reach, status }));
   return shown.sort((a, b) => (`${a.hub} ${a.kind}` < `${b.hub} ${b.kind}` ? -1 : 1));
+}
+
+/** By its id, which is its own choice in the case of the extension. */
+function kindOf(id: string): string {
+  const [own = ''] = id.split('@');
+  return ['back', 'deaf', 'plain'].includes(own) ? own : 'pi';
 }
 
 /** The id here of an agent on a laptop. */
 export function idAt(nodes: readonly Json[], laptop: LaptopName, kind: string): string {
-  const node = nodes.find(({ id, hub }) => hub === laptop && id.split('@')[0] === kind);
+  const node = nodes.find(({ id, hub }) => hub === laptop && kindOf(id) === kind);
   assert.ok(node, `${kind} of ${laptop} is in the roster`);
   return node.id;
 }
@@ -180,6 +186,11 @@ export class HubMachines {
     return (await this.dashboard.call('say', { relayUrl: url, text: 'hello' })).message;
   }
 
+  /** Prompts an extension through the hub above. @returns its answers */
+  async chat(id: string, text: string): Promise<string[]> {
+    return this.dashboard.call('chat', { origin: this.origin, id, token: TOKEN, text });
+  }
+
   /** Says something to an agent of a laptop, from that laptop. */
   async sayLocal(laptop: LaptopName, id: string): Promise<string> {
     const url = relayUrl(this.localOrigin, id, null);
@@ -249,13 +260,14 @@ export class HubMachines {
     this.daemons.set(machine, await Daemon.start({ launcher: machine.launcher, host, args, env }));
   }
 
-  /** The ids are the same on both laptops. */
   async #startAgents(laptop: Machine, peer: PeerProcess): Promise<void> {
     const url = registryUrl(this.localOrigin, null);
     const port = await peer.call('serve', { says: `plain of ${laptop.hostName}`, host: '127.0.0.1' });
     await peer.call('register', { registryUrl: url, port, id: 'plain', machine: 'localhost' });
     const says = `back of ${laptop.hostName}`;
     await peer.call('registerBack', { registryUrl: url, id: 'back', says, machine: 'elsewhere' });
+    const home = await mkdtemp(join(this.#folder, 'home-'));
+    await laptop.startPeer().call('startPi', { registryUrl: url, home });
   }
 
   /** nginx with TLS before the hub above. @returns the file of the certificate to trust */

@@ -5,6 +5,8 @@ import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import os from 'node:os';
 import { createHypivisor, type Hypivisor } from 'hypivisor';
+import { ImitationPi } from '../agent/imitation.ts';
+import { joinChat, reassemble } from '../real/peers.ts';
 import { Agent } from './agent.ts';
 import { BackAgent } from './back-agent.ts';
 import { Client, type Json } from './client.ts';
@@ -56,6 +58,24 @@ const COMMANDS: Record<string, (params: Json) => Promise<unknown>> = {
       fields: { machine },
       onConnection: (socket) => socket.on('message', (payload) => socket.send(`${says}: ${payload}`)),
     });
+  },
+
+  /** Runs the extension in a pi that is only played. */
+  async startPi({ registryUrl, home }) {
+    Object.assign(process.env, { HOME: home, HYPIVISOR_WS: registryUrl, PI_SOCKET_RECONNECT_MS: '100' });
+    await new ImitationPi().start();
+  },
+
+  /** Prompts an agent of that kind. @returns its answers */
+  async chat({ origin, id, token, text }) {
+    const [peer] = await joinChat(origin, id, token);
+    try {
+      peer.say({ type: 'prompt', id: 'p1', text });
+      await peer.state('idle');
+      return reassemble(peer.messages);
+    } finally {
+      peer.socket.terminate();
+    }
   },
 
   /** Runs a hub here. @returns its port */
