@@ -503,8 +503,10 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
+/** Text of the hub above, for people: it is one line, and not a long one. */
 function shorten(text: string): string {
-  return text.length <= 200 ? text : `${text.slice(0, 199)}…`;
+  const line = text.slice(0, 201).replace(/[\p{C}\u2028\u2029]/gu, ' ');
+  return line.length <= 200 ? line : `${line.slice(0, 199)}…`;
 }
 
 function drop(back: Connection | Attempt): void {
