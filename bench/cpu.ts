@@ -12,7 +12,7 @@ export function cpuSeconds(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + (fromSchedstat(pid) ?? fromStat(pid)), 0);
 }
 
-/** In nanoseconds, where the kernel was built to keep them. */
+/** In nanoseconds, if the kernel was built to count them. */
 function fromSchedstat(pid: number): number | null {
   try {
     const tasks = readdirSync(`/proc/${pid}/task`);

@@ -25,21 +25,21 @@ const USAGE = `Usage: npm run bench -- [<scenario> ...] [--quick] [--rounds <n>]
        npm run bench -- --against <checkout> [the same]
 
 Measures the built daemon against its peers, each in a process of its own on loopback: work per second of the server's
-processor time, latency, memory. How long it will take goes to stderr, tables to stdout. The exit status is 1 where
-something that a server sent was wrong, or a scenario could not be measured; what was or was not reached does not count.
-Linux only.
+processor time, latency, memory. The expected time goes to stderr, tables go to stdout. The exit status is 1 if a server
+sent something wrong, or a scenario could not be measured. Missed targets do not change it. Linux only.
 
-Scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}; the word before a dash stands for all that begin with it.
-Without one, all of them.
+Scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}. The word before a dash means all scenarios that begin with it.
+Without a name, all scenarios run.
 
   --quick          fewer workloads, shorter windows, two rounds: under a minute for each first word
-  --rounds <n>     how many rounds count (default ${FULL.rounds}, quick ${QUICK.rounds}); one before them is dropped, of memory none
-  --only <text>    the workloads with this in their name, quick or not
-  --peers <names>  of the peers these alone, separated by commas
+  --rounds <n>     the number of rounds that count (default ${FULL.rounds}, quick ${QUICK.rounds}); one round before them
+                   is dropped, except for memory
+  --only <text>    only the workloads with this text in their name
+  --peers <names>  only these peers, separated by commas
   --against <checkout>
-                   a folder with another commit, built: the daemon there is one more subject, '${BEFORE}'
-  --out <folder>   where each scenario's result goes once it is measured: a page, all rounds as JSON, a chart. Those of
-                   other scenarios stay (default: bench/results, and nowhere with --quick, --only, --peers or --against)
+                   a folder with another commit, built: its daemon is one more subject, '${BEFORE}'
+  --out <folder>   the folder for each scenario's result as soon as it is measured: a page, all rounds as JSON, a chart.
+                   Results of other scenarios stay (default: bench/results; none with --quick, --only, --peers or --against)
 `;
 
 interface Flags {

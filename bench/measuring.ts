@@ -4,7 +4,7 @@ import type { Counted } from './load/window.ts';
 import { residentBytes } from './resident.ts';
 import type { Measurement, Server } from './scenario.ts';
 
-/** What the load counted, with what the server holds now. */
+/** The counts of the load, with the server's current memory and descriptors. */
 export async function measurementOf(
   server: Server,
   { work, cpuSeconds, seconds, p50Ms, p99Ms }: Counted,

@@ -9,12 +9,12 @@ export function spawnProcess(command: string, args: readonly string[], options: 
   return remember(spawn(command, args, options));
 }
 
-/** A TypeScript program of ours, that is talked to by messages. */
+/** A TypeScript program of the bench, controlled by messages. */
 export function forkProcess(program: string): ChildProcess {
   return remember(fork(program, { execArgv: ['--import', 'tsx'], serialization: 'json' }));
 }
 
-/** Remembers what else is to be done after the measurement: a folder to be removed, say. */
+/** Adds an action for the end of the measurement, such as removing a folder. */
 export function afterwards(cleanUp: () => Promise<unknown>): void {
   cleanUps.push(cleanUp);
 }

@@ -1,4 +1,6 @@
-/** Which processor runs what. Where the kernel puts a process changes from start to start, and with it what a server costs. */
+/**
+ * Assigns processes to processors. The kernel's own choice changes from start to start, and with it a server's cost.
+ */
 import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -9,7 +11,7 @@ const run = promisify(execFile);
 /**
  * Puts all on one processor: a server pays as much for waking whom it writes to in one start as in the next.
  *
- * @throws where there is no `taskset`, which comes with util-linux
+ * @throws if `taskset` is missing, which comes with util-linux
  */
 export async function shareProcessor(pids: readonly number[]): Promise<void> {
   const processor = await lastProcessor();
@@ -17,9 +19,9 @@ export async function shareProcessor(pids: readonly number[]): Promise<void> {
 }
 
 /**
- * The same, with the lowest priority for the server: it runs when the load waits, and little else, so that what it reads
- * has piled up, as where many agents write at once, each on a machine of its own; a load in JavaScript would not keep
- * every server busy. That favours a server which takes much at once; it is what is measured.
+ * The same, with the lowest priority for the server: it runs when the load waits, and little else, so that what it
+ * reads has piled up, as where many agents write at once, each on a machine of its own; a load in JavaScript would not
+ * keep every server busy. That favours a server which takes much at once; it is what is measured.
  *
  * @throws as `shareProcessor`
  */

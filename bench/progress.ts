@@ -1,4 +1,7 @@
-/** One line on stderr: what is measured now, how far it is, how long it will take. Elsewhere than on a terminal, now and then. */
+/**
+ * One line on stderr: the current measurement, the progress, the remaining time. Without a terminal it comes now and
+ * then.
+ */
 
 const TERMINAL_MS = 200;
 const ELSEWHERE_MS = 10_000;
@@ -14,7 +17,7 @@ export class Progress {
   #what = '';
   readonly #timer: NodeJS.Timeout | null;
 
-  /** @param expectedMs for all of them; what is left is reckoned by how right it was so far */
+  /** @param expectedMs the expected time of all; the remaining time is corrected by the error so far */
   constructor(measurements: number, expectedMs: number) {
     this.#measurements = measurements;
     this.#expectedMs = expectedMs;
@@ -32,7 +35,7 @@ export class Progress {
     this.#doneMs += expectedMs;
   }
 
-  /** Makes room for what is printed. */
+  /** Clears the line for other output. */
   clear(): void {
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   }

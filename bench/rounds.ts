@@ -1,7 +1,7 @@
 /** Rounds, and the few figures that are made of many. */
 import type { Measurement } from './scenario.ts';
 
-/** Who is measured in which order: A B C, then C B A, so that what drifts on the machine favours nobody. */
+/** The order of the subjects: A B C, then C B A, so that a drift of the machine favours none. */
 export function orderOf<T>(round: number, subjects: readonly T[]): T[] {
   return round % 2 === 0 ? [...subjects] : [...subjects].reverse();
 }
@@ -24,7 +24,7 @@ export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** @returns undefined where that measurement has no such figure */
+/** @returns undefined if the measurement has no such figure */
 export function figureOf(measurement: Measurement, figure = 'rate'): number | undefined {
   switch (figure) {
     case 'rate':
@@ -38,7 +38,7 @@ export function figureOf(measurement: Measurement, figure = 'rate'): number | un
   }
 }
 
-/** @returns null where they have no such figure */
+/** @returns null if they have no such figure */
 export function spreadOfFigure(measurements: readonly Measurement[], figure?: string): Spread | null {
   return spreadOrNull(measurements.map((measurement) => figureOf(measurement, figure)));
 }

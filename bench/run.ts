@@ -6,9 +6,9 @@ import type { Measurement, Scenario, Subject, Window, Workload } from './scenari
 import { judge } from './targets.ts';
 
 export interface Pace extends Window {
-  /** Beside the first, where that is dropped. */
+  /** The number of rounds, without a dropped first one. */
   rounds: number;
-  /** The longest stall before a measurement is given up, beside LATE times what is expected. */
+  /** The longest stall before a measurement is given up, in addition to LATE times the expected time. */
   maxStallMs?: number;
 }
 
@@ -17,7 +17,7 @@ export interface Watcher {
   done(expectedMs: number): void;
 }
 
-/** Until a server and its load run, and have ended: what a measurement takes beside warm-up and window. */
+/** The time of a measurement beside warm-up and window: until a server and its load run, and have ended. */
 const STARTING_MS = 750;
 
 /** On a slow machine a measurement may take so many times as long as is expected. */
@@ -44,7 +44,7 @@ export function expectedMs({ seconds }: Workload, { warmUpMs, windowMs }: Pace):
   return seconds === undefined ? STARTING_MS + warmUpMs + windowMs : seconds * 1000;
 }
 
-/** @throws what a measurement threw, with the workload's and the subject's name before it */
+/** @throws the error of a measurement, with the names of the workload and the subject before it */
 export async function runScenario(scenario: Scenario, pace: Pace, watcher: Watcher): Promise<ScenarioResult> {
   const workloads: WorkloadResult[] = [];
   for (const workload of scenario.workloads) {
@@ -78,7 +78,7 @@ async function measure(workload: Workload, subject: Subject, pace: Pace, what: s
   const { warmUpMs, windowMs, maxStallMs = MAX_STALL_MS } = pace;
   const limitMs = maxStallMs + LATE * expectedMs(workload, pace);
   let timer: NodeJS.Timeout | undefined;
-  // Something hangs: nobody waits for it the rest of the hour.
+  // Something hangs, and the run must not wait for it.
   const tooLate = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no end within ${Math.round(limitMs / 1000)} s`)), limitMs);
   });

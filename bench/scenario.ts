@@ -1,40 +1,40 @@
 /**
- * The words of the bench.
+ * The vocabulary of the bench.
  *
  *   Scenario ─┬─ Workload ─┬─ Subject    the servers under test; the first is the one that Targets are for
- *             │            └─ Target     what that one is to reach, and against whom
+ *             │            └─ Target     the ratio that the first must reach against another subject
  *             └─ …         measure(subject, window) → Measurement
  *
  * How to add a scenario
  *
- * 1. `subjects/<name>.ts`: how each server is started. A server is a process of its own that prints `{"port": n}` as its
- *    first line on stdout (`startServer` in subjects/server.ts reads it); a peer's program goes into `peers/`, in plain
- *    JavaScript, written as a competent user of that library would, and what it needs into peers/package.json.
- * 2. `scenarios/<name>.ts`: exports one Scenario. `measure` starts everything anew, tells a `Load` (load/process.ts; its
- *    commands are in load/commands.ts) what to do, and returns `measurementOf(server, counted)`. It stops nothing:
- *    whatever was started through processes.ts ends with the measurement.
+ * 1. `subjects/<name>.ts` starts each server. A server is a process of its own that prints `{"port": n}` as its first
+ *    line on stdout (`startServer` in subjects/server.ts reads it). A peer's program goes into `peers/`, in plain
+ *    JavaScript, as a competent user of that library would write it, and its dependencies go into peers/package.json.
+ * 2. `scenarios/<name>.ts` exports one Scenario. `measure` starts new processes, sends commands to a `Load`
+ *    (load/process.ts; the commands are in load/commands.ts), and returns `measurementOf(server, counted)`. It stops
+ *    nothing: everything that was started through processes.ts ends with the measurement.
  * 3. Add it to SCENARIOS in scenarios/index.ts.
  *
- * What every scenario keeps: server, agents and load are processes of their own; the write pattern is the same for all
- * subjects and stated in `description`; what arrives is checked, and what is wrong is thrown (WrongAnswer).
+ * Rules for every scenario: server, agents and load are processes of their own; the write pattern is the same for all
+ * subjects and stated in `description`; everything that arrives is checked, and a wrong answer is thrown (WrongAnswer).
  */
 import type { Window } from './load/window.ts';
 
 export type { Window } from './load/window.ts';
 
 export interface Scenario {
-  /** On the command line; `relay` there means all whose names begin with `relay-`. */
+  /** The name on the command line. `relay` there means all scenarios that begin with `relay-`. */
   readonly name: string;
   readonly title: string;
-  /** The method, for who reads the table: connections, and what shares a write. */
+  /** The method, for readers of the table: the connections, and the contents of one write. */
   readonly description: string;
-  /** What is counted: 'messages', 'registers'. */
+  /** The counted thing: 'messages', 'registers'. */
   readonly unit: string;
-  /** The subject that ratios are to. */
+  /** The subject with which ratios compare. */
   readonly baseline: string;
   /**
-   * What the table and the ratios are about: work per CPU second, or the figure of that name that `measure` gives in
-   * `extra`, of which less is better.
+   * The figure of the table and the ratios: work per CPU second, or the figure with this name in the `extra` of
+   * `measure`, of which less is better.
    */
   readonly headline?: string;
   readonly workloads: readonly Workload[];
@@ -42,18 +42,18 @@ export interface Scenario {
 
 export interface Workload<S extends Subject = Subject> {
   readonly name: string;
-  /** The one that the targets are for first. */
+  /** The subjects. The targets are for the first. */
   readonly subjects: readonly S[];
   readonly targets: readonly Target[];
-  /** Part of a quick run, which has a minute for all of a scenario's name; with these subjects alone, where some are named. */
+  /** Whether it is part of a quick run, which has a minute for a first word; a list names the subjects of that run. */
   readonly quick?: boolean | readonly string[];
-  /** No more rounds than these, where one measurement takes long. */
+  /** The most rounds, if one measurement takes long. */
   readonly maxRounds?: number;
-  /** False where nothing is warmed by a round before the first, so that none is dropped. */
+  /** False if a round warms nothing for the next, so none is dropped. */
   readonly dropsFirst?: boolean;
-  /** About how long one measurement takes, where that is not start, warm-up and window: for the estimate. */
+  /** About how long one measurement takes, for the estimate, if that differs from start, warm-up and window. */
   readonly seconds?: number;
-  /** Where on a curve of the scenario's chart it is: what is the same in name is one curve. */
+  /** The point on a curve of the scenario's chart. Points with the same name form one curve. */
   readonly point?: Point;
   measure(subject: S, window: Window): Promise<Measurement>;
 }
@@ -67,7 +67,7 @@ export interface Point {
 /** A kind of server under test. Scenarios add to it how it is started. */
 export interface Subject {
   readonly name: string;
-  /** Null where it is not installed: it is left out then, and the report says so. */
+  /** Null if it is not installed. Then it is left out, and the report says so. */
   version(): Promise<string | null>;
 }
 
@@ -100,7 +100,7 @@ export interface Measurement {
 
 /** What the first subject of a workload is to reach. Where a peer is named, p99 ≤ 1.1 × the peer's goes with it. */
 export interface Target {
-  /** The figure is a ratio to this subject's, round by round; absolute where there is none. */
+  /** The figure is a ratio to this subject's, round by round; without a subject it is absolute. */
   readonly peer?: string;
   /** 'rate', work per CPU second, unless said otherwise; else 'p50Ms', 'p99Ms', 'residentBytes' or a key of `extra`. */
   readonly figure?: string;

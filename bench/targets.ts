@@ -1,15 +1,15 @@
-/** Whether what was to be reached was reached. It informs: machines are noisy. */
+/** Whether the targets were reached. This is only information, because machines are noisy. */
 import type { Spread } from './rounds.ts';
 import { spreadOfDifferences, spreadOfFigure, spreadOfRatios } from './rounds.ts';
 import type { Measurement, Target } from './scenario.ts';
 
-/** "A delay is not a win": what is gained on work per CPU second must not be paid for by those who wait longest. */
+/** "A delay is not a win": more work per CPU second must not cost a higher p99. */
 const MAX_P99_RATIO = 1.1;
 
 export interface Verdict {
   /** `≥ 1.12 × ws` */
   target: string;
-  /** Null where it could not be measured. */
+  /** Null if it could not be measured. */
   reached: number | null;
   met: boolean | null;
 }

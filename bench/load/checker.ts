@@ -1,14 +1,14 @@
-/** Holds what arrives against what was agreed: count, opcode, length and content, without a copy. */
+/** Compares arriving messages with the expected ones: count, opcode, length and content, without a copy. */
 import type { FrameHeader } from '../../src/frame/header.ts';
 import type { FrameSink } from '../../src/frame/parser.ts';
 import { Opcode } from '../../src/frame/vocabulary.ts';
 import { type Cycle, encodeWrites } from './pattern.ts';
 import { readDigits, STAMP_BYTES } from './stamp.ts';
 
-/** So much of a message is looked at by who only tells kinds apart. */
+/** The length of a message's beginning that decides its kind. */
 const BEGINNING_BYTES = 64;
 
-/** The subject answered, and what it said is not right. */
+/** A wrong answer of the subject. */
 export class WrongAnswer extends Error {
   override readonly name = 'WrongAnswer';
 }
@@ -21,7 +21,7 @@ export class CycleChecker implements FrameSink {
   #offset = 0;
   #stampUs = 0;
 
-  /** @param onMessage is told when the message was written, where the cycle is stamped; 0 where it is not */
+  /** @param onMessage called with the time when the message was written, or 0 if the cycle has no stamps */
   constructor(cycle: Cycle, onMessage: (payloadBytes: number, stampUs: number) => void) {
     this.#stampBytes = cycle.stamped ? STAMP_BYTES : 0;
     this.#cycle = cycle;
@@ -102,7 +102,7 @@ export class VerbatimChecker {
   }
 }
 
-/** Hands on text messages whole, for what is read rather than compared. They may be fragmented. */
+/** Passes on whole text messages, for messages that are read and not compared. They may be fragmented. */
 export class TextReader implements FrameSink {
   readonly #onText: (text: string) => void;
   #pieces: Buffer[] = [];
@@ -124,7 +124,7 @@ export class TextReader implements FrameSink {
       this.#onText(piece.toString());
       return;
     }
-    // The next chunk is read to where this one lies.
+    // The next chunk is read into the same memory.
     this.#pieces.push(Buffer.from(piece));
     if (!ends) return;
     const text = Buffer.concat(this.#pieces).toString();

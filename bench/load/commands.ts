@@ -46,7 +46,7 @@ export interface Visits extends Patterns {
   atATime: number;
 }
 
-/** How long what is still under way after a window may take to come back. */
+/** How long messages that are under way at the end of a window may take to come back. */
 const PATIENCE_MS = 10_000;
 const TICK_MS = 1;
 
@@ -158,8 +158,8 @@ export const commands = {
   },
 
   /**
-   * TCP connect, upgrade, one write there, its answer back, TCP close without a closing handshake, again and again, each on a
-   * connection of its own. Counts the answers; the latency is that from the connect to the answer.
+   * TCP connect, upgrade, one write there, its answer back, TCP close without a closing handshake, again and again,
+   * each on a connection of its own. Counts the answers; the latency is that from the connect to the answer.
    */
   async visitAgent(options: Visits & Counting): Promise<Counted> {
     prepare('client', options);
@@ -175,7 +175,9 @@ export const commands = {
     });
   },
 
-  /** The first agent cannot be dialled: it opens connections to the daemon, and serves them as if it had accepted them. */
+  /**
+   * The first agent cannot be dialled: it opens connections to the daemon, and serves them as if it had accepted them.
+   */
   async dialBack({ port, id }: { port: number; id: string }): Promise<void> {
     const [server] = servers;
     const onTicket = (ticket: string) => openBack(port, ticket, (socket) => server?.emit('connection', socket));
@@ -228,7 +230,7 @@ export const commands = {
     else paced([...endpoints], writesPerSecond);
   },
 
-  /** Counts what arrives, whoever causes it. */
+  /** Counts arriving messages from any cause. */
   async count(counting: Counting): Promise<Counted> {
     return Promise.race([failed, countWindow(counting, tally)]);
   },

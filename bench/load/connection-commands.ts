@@ -1,4 +1,4 @@
-/** What the process of a load can be told to do with connections as such: come, be there, ask in plain HTTP. */
+/** The commands of a load's process for bare connections: open, keep, request by plain HTTP. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { inLanes } from '../../test/support/measure.ts';
 import { BeginningReader } from './checker.ts';
@@ -19,7 +19,9 @@ export interface Handshakes {
 const UNREAD = new BeginningReader(() => {});
 
 export const connectionCommands = {
-  /** TCP connect, upgrade, 101, TCP close, again and again. Counts the 101s; the latency is that of connect and upgrade. */
+  /**
+   * TCP connect, upgrade, 101, TCP close, again and again. Counts the 101s; the latency is that of connect and upgrade.
+   */
   async shakeHands({ port, path = '/', atATime, ...counting }: Handshakes & Counting) {
     return countTurns(counting, atATime, async () => {
       const endpoint = await Endpoint.open(port, path, () => ({ sink: UNREAD, onFault: fail }));
@@ -27,7 +29,7 @@ export const connectionCommands = {
     });
   },
 
-  /** @throws what went wrong since it was last asked for anything: a connection that was to rest has been ended, say */
+  /** @throws an error since the last command, for example if an idle connection has been ended */
   async intact(_: object): Promise<void> {
     await Promise.race([failed, delay(0)]);
   },

@@ -1,4 +1,4 @@
-/** Who causes events: an agent that registers anew, again and again, or at a peer one that says the push itself. */
+/** Causes events: an agent that registers again and again, or, at a peer, a client that sends the push itself. */
 import { encodeText } from '../../src/frame/encode.ts';
 import { type Node, NodeStatus } from '../../src/protocol/registry.ts';
 import { BeginningReader } from './checker.ts';

@@ -1,4 +1,7 @@
-/** One end of a WebSocket on a bare socket, with the daemon's own frame code; made to cost less than what it measures. */
+/**
+ * One end of a WebSocket on a bare socket, with the daemon's own frame code. It must cost less than the measured
+ * server.
+ */
 import { once } from 'node:events';
 import net from 'node:net';
 import { isControl } from '../../src/frame/check.ts';
@@ -22,7 +25,7 @@ const MAX_HEAD_BYTES = 16 * 1024;
 const MAX_HEAD_FIELDS = 100;
 const EMPTY_LINE = '\r\n';
 
-/** All clients of the process read into it: what a chunk holds is looked at during the call only. */
+/** The read buffer of all clients in the process. A chunk is only examined during the call. */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** What comes. Data frames go to `sink`; pings are answered here. */
@@ -30,7 +33,7 @@ export interface Receiver {
   readonly sink: FrameSink;
   /** Where all that comes goes instead, unparsed. */
   readonly chunks?: { push(chunk: Buffer): void } | undefined;
-  /** The connection ended, or what came on it was wrong. Not called after `leave`. */
+  /** Called if the connection ended, or an arriving message was wrong; not after `leave`. */
   onFault(error: Error): void;
 }
 
@@ -56,8 +59,8 @@ export class Endpoint implements FrameSink {
   /**
    * Opens a connection.
    *
-   * @param fromBrowser it says where its page came from, as browsers do
-   * @throws where the answer is not a right 101
+   * @param fromBrowser whether the request has an Origin, as browsers' requests do
+   * @throws if the answer is not a correct 101
    */
   static open(port: number, path: string, receive: Receive, fromBrowser = false): Promise<Endpoint> {
     return new Promise((resolve, reject) => {

@@ -1,9 +1,9 @@
-/** What is written, and what of it shares a write: the same for every subject, and checked where it arrives. */
+/** The written messages, and the contents of one write. They are the same for every subject, and checked on arrival. */
 import { encodeFrame } from '../../src/frame/encode.ts';
 import type { DataOpcode } from '../../src/frame/message.ts';
 import { Opcode, type Side } from '../../src/frame/vocabulary.ts';
 
-/** So many writes of one end in a row before the next has its turn, where it pours: a choice, the same for all. */
+/** The most writes of one end in a row before the next has its turn, in a flood. The choice is the same for all. */
 export const WRITES_A_TURN = 32;
 
 export interface WritePattern {
@@ -16,8 +16,8 @@ export interface WritePattern {
   /** Each message says when it was written (stamp.ts). For agents, whose frames are not masked, one message a write. */
   stamped?: boolean;
   /**
-   * Arrives as the very bytes that were written, and is compared chunk by chunk instead of parsed: for floods, where parsing
-   * costs the load more than the server. For agents, whose frames are not masked.
+   * Arrives as the same bytes that were written, and is compared chunk by chunk instead of parsed: for floods, where
+   * parsing costs the load more than the server. For agents, whose frames are not masked.
    */
   verbatim?: boolean;
 }

@@ -1,4 +1,4 @@
-/** The end of a load's process that tells it what to do. */
+/** The bench's end of a load's process, which sends it commands. */
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { forkProcess } from '../processes.ts';
@@ -34,7 +34,7 @@ export class Load {
     return this.#child.pid as number;
   }
 
-  /** @throws {WrongAnswer} where what came back is not what was sent; Error for what else went wrong */
+  /** @throws {WrongAnswer} if the answer differs from the sent message; Error for other failures */
   tell<C extends keyof Commands>(command: C, options: Options<C>): Promise<Result<C>> {
     return new Promise((resolve, reject) => {
       if (!this.#child.connected) throw new Error('the process of the load has ended');

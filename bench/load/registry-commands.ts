@@ -1,4 +1,4 @@
-/** What the process of a load can be told to do with a registry: agents' uplinks, dashboards, and what they wait for. */
+/** The commands of a load's process for a registry: agents' uplinks, dashboards, and the events that they wait for. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { NodeStatus } from '../../src/protocol/registry.ts';
 import { eventually, inLanes } from '../../test/support/measure.ts';
@@ -89,7 +89,7 @@ export const registryCommands = {
 
   /** Opens dashboards, and waits until each has its roster. From then on `count` counts the pushes they get. */
   async watch({ port, connections }: { port: number; connections: number }): Promise<void> {
-    // One of them reads what all of them are given.
+    // One dashboard reads the events that all of them get.
     await Promise.race([failed, inLanes(connections, LANES, async (i) => void (await openDashboard(port, i === 0)))]);
   },
 
@@ -186,7 +186,7 @@ export const registryCommands = {
     };
   },
 
-  /** From now on the server may end: who was there is forgotten. */
+  /** Forgets all connections, because the server may end from now on. */
   async letEnd(): Promise<void> {
     generation++;
     uplinks = [];
@@ -240,7 +240,7 @@ export const registryCommands = {
 
 let onEvent: (payloadBytes: number) => void = tally.onMessage;
 
-/** For a connection to the server of this moment: once that was let end, nobody minds. */
+/** The handler of a connection to the current server, which may end once the server may. */
 function faultHandler(): (error: Error) => void {
   const mine = generation;
   return (error) => {
@@ -269,7 +269,7 @@ function sameRoster(told: readonly Dashboard[], nodes: number): void {
   if (sizes.size > 1) throw new WrongAnswer(`dashboards got ${[...sizes].join(' or ')} bytes`);
 }
 
-/** They connect while the roster is empty, for each is told all of it. */
+/** Dashboards connect while the roster is empty, because each gets all of it. */
 async function fillUntold(port: number, teller: Uplink, nodes: readonly AgentNode[]): Promise<void> {
   const take = (taken: readonly AgentNode[]) => teller.ask({ method: 'take_nodes', params: { nodes: taken } }, 'taken');
   await take([]);
@@ -308,7 +308,7 @@ async function settled(activeNodes: number): Promise<void> {
   await until(() => notYet(activeNodes));
 }
 
-/** @param look what is wrong; null once nothing is */
+/** @param look returns the problem; null once there is none */
 async function until(look: () => string | null): Promise<void> {
   const check = () => {
     const wrong = look();
@@ -318,7 +318,7 @@ async function until(look: () => string | null): Promise<void> {
 }
 
 function notYet(activeNodes: number): string | null {
-  // Where all of them read, they may have come at different times, and been told of different events.
+  // If all dashboards read, they may have come at different times, and got different events.
   const someCount = dashboards.some(({ roster }) => roster === null);
   const got = new Set(someCount ? dashboards.map(({ events }) => events) : []);
   for (const { roster } of dashboards) {
@@ -330,7 +330,7 @@ function notYet(activeNodes: number): string | null {
   return got.size > 1 ? `dashboards got ${[...got].join(' or ')} events` : null;
 }
 
-/** 0 where there are none. */
+/** 0 if there are none. */
 function medianOf(values: readonly number[]): number {
   return values.length === 0 ? 0 : spreadOf(values).median;
 }

@@ -85,7 +85,7 @@ export class Uplink {
     this.#endpoint.leave();
   }
 
-  /** @throws {WrongAnswer} where the answer is not that status */
+  /** @throws {WrongAnswer} if the answer has another status */
   async ask(request: Request, status: string): Promise<void> {
     const answer = await new Promise<string>((resolve) => {
       this.#onAnswer = resolve;
@@ -98,11 +98,11 @@ export class Uplink {
 
 /** Watches the roster, or only counts the pushes. */
 export class Dashboard {
-  /** Null where it only counts. */
+  /** Null if it only counts. */
   readonly roster: Map<string, Node> | null;
   /** Pushes since the first roster. */
   events = 0;
-  /** Rosters. Each beyond the first stands for events that it was not told. */
+  /** The number of rosters. Each beyond the first replaces events that it did not get. */
   inits = 0;
   readonly #onEvent: OnEvent;
   #endpoint: Endpoint | null = null;

@@ -11,14 +11,14 @@ export function clockUs(): number {
   return seconds * 1e6 + nanoseconds / 1e3;
 }
 
-/** @returns a copy with the moment at `offset`, so that what still waits to be written keeps its own */
+/** @returns a copy with the moment at `offset`, so that bytes that wait to be written keep their own moment */
 export function stamped(bytes: Buffer, offset: number): Buffer {
   const copy = Buffer.from(bytes);
   copy.write(String(Math.floor(clockUs())).padStart(STAMP_BYTES, '0'), offset, 'latin1');
   return copy;
 }
 
-/** Reads a stamp digit by digit: chunks may end anywhere. @returns NaN where there is something else */
+/** Reads a stamp digit by digit, because chunks may end anywhere. @returns NaN if the bytes are no stamp */
 export function readDigits(stampUs: number, chunk: Buffer, start: number, end: number): number {
   let read = stampUs;
   for (let at = start; at < end; at++) {

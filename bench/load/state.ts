@@ -4,7 +4,7 @@ import { Tally } from './window.ts';
 export const tally = new Tally();
 
 let reject: (error: Error) => void;
-/** Rejects where an answer was wrong or a connection was lost. */
+/** Rejects if an answer was wrong or a connection was lost. */
 export const failed = new Promise<never>((_, rejectIt) => {
   reject = rejectIt;
 });

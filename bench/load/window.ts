@@ -1,4 +1,4 @@
-/** One measurement: warm up, then what was done and what it cost the server between two looks at both. */
+/** One measurement: a warm-up, then the work and its cost for the server between two readings of both. */
 
 import { createHistogram } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,9 +16,9 @@ export interface Window {
 /** Whose cost counts: all processes of the server. */
 export interface Counting extends Window {
   pids: readonly number[];
-  /** The warm-up lasts until so much was done, where Node would still run most of it uncompiled. */
+  /** The least work of a warm-up, if Node would otherwise still run most code uncompiled. */
   warmUpWork?: number;
-  /** The window lasts until so much was done, where little is done in a second. */
+  /** The least work of a window, if little is done in a second. */
   leastWork?: number;
 }
 
@@ -62,7 +62,7 @@ export async function countWindow(counting: Counting, tally: Tally): Promise<Cou
   });
 }
 
-/** The same for what ends by itself. */
+/** The same for work that ends by itself. */
 export async function countWhile(pids: readonly number[], tally: Tally, act: () => Promise<unknown>): Promise<Counted> {
   const { latency } = tally;
   latency.reset();

@@ -3,7 +3,7 @@ const server = Bun.serve({
   port: Number(process.env.PORT ?? 0),
   fetch: (request, server) => (server.upgrade(request) ? undefined : new Response('Upgrade Required', { status: 426 })),
   websocket: {
-    // The default, 1 MiB, drops what is sent to a client that has more under way.
+    // The default, 1 MiB, drops messages for a client with more unread bytes.
     backpressureLimit: 64 * 1024 * 1024,
     message(socket, message) {
       socket.send(message);

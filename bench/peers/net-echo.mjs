@@ -1,4 +1,5 @@
-// A yardstick: node:net and the least that echoes. Nothing is checked, and a message of more than 125 bytes is not understood.
+// A yardstick: node:net and the least that echoes. Nothing is checked, and a message of more than 125 bytes is not
+// understood.
 import { createServer } from 'node:net';
 import { upgradeResponse } from './net-upgrade.mjs';
 
@@ -9,7 +10,7 @@ function echo(socket) {
   return (chunk) => {
     const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     let at = 0;
-    // What goes back is written over what came, for it is shorter: it has no masking keys.
+    // The answer overwrites the received bytes. It is shorter, because it has no masking keys.
     let length = 0;
     while (at + HEADER_BYTES <= bytes.length) {
       const payloadLength = bytes[at + 1] & 0x7f;

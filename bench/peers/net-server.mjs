@@ -1,4 +1,4 @@
-// The least that serves where the daemon does: node:net, and one answer for everyone.
+// The smallest server on the daemon's addresses: node:net, and one answer for every request.
 import { createServer } from 'node:net';
 
 const ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n';

@@ -1,13 +1,13 @@
 /**
- * The registry as one would write it on `ws`, with the original's behaviour: everyone who connects, agents too, gets the
- * whole roster and is told of every change, each as it happens.
+ * The registry as one would write it on `ws`, with the original's behaviour: everyone who connects, agents too, gets
+ * the whole roster and is told of every change, each as it happens.
  */
 import { WebSocketServer } from 'ws';
 
 const NODE_TTL_MS = 30_000;
 
 const nodes = new Map();
-/** Who is where: a port belongs to one process. */
+/** The node in each place: a port belongs to one process. */
 const places = new Map();
 const server = new WebSocketServer({ host: '127.0.0.1', port: Number(process.env.PORT ?? 0), backlog: 4096 });
 
@@ -54,7 +54,7 @@ const methods = {
 
   ping: () => ({ status: 'healthy', nodes: nodes.size, version: '0' }),
 
-  /** Of the bench's own: another roster in place of this one, of which nobody is told. */
+  /** Only for the bench: replaces the roster without an event. */
   take_nodes(_connection, { nodes: taken }) {
     const common = { machine: '127.0.0.1', cwd: '/home/user/project', status: 'active', last_seen: seconds() };
     nodes.clear();

@@ -1,4 +1,4 @@
-/** The pure functions on what they are given in earnest. */
+/** The pure functions with realistic input. */
 import { encodeFrame } from '../../src/frame/encode.ts';
 import { Opcode, type Side } from '../../src/frame/vocabulary.ts';
 import { KIBIBYTE } from '../units.ts';

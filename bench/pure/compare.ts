@@ -1,4 +1,6 @@
-/** This build beside that of another commit: in turn, each round in processes of their own. It informs, and never fails. */
+/**
+ * This build beside that of another commit: in turn, each round in processes of their own. It informs, and never fails.
+ */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +13,7 @@ import { orderOf, spreadOf } from '../rounds.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
 const ROUNDS = 4;
-/** Where one function hangs in an older build, nobody waits for it. */
+/** The time limit, in case a function hangs in an older build. */
 const TIMEOUT_MS = 30_000;
 
 /** Nanoseconds by name. */
@@ -34,7 +36,7 @@ export async function compareWith(commit: string, dist: string): Promise<void> {
   }
 }
 
-/** Its sources, unpacked into the folder. @returns what the commit is called */
+/** Unpacks the sources of a commit into the folder. @returns the commit's name */
 async function archive(commit: string, folder: string): Promise<string> {
   const git = async (...args: string[]) => (await execute('git', args, { cwd: ROOT })).stdout.trim();
   const hash = await git('rev-parse', '--verify', '--short', `${commit}^{commit}`);
@@ -44,7 +46,7 @@ async function archive(commit: string, folder: string): Promise<string> {
   return hash;
 }
 
-/** With the compiler that is here. @returns where the build is */
+/** Builds them with this checkout's compiler. @returns the folder of the build */
 async function build(folder: string): Promise<string> {
   const tools = join(ROOT, 'node_modules');
   await symlink(tools, join(folder, 'node_modules'));
@@ -70,7 +72,7 @@ async function measure(dist: string): Promise<Times> {
   return JSON.parse(stdout);
 }
 
-/** Of the least times of all rounds, and in parentheses from where to where it was in single rounds. */
+/** The ratio of the least times of all rounds, and in parentheses the range of the ratios in single rounds. */
 function table(commit: string, rounds: readonly { before: Times; now: Times }[]): string {
   const names = Object.keys(rounds[0]?.now ?? {});
   const rows = names.map((name) => {

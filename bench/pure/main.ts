@@ -7,7 +7,10 @@ import { compareWith } from './compare.ts';
 import { importFrom } from './modules.ts';
 
 const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
-/** A moment for each function, and fewer calls between two looks at the clock than mitata's own: the slower ones take long. */
+/**
+ * A moment for each function, and fewer calls between two looks at the clock than mitata's own: the slower ones take
+ * long.
+ */
 const QUICK = { min_cpu_time: 30e6, batch_samples: 128, gc: false };
 
 const USAGE = `Usage: npm run bench:pure -- [<folder>] [--only <text>] [--quick]
@@ -53,7 +56,10 @@ function readFlags(): Flags {
   }
 }
 
-/** Nanoseconds by name: the least, for what else the machine does only adds. What an older build cannot do is left out. */
+/**
+ * The least nanoseconds by name, because other work of the machine only adds. Functions that an older build lacks are
+ * left out.
+ */
 async function leastOf(benches: readonly PureBench[]): Promise<Record<string, number>> {
   const least: Record<string, number> = {};
   for (const { name, run } of benches) {

@@ -14,7 +14,7 @@ export interface PureModules {
   registry: typeof import('../../src/registry/registry.ts');
 }
 
-/** @param folder what the compiler wrote: `dist` */
+/** @param folder the compiler's output: `dist` */
 export async function importFrom(folder: string): Promise<PureModules> {
   const load = (path: string) => import(pathToFileURL(join(resolve(folder), path)).href);
   return {

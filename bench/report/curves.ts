@@ -1,7 +1,7 @@
 /**
- * What one thing costs as something grows, processor time or the scenario's headline: a panel for each curve of the scenario,
- * a line for each subject, powers of ten on both axes, so that what does not grow is level. An SVG that reads on light and
- * on dark ground.
+ * What one thing costs as something grows, processor time or the scenario's headline: a panel for each curve of the
+ * scenario, a line for each subject, powers of ten on both axes, so that what does not grow is level. An SVG that reads
+ * on light and on dark ground.
  */
 import { spreadOfFigure } from '../rounds.ts';
 import { headlineOf, number } from './format.ts';
@@ -36,7 +36,7 @@ interface Dot {
   y: number;
 }
 
-/** From one power of ten to another, and where between them a value is: 0 to 1. */
+/** A range between two powers of ten, and the place of a value in it: 0 to 1. */
 interface Axis {
   ticks: number[];
   at(value: number): number;
@@ -83,7 +83,7 @@ function dotsOf({ scenario, workloads }: ScenarioResult): Dot[] {
       const figure = spreadOfFigure(measurements, scenario.headline);
       if (figure === null) return [];
       const y = scenario.headline === undefined ? 1e6 / figure.median : figure.median;
-      // These axes have no place for what is nothing, or less.
+      // These axes have no place for zero or negative values.
       return y > 0 ? [{ ...point, subject, y }] : [];
     });
   });

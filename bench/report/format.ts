@@ -10,7 +10,7 @@ export function number(value: number, digits = 3): string {
   return rounded.toLocaleString('en-US', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 
-/** The median, and from where to where. */
+/** The median, and the range. */
 export function spread({ median, min, max }: Spread): string {
   return `${number(median)} (${number(min)}–${number(max)})`;
 }

@@ -1,4 +1,4 @@
-/** A scenario's result with all its rounds, for whoever wants to reckon anew. */
+/** A scenario's result with all its rounds, for other calculations. */
 import type { Circumstances, ScenarioResult } from './results.ts';
 
 export function toJson({ versions, ...circumstances }: Circumstances, { scenario, workloads }: ScenarioResult): string {

@@ -14,7 +14,7 @@ export interface ScenarioResult {
   readonly workloads: readonly WorkloadResult[];
 }
 
-/** What was measured, with what, and how. */
+/** The circumstances of a measurement. */
 export interface Circumstances {
   readonly machine: string;
   /** Of each subject; null for those that are not here. */

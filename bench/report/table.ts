@@ -10,7 +10,7 @@ function toldOf(yardsticks: readonly string[]): string {
   return `${yardsticks.join(' and ')}: a yardstick, the plainest program that does the work, without a check or a limit. A server may be above it, by fewer or larger calls.`;
 }
 
-/** Machine, versions and method: what stands above all tables. */
+/** The text above all tables: machine, versions and method. */
 export function preamble({ machine, versions, rounds, warmUpMs, windowMs }: Circumstances): string {
   const here = [...versions].flatMap(([name, version]) => (version === null ? [] : [`${name} ${version}`.trim()]));
   const missing = [...versions].flatMap(([name, version]) => (version === null ? [name] : []));
@@ -91,7 +91,7 @@ function cell(found: Spread | null, print: (found: Spread) => string): string {
 
 function told({ target, reached, met }: Verdict): string {
   if (reached === null) return `${target}: not measured`;
-  // One digit more than targets have, so that what falls short by little is seen to.
+  // One digit more than targets have, so that a figure just below its target shows it.
   return `${target}: ${number(reached, 4)} ${met ? 'met' : '**not met**'}`;
 }
 

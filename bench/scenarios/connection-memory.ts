@@ -8,16 +8,18 @@ import { bunEcho, ECHO_SUBJECT, netEcho, ourEcho, wsEcho } from '../subjects/ech
 import { ourRegistry, wsRegistry } from '../subjects/registry.ts';
 import { KIBIBYTE } from '../units.ts';
 
-/** For what a server has open beside its connections. */
+/** The descriptors of a server beside its connections. */
 const RESERVED = 100;
 const MOST_CONNECTIONS = (await maxConnectionsOfProcess()) - RESERVED;
 const MESSAGES = 3;
 const AT_A_TIME = 64;
-/** V8 gives the room of young objects back once it has seen for half a minute that it is not needed: then all are idle. */
+/**
+ * V8 gives the room of young objects back once it has seen for half a minute that it is not needed: then all are idle.
+ */
 const IDLE_MS = 45_000;
 const QUICK_IDLE_MS = 1000;
 const QUICK_CONNECTIONS = Math.min(1000, MOST_CONNECTIONS);
-/** The room of what a server needed for its start is given back sooner. */
+/** How long after its start a server has given back the memory of the start. */
 const STARTED_MS = 15_000;
 
 /** Until so many are open and have carried something. */

@@ -1,4 +1,4 @@
-/** Connections that come and go: what an opening handshake costs. */
+/** The cost of an opening handshake: connections that come and go. */
 import { Load } from '../load/process.ts';
 import { measurementOf } from '../measuring.ts';
 import type { Scenario, StartableSubject, Target, Workload } from '../scenario.ts';

@@ -1,4 +1,4 @@
-/** Dashboards that come at once where the roster is large: the cost of telling all of it. */
+/** The cost of a large roster for dashboards that connect at once. */
 import { Load } from '../load/process.ts';
 import { measurementOf } from '../measuring.ts';
 import { number } from '../report/format.ts';

@@ -1,4 +1,4 @@
-/** Everyone comes: what a register costs while the roster grows, and what is sent for it. */
+/** The cost of a register, with its events, while the roster grows. */
 import { Load } from '../load/process.ts';
 import type { Storm } from '../load/registry-commands.ts';
 import { measurementOf } from '../measuring.ts';

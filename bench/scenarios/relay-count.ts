@@ -1,4 +1,4 @@
-/** One relay, many relays: whether the next one costs what the first did. */
+/** One relay and many relays: whether each costs the same. */
 import type { Measurement, Scenario, Window, Workload } from '../scenario.ts';
 import { nginxRelay, ourRelay, type RelaySubject } from '../subjects/relay.ts';
 import { KIBIBYTE } from '../units.ts';

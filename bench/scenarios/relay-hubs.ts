@@ -13,7 +13,7 @@ const WAY =
 
 type Measure = (subject: RelaySubject, window: Window) => Promise<Measurement>;
 
-/** Half of what one hub does is all that two can do: each of them splices every byte. */
+/** Two hubs can do at most half of the work of one, because each splices every byte. */
 const TARGETS: readonly Target[] = [
   { peer: ourRelay.name, atLeast: 0.45 },
   { peer: twoNginxRelay.name, atLeast: 1 },

@@ -1,4 +1,4 @@
-/** What a relay adds to the way there and back, where nothing else goes on. */
+/** The time that a relay adds to a round trip, without other traffic. */
 import { measurementOf } from '../measuring.ts';
 import type { Measurement, Scenario, Window, Workload } from '../scenario.ts';
 import { direct, nginx128KiBRelay, nginxRelay, RELAYS, type RelaySubject } from '../subjects/relay.ts';

@@ -8,7 +8,7 @@ import { haproxyRelay, nginxRelay, ourRelay, type RelaySubject } from '../subjec
 import { KIBIBYTE } from '../units.ts';
 import { openRelays, texts } from './relays.ts';
 
-/** For what a server has open beside its relays. */
+/** The descriptors of a server beside its relays. */
 const RESERVED = 100;
 /** A relay is two connections. In hundreds, so that it is the same at every run. */
 const MOST_RELAYS = Math.floor(((await maxConnectionsOfProcess()) - RESERVED) / 200) * 100;

@@ -1,4 +1,4 @@
-/** Relays that are opened, used for one message, and left: what opening one costs. */
+/** The cost of opening a relay: relays that are opened, used for one message, and left. */
 import { Load } from '../load/process.ts';
 import { measurementOf } from '../measuring.ts';
 import { outpace } from '../processor.ts';

@@ -43,7 +43,7 @@ export async function measureStream(
   return measurementOf(server, await clients.tell('count', { ...window, pids }));
 }
 
-/** Every update of a message repeats the whole of what there is so far. */
+/** Every update of a message repeats the whole message so far. */
 function growing(from: number, to: number): number[] {
   const steps = 64;
   return Array.from({ length: steps }, (_, i) => Math.round(from + ((to - from) * i) / (steps - 1)));

@@ -32,7 +32,7 @@ export function texts(payloadBytes: number, messagesPerWrite = 1): WritePattern 
   return { payloadBytes: [payloadBytes], messagesPerWrite, text: true };
 }
 
-/** @param onServer is told of the server before the first client comes */
+/** @param onServer called with the server before the first client connects */
 export async function openRelays(
   subject: RelaySubject,
   { relays, client, agent: ofAgent, answers = false }: Ends,
@@ -52,7 +52,7 @@ export async function openRelays(
 export const OUTPACED =
   'All processes share one processor, on which the server has the lowest priority, so that what it reads has piled up. No latency is measured.';
 
-/** One end writes on and on; where it is outpaced, faster than the relay takes it. */
+/** One end writes without end. If the relay is outpaced, it writes faster than the relay reads. */
 export async function pour({ pids, agent, clients }: OpenRelays, from: Load, outpaced = true): Promise<void> {
   if (outpaced) await outpace(pids, [agent.pid, clients.pid]);
   await from.tell('pour', {});

@@ -1,4 +1,4 @@
-/** From nothing to the first byte, and what it costs. */
+/** The time from a start to the first byte, and its cost. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -64,7 +64,7 @@ async function firstByteAt(port: number): Promise<number> {
   throw new Error('it did not serve');
 }
 
-/** @returns when the first byte came, or null where nobody listens yet */
+/** @returns when the first byte came; null if no program listens yet */
 async function ask(port: number): Promise<number | null> {
   return new Promise((resolve) => {
     const socket = net.connect({ host: '127.0.0.1', port });

@@ -1,4 +1,4 @@
-/** Servers that tell all of their clients what one of them has said. */
+/** Servers that send one client's message to all clients. */
 
 import { REGISTRY_PATH } from '../../src/protocol/registry.ts';
 import type { DriverForm } from '../load/driver.ts';
@@ -9,7 +9,7 @@ import { ownVersion, peerVersion } from './versions.ts';
 import { YARDSTICK } from './yardstick.ts';
 
 export interface BroadcastSubject extends StartableSubject {
-  /** Where the driver connects, and what it says for one event. */
+  /** The path that the driver connects to, and its message for one event. */
   readonly driver: { path: string; form: DriverForm };
 }
 

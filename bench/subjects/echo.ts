@@ -36,7 +36,7 @@ export const bunEcho: StartableSubject = {
   start: () => startServer(programAt('../peers/node_modules/.bin/bun'), [programAt('../peers/bun-echo.mjs')]),
 };
 
-/** Where it has no build for this machine it does the same in JavaScript, which is what ws has without it. */
+/** If bufferutil has no build for this machine, it falls back to JavaScript, like ws without it. */
 async function isBufferutilNative(): Promise<boolean> {
   const { default: bufferutil } = await import(
     new URL('../peers/node_modules/bufferutil/index.js', import.meta.url).href

@@ -1,4 +1,4 @@
-/** Servers as commands, whose start is what counts. */
+/** Servers as commands, whose start is measured. */
 import type { Subject } from '../scenario.ts';
 import { fileOf } from './checkout.ts';
 import { bunEcho, wsEcho } from './echo.ts';

@@ -13,7 +13,7 @@ export interface ProxyProgram {
   readonly command: string;
   /** Before the configuration's path. */
   readonly args: readonly string[];
-  /** @param folder its own, for what it writes */
+  /** @param folder the proxy's own folder, for its files */
   configure(port: number, agentPort: number, folder: string): string;
 }
 
@@ -70,7 +70,7 @@ listen all
 export const nginx = nginxWith('');
 export const haproxy = haproxyWith('');
 
-/** As relays: by default one that is silent for a minute is ended, also where it is to be measured at rest. */
+/** As relays. By default they end a silent connection after a minute, even if it is measured at rest. */
 const SILENT_FOR_AN_HOUR = 'proxy_read_timeout 1h; proxy_send_timeout 1h;';
 export const nginxRelaying = nginxWith(SILENT_FOR_AN_HOUR);
 export const haproxyRelaying = haproxyWith('timeout tunnel 1h');
@@ -104,7 +104,7 @@ export async function startProxy({ command, args, configure }: ProxyProgram, age
   return { child, port, folder };
 }
 
-/** @returns null where it is not installed */
+/** @returns null if it is not installed */
 export async function proxyVersion({ command }: ProxyProgram): Promise<string | null> {
   try {
     const { stdout, stderr } = await promisify(execFile)(command, ['-v']);

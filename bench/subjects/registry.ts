@@ -10,7 +10,7 @@ import { ownVersion, peerVersion } from './versions.ts';
 export interface RegistrySubject extends Subject {
   /** @param port 0 takes a free one */
   start(port?: number): Promise<Server>;
-  /** How agents are brought into its roster where only what comes after that is measured. */
+  /** How agents get into the roster if their registration is not part of the measurement. */
   readonly fillBy: 'register' | 'registerUntold';
 }
 

@@ -20,7 +20,7 @@ import { ownVersion, peerVersion } from './versions.ts';
 import { PIPE } from './yardstick.ts';
 
 export interface RelaySubject extends Subject {
-  /** @param agent what serves the agent */
+  /** @param agent the process of the agent */
   start(agentPort: number, agent: Load): Promise<Relaying>;
 }
 
@@ -70,7 +70,7 @@ export const httpProxyRelay = nodeRelay('http-proxy', 'http-proxy-relay.mjs', ()
 export const wsRelay = nodeRelay('ws relay', 'ws-relay.mjs', () => peerVersion('ws'), { WS_NO_BUFFER_UTIL: '1' });
 export const pipeRelay = nodeRelay(PIPE.name, 'pipe-relay.mjs', PIPE.version);
 
-/** None at all: what two ends cost by themselves. */
+/** No relay: the cost of the two ends by themselves. */
 export const direct: RelaySubject = {
   name: 'direct',
   version: async () => '',
@@ -100,7 +100,7 @@ function proxyRelay(name: string, proxy: ProxyProgram): RelaySubject {
   };
 }
 
-/** @param program in peers/; it is told the agent's port */
+/** @param program a file in peers/; it gets the agent's port */
 function nodeRelay(
   name: string,
   program: string,

@@ -15,7 +15,7 @@ export function programAt(path: string): string {
  * Starts a program whose first line on stdout is `{"port": n}`.
  *
  * @param env beside PATH; nothing else of this process's own is passed on
- * @throws Error where it ends without one
+ * @throws Error if it ends without one
  */
 export async function startServer(
   command: string,

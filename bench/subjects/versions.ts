@@ -1,7 +1,7 @@
 /** Which version of each subject is here. */
 import { readFile } from 'node:fs/promises';
 
-/** Of a package among the peers. @returns null where it is not installed */
+/** The version of a package among the peers. @returns null if it is not installed */
 export async function peerVersion(name: string): Promise<string | null> {
   return versionIn(new URL(`../peers/node_modules/${name}/package.json`, import.meta.url));
 }
