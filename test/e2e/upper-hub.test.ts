@@ -8,10 +8,11 @@ import { Client } from '../support/client.ts';
 import { LowerHub, type LowerHubOptions } from '../support/lower-hub.ts';
 import { eventually } from '../support/measure.ts';
 
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 120_000 };
 
 async function daemonFor(t: TestContext, options: HypivisorOptions = {}) {
-  const hypivisor = createHypivisor({ port: 0, host: '127.0.0.1', home: '/nonexistent', hubName: 'desk', ...options });
+  const limits = { dialTimeoutMs: 30_000, ...options.limits };
+  const hypivisor = createHypivisor({ port: 0, host: '127.0.0.1', home: '/nonexistent', ...options, limits });
   const { port } = await hypivisor.listen();
   t.after(() => hypivisor.close());
   hypivisor.on('fault', (error) => assert.fail(String(error)));
