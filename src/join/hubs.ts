@@ -215,7 +215,7 @@ export class Hubs implements HubDesk {
   wayTo({ id, name }: SharingHub): WayBack | string {
     const hub = this.#hubs.get(id);
     if (hub === undefined || hub.caller === null) return notReached(name);
-    return hub.way ?? `Cannot reach agent: its hub ${name} does not let others reach its agents`;
+    return hub.way ?? noRelayBy(name);
   }
 
   /** The ids of all hubs below this one. */
@@ -550,6 +550,7 @@ class JoinedHub implements JoinedHubInfo {
   get #unproven(): Unproven | null {
     const { name } = this.#nodes;
     if (!this.#isCurrent) return { since: now(), why: notReached(name) };
+    if (this.way === null) return { since: now(), why: noRelayBy(name) };
     return this.#isWayLost ? { since: now(), why: `Cannot reach agent: its hub ${name} opened no connection` } : null;
   }
 
@@ -604,6 +605,10 @@ function readNodes(values: readonly unknown[], reader: ShareReader): RemoteNode[
 
 function factsOf({ id, name, version, features }: JoinInfo) {
   return { id, name, version, features, nodes: 0 };
+}
+
+function noRelayBy(name: string): string {
+  return `Cannot reach agent: its hub ${name} does not let others reach its agents`;
 }
 
 function notReached(name: string): string {

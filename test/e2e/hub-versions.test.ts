@@ -196,7 +196,12 @@ describe('a hub below of another version', PATIENCE, () => {
     const share = { epoch: 'e', seq: 1, now: now(), all: true, put: [node] };
     assert.equal((await lower.call('share', share)).result.status, 'shared');
     const { result: nodes } = await client.call('list_nodes');
-    assert.deepEqual(nodes, [{ id: 'agent', machine: 'm', cwd: '/work', port: 1, status: 'active', hub: 'lower' }]);
+    const [{ reach_since, ...shown }] = nodes;
+    assert.equal(typeof reach_since, 'number');
+    assert.deepEqual(shown, {
+      ...{ id: 'agent', machine: 'm', cwd: '/work', port: 1, status: 'active', hub: 'lower' },
+      ...{ reach: 'unproven', reach_error: 'Cannot reach agent: its hub lower does not let others reach its agents' },
+    });
   });
 
   test('a newer one, with features, fields and values that we do not know', async (t) => {
@@ -212,7 +217,7 @@ describe('a hub below of another version', PATIENCE, () => {
     const { result: nodes } = await client.call('list_nodes');
     assert.deepEqual(
       nodes.map(({ id, hub, model, colour, state, reach }: Json) => ({ id, hub, model, colour, state, reach })),
-      [{ id: 'agent', hub: 'lower', model: 'm1', colour: undefined, state: undefined, reach: undefined }],
+      [{ id: 'agent', hub: 'lower', model: 'm1', colour: undefined, state: undefined, reach: 'unproven' }],
     );
     const { result: machines } = await client.call('list_machines');
     assert.deepEqual(machines[1].features, ['roster']);

@@ -37,10 +37,16 @@ class LowerHub {
   /** @returns the answer, behind the empty roster that comes before it */
   async join(params: object = {}): Promise<Json> {
     const { id, name } = this;
-    const facts = { id, key: name, name, version: '1', features: ['roster', 'spawn'], below: [], now: seconds() };
-    this.visitor.send(call('join', 'join', { ...facts, ...params }));
+    const facts = { id, key: name, name, version: '1', features: ALL, below: [], now: seconds() };
+    const all = { ...facts, ...params };
+    this.visitor.send(call('join', 'join', all));
     const first = await this.visitor.message();
-    return first.event === 'init' ? this.visitor.message() : first;
+    const answer = first.event === 'init' ? await this.visitor.message() : first;
+    // It is asked for a connection to its agents at once, and opens none.
+    if (answer.result !== undefined && all.features.includes(HubFeature.RELAY)) {
+      assert.equal((await this.visitor.message()).event, 'dial_back');
+    }
+    return answer;
   }
 
   /** @returns the result, or the error */
@@ -102,7 +108,7 @@ describe('a hub that joins', () => {
       id,
       name: 'laptop',
       version: '1',
-      features: ['roster', 'spawn'],
+      features: ALL,
       nodes: 0,
       since,
       status: 'connected',
@@ -386,6 +392,18 @@ describe('what a hub shares', () => {
     assert.deepEqual(nodesOf(house), [known]);
   });
 
+  inHouse('is not promised to be reached if its hub does not let others reach it', {}, async (house) => {
+    const hub = await LowerHub.join(house, 'laptop', { features: ['roster'] });
+    await hub.share({ all: true, put: [hub.node('a', { reach: 'direct', reach_since: 1 })] });
+    const [node] = nodesOf(house);
+    const why = 'Cannot reach agent: its hub laptop does not let others reach its agents';
+    assert.deepEqual([node?.reach, node?.reach_error], ['unproven', why]);
+    await hub.join({ features: ['roster', 'relay'] });
+    await hub.share({});
+    const [again] = nodesOf(house);
+    assert.deepEqual([again?.reach, again?.reach_since, again?.reach_error], ['direct', 1, undefined]);
+  });
+
   inHouse('has its times on this clock', {}, async (house) => {
     const hub = await LowerHub.join(house, 'laptop', { now: seconds() - 3600 });
     const theirs = { last_seen: 1000, state: 'idle', state_since: 2000, reach: 'direct', reach_since: 3000 } as const;
@@ -514,7 +532,7 @@ describe('machines', () => {
   inHouse('are named and listed as their hubs say, each name and id once', {}, async (house) => {
     const one = await LowerHub.join(house, 'laptop');
     const two = await LowerHub.join(house, 'other', { name: 'laptop' });
-    const tablet = one.below('tablet', { features: ['roster', 'spawn'], memory: 9, memory_free: 4 });
+    const tablet = one.below('tablet', { features: ALL, memory: 9, memory_free: 4 });
     await one.share({
       all: true,
       machines: [one.machine(), tablet],

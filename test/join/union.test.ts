@@ -114,11 +114,18 @@ class TestHub {
   join(): void {
     const upper = this.#upper;
     if (upper === null || this.#caller !== null) return;
-    const caller = { remoteAddress: '10.0.0.2', onJoined() {}, dismiss() {}, isCongested: false, push() {} };
+    const caller = {
+      remoteAddress: '10.0.0.2',
+      onJoined() {},
+      askBack() {},
+      dismiss() {},
+      isCongested: false,
+      push() {},
+    };
     this.#caller = caller as unknown as Caller;
     const { id, name } = this;
     const now = Math.floor(Date.now() / 1000);
-    const features = ['roster', 'spawn'];
+    const features = ['roster', 'relay', 'spawn'];
     const params = { id, key: name, name, version: '1', features, below: this.hubs.below, now };
     const { epoch, seq } = upper.hubs.join(this.#caller, params);
     this.#share.begin(upper.id, epoch === undefined || seq === undefined ? null : { epoch, seq });
