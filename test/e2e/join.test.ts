@@ -281,7 +281,9 @@ describe('hubs that join hubs', { timeout: 300_000 }, () => {
 
     const wrong = await startHub(t, 'phone', { env: { HYPI_TOKEN: lowerKey }, join: [upper.registryUrl] });
     await untilJoins(wrong, /: refused since .*, it refuses the token$/);
-    assert.match(wrong.stderr, /"msg":"a hub refuses to be joined".*"reason":"it refuses the token"/);
+    // A busy daemon writes its log a little later.
+    const line = /"msg":"a hub refuses to be joined".*"reason":"it refuses the token"/;
+    await eventually(() => assert.match(wrong.stderr, line), PATIENCE_MS);
   });
 
   test('a hub that is too old says so, and a server that is no hub does too', async (t) => {
