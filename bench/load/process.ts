@@ -25,8 +25,9 @@ export class Load {
   constructor() {
     this.#child = forkProcess(PROGRAM);
     this.#child.on('message', (answer: Answer) => this.#receive(answer));
-    this.#child.on('exit', () => {
-      for (const { reject } of this.#waiting.values()) reject(new Error('the process of the load ended'));
+    this.#child.on('exit', (code, signal) => {
+      const error = new Error(`the process of the load ended: ${signal ?? `exit code ${code}`}`);
+      for (const { reject } of this.#waiting.values()) reject(error);
     });
   }
 
