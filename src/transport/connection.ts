@@ -277,14 +277,24 @@ export class Connection implements Expiring, Member {
   }
 
   /**
-   * Closes at once with a TCP reset, for a peer with which nothing was agreed. After an ordinary close the system keeps the
-   * local port in use for a minute or more, so thousands of dials that are given up would use up the ports.
+   * Closes with a TCP reset, for a peer with which nothing was agreed. After an ordinary close the system keeps the local
+   * port in use for a minute or more, so thousands of dials that are given up would use up the ports. A connection that is
+   * not open yet is closed in the next turn of the event loop.
    */
   reset(): void {
     const socket = this.#socket;
-    // A connection that is not open yet leaves nothing behind. A socket under TLS cannot be reset.
-    if (socket.connecting || !this.#isPlain) socket.destroy();
-    else socket.resetAndDestroy();
+    if (socket.connecting) {
+      // If the peer is on this machine, the system has connected to it already, and says so in the next turn.
+      inNextTurn(() => {
+        if (socket.connecting) socket.destroy();
+        else this.reset();
+      });
+    } else if (this.#isPlain) {
+      socket.resetAndDestroy();
+    } else {
+      // A socket under TLS cannot be reset.
+      socket.destroy();
+    }
   }
 
   /** Stops reading. The peer is held up once the kernel's buffers are full. */
@@ -456,6 +466,11 @@ export class Connection implements Expiring, Member {
  */
 function queuedBytesOf(socket: net.Socket): number {
   return (socket as { _handle?: { writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0;
+}
+
+/** Calls a function once the event loop has looked for what the system has to say. */
+function inNextTurn(step: () => void): void {
+  setImmediate(() => setImmediate(step));
 }
 
 /** A copy in memory of its own. A part of Node's pool of small Buffers would keep the whole pool from being freed. */

@@ -264,26 +264,28 @@ describe('cancelling', () => {
     }
   });
 
-  test('resets a connection that stands, so that no port of ours stays in use', async (t) => {
-    let isAsked = false;
-    const ends: string[] = [];
-    const port = await listen(
-      t,
-      net.createServer((socket) => {
-        socket.once('data', () => {
-          isAsked = true;
-        });
-        socket.on('end', () => ends.push('end'));
-        socket.on('error', ({ code }: NodeJS.ErrnoException) => ends.push(String(code)));
-        socket.on('close', () => ends.push('close'));
-      }),
-    );
-    const trying = await attemptAt(t, { port });
-    await eventually(() => assert.ok(isAsked, 'it was asked'));
-    trying.attempt.cancel();
-    await eventually(() => assert.deepEqual(ends, ['ECONNRESET', 'close']));
-    await nothingLeft(trying);
-  });
+  for (const moment of ['once the peer was asked', 'before the connection stands'] as const) {
+    test(`resets the connection, so that no port of ours stays in use: ${moment}`, async (t) => {
+      let isAsked = false;
+      const ends: string[] = [];
+      const port = await listen(
+        t,
+        net.createServer((socket) => {
+          socket.once('data', () => {
+            isAsked = true;
+          });
+          socket.on('end', () => ends.push('end'));
+          socket.on('error', ({ code }: NodeJS.ErrnoException) => ends.push(String(code)));
+          socket.on('close', () => ends.push('close'));
+        }),
+      );
+      const trying = await attemptAt(t, { port });
+      if (moment === 'once the peer was asked') await eventually(() => assert.ok(isAsked, 'it was asked'));
+      trying.attempt.cancel();
+      await eventually(() => assert.deepEqual(ends, ['ECONNRESET', 'close']));
+      await nothingLeft(trying);
+    });
+  }
 
   test('does nothing once it is open', async (t) => {
     const port = await serve(t, echoing);
