@@ -108,6 +108,7 @@ export class Hubs implements HubDesk {
   readonly #machines: Machines;
   readonly #hubs = new Map<string, JoinedHub>();
   readonly #byCaller = new Map<Caller, JoinedHub>();
+  #naming = 0;
   /** How large the unfinished snapshots of all hubs are. */
   snapshotBytes = 0;
   /** Those that are told of machines. */
@@ -155,6 +156,7 @@ export class Hubs implements HubDesk {
     this.#hubs.set(info.id, hub);
     this.#byCaller.set(caller, hub);
     caller.onJoined();
+    this.#relabel();
     events.onJoined({
       id: info.id,
       name,
@@ -169,7 +171,11 @@ export class Hubs implements HubDesk {
   share(caller: Caller, params: Fields): ShareResult {
     const hub = this.#hubOf(caller);
     const share = readShare(params);
-    return hub.share(share, this.#machines);
+    try {
+      return hub.share(share, this.#machines);
+    } finally {
+      this.#relabel();
+    }
   }
 
   respond(caller: Caller, params: Fields): void {
@@ -255,6 +261,15 @@ export class Hubs implements HubDesk {
     hub.remove();
     this.#hubs.delete(hub.id);
     this.#machines.leave(hub.id);
+    this.#relabel();
+  }
+
+  /** Nodes are shown at their machines by the names that those have now. */
+  #relabel(): void {
+    const { naming } = this.#machines;
+    if (naming === this.#naming) return;
+    this.#naming = naming;
+    for (const hub of this.#hubs.values()) hub.relabel(this.#machines);
   }
 
   #hubOf(caller: Caller): JoinedHub {
@@ -404,6 +419,7 @@ class JoinedHub implements JoinedHubInfo {
     const { roster } = this.#context;
     this.#noteClock(share.now);
     const reader = this.#reader(machines);
+    if (!share.all) this.#followStep(share);
     if (share.machines !== null) machines.tell(this.id, readMachines(share.machines, reader));
     const { seq } = share;
     let leftOut = 0;
@@ -420,12 +436,6 @@ class JoinedHub implements JoinedHubInfo {
       });
       leftOut = snapshot.leftOut + roster.share(this.#nodes, put, null);
     } else {
-      this.#dropSnapshot();
-      if (share.epoch !== this.#epoch || seq !== this.#seq + 1) {
-        throw new RpcError(
-          `Out of step: ${this.#epoch === null ? 'nothing is known of this hub' : `${this.#seq} was last`}`,
-        );
-      }
       this.#isCurrent = true;
       this.#noteLink();
       const put = readNodes(share.put, reader);
@@ -434,13 +444,25 @@ class JoinedHub implements JoinedHubInfo {
     this.#epoch = share.epoch;
     this.#seq = seq;
     this.#context.deadlines.clear(this.#expiry);
-    if (share.machines !== null) roster.relabel(this.#nodes, (path) => machines.nameOf(this.id, path[0] as string));
     if (leftOut === 0) return { status: 'shared', seq };
     if (!this.#hasToldLeftOut) {
       this.#hasToldLeftOut = true;
       this.#context.events.onLeftOut({ id: this.id, name: this.name, nodes: leftOut });
     }
     return { status: 'shared', seq, left_out: leftOut };
+  }
+
+  /** @throws RpcError if these changes do not follow what is known */
+  #followStep({ epoch, seq }: Share): void {
+    this.#dropSnapshot();
+    if (epoch === this.#epoch && seq === this.#seq + 1) return;
+    throw new RpcError(
+      `Out of step: ${this.#epoch === null ? 'nothing is known of this hub' : `${this.#seq} was last`}`,
+    );
+  }
+
+  relabel(machines: Machines): void {
+    this.#context.roster.relabel(this.#nodes, (path) => machines.nameOf(this.id, path[0] as string));
   }
 
   /** @throws RpcError if it cannot be asked */

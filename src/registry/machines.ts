@@ -48,6 +48,7 @@ export class Machines {
   readonly #entries = new Map<string, Entry>();
   /** The ids that are shown, by name. */
   readonly #idByName = new Map<string, string>();
+  #naming = 0;
 
   /** @param onEvent called with every change, in order */
   constructor(own: { id: string; name: string }, onEvent: (event: MachineEvent) => void) {
@@ -55,6 +56,11 @@ export class Machines {
     this.#ownName = own.name;
     this.#onEvent = onEvent;
     this.#idByName.set(own.name, own.id);
+  }
+
+  /** Another number after each change of what `nameOf` says. */
+  get naming(): number {
+    return this.#naming;
   }
 
   /** All but this one, in the order in which they came. */
@@ -167,6 +173,7 @@ export class Machines {
     entry.machine = shown(entry, id, name);
     this.#entries.set(id, entry);
     this.#idByName.set(name, id);
+    this.#naming++;
     this.#onEvent({ event: 'machine_joined', machine: entry.machine });
   }
 
@@ -178,6 +185,7 @@ export class Machines {
   #remove({ machine: { id, name } }: Entry): void {
     this.#entries.delete(id);
     this.#idByName.delete(name);
+    this.#naming++;
     this.#onEvent({ event: 'machine_left', id });
   }
 
@@ -188,6 +196,7 @@ export class Machines {
       this.#idByName.delete(name);
       name = unique(told.name, (it) => this.#idByName.has(it));
       this.#idByName.set(name, before.id);
+      this.#naming++;
     }
     entry.told = told;
     entry.machine = shown(entry, before.id, name);

@@ -624,6 +624,24 @@ describe('machines', () => {
     );
   });
 
+  inHouse('get another name, and their nodes are shown there at once', {}, async (house) => {
+    const hub = await LowerHub.join(house, 'laptop');
+    const tablet = idOf('tablet');
+    await hub.share({
+      all: true,
+      machines: [hub.machine(), hub.below('tablet')],
+      put: [hub.node('a'), hub.node('b', {}, [tablet])],
+    });
+    const hubsOf = () => nodesOf(house).map((node) => node.hub);
+    assert.deepEqual(hubsOf(), ['laptop', 'tablet']);
+    await hub.join({ name: 'notebook' });
+    assert.deepEqual(hubsOf(), ['notebook', 'tablet']);
+    await LowerHub.join(house, 'tablet');
+    assert.deepEqual(hubsOf(), ['notebook', 'tablet-2'], 'the name is that of the hub that joined as itself');
+    assert.match(String(await hub.share({ epoch: 'e9', machines: [hub.machine({ name: 'no' })] })), /^Out of step/);
+    assert.deepEqual(hubsOf(), ['notebook', 'tablet-2']);
+  });
+
   inHouse('change and go, and nodes are where they are said to be', {}, async (house) => {
     const hub = await LowerHub.join(house, 'laptop');
     await hub.share({ all: true, put: [hub.node('a', {}, [idOf('tablet')])] });
