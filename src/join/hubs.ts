@@ -134,7 +134,7 @@ export class Hubs implements HubDesk {
     }
     let hub = this.#hubs.get(info.id);
     if (hub?.isProven && !info.isProven) throw new RpcError('Another hub has this id');
-    if (hub === undefined && this.#hubs.size >= limits.maxHubs) {
+    if (hub === undefined && this.#hubs.size >= limits.maxHubs && !this.#forgetLost()) {
       throw new RpcError(`Too many hubs have joined: ${limits.maxHubs}`);
     }
     const former = this.#byCaller.get(caller);
@@ -272,6 +272,18 @@ export class Hubs implements HubDesk {
     for (const hub of this.#hubs.values()) hub.relabel(this.#machines);
   }
 
+  /** Makes room for a hub that is there: the one that has been lost for the longest goes. @returns false if none is lost */
+  #forgetLost(): boolean {
+    let oldest: JoinedHub | null = null;
+    for (const hub of this.#hubs.values()) {
+      if (hub.caller === null && hub.lostAt < (oldest?.lostAt ?? Number.POSITIVE_INFINITY)) oldest = hub;
+    }
+    if (oldest === null) return false;
+    this.#remove(oldest);
+    this.#context.events.onLeft(oldest);
+    return true;
+  }
+
   #hubOf(caller: Caller): JoinedHub {
     const hub = this.#byCaller.get(caller);
     if (hub === undefined) throw new RpcError('No hub has joined on this connection');
@@ -331,6 +343,8 @@ class JoinedHub implements JoinedHubInfo {
   caller: Caller | null = null;
   /** Null if it does not let others reach its agents, and while it is lost. */
   way: WayBack | null = null;
+  /** When its connection ended, on the steady clock. */
+  lostAt = 0;
   readonly #context: HubsContext;
   readonly #nodes: SharingHub;
   readonly #hubs: Hubs;
@@ -404,6 +418,7 @@ class JoinedHub implements JoinedHubInfo {
   detach(): void {
     const { deadlines, limits } = this.#context;
     this.#end(notConnected(this.name));
+    this.lostAt = deadlines.now();
     this.#isCurrent = false;
     this.#noteLink();
     deadlines.set(this.#expiry, limits.hubTtlMs);

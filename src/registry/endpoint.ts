@@ -27,6 +27,14 @@ import { encodeError, encodeResult, parseRequest, type Request, type RequestId, 
 const MAX_REQUESTS_A_TURN = 128;
 
 /**
+ * A message of a hub may change ten thousand nodes, and be short. If a hub's messages of one turn take longer than this, in
+ * milliseconds, it is not read for a few times as long, so that others are served however much it says.
+ */
+const MAX_HUB_TURN_MS = 5;
+const REST_FACTOR = 3;
+const MAX_REST_MS = 1000;
+
+/**
  * Whether the first `init` has been sent.
  *
  *   WAITING ──(initDelayMs)──▶ DUE ──(one more turn of the event loop)──▶ SENT
@@ -69,6 +77,9 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
   #turnRequests = 0;
   #turnLength = 0;
   #awaitsTurn = false;
+  /** How long the messages of a hub have taken since then, in milliseconds. */
+  #turnMs = 0;
+  #rests = false;
   /** The number of requests that wait for this machine. */
   #inFlight = 0;
   #hearsOfSpawns = false;
@@ -98,7 +109,12 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
       this.#sendInit();
       return;
     }
+    const began = performance.now();
     this.#serve(payload.toString());
+    if (this.#isHub) {
+      this.#turnMs += performance.now() - began;
+      if (this.#turnMs > MAX_HUB_TURN_MS) this.#rest();
+    }
     if (this.#hasDoneItsShare || this.#congested) this.#yield();
   }
 
@@ -116,7 +132,10 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
   }
 
   onTimer(): void {
-    if (this.#laggingSince !== null) {
+    if (this.#rests) {
+      this.#rests = false;
+      if (!this.#awaitsTurn) this.#goOn();
+    } else if (this.#laggingSince !== null) {
       this.#closeLaggard(this.#laggingSince);
     } else if (this.#firstInit === FirstInit.WAITING) {
       // If thousands connect at once, this peer's `register` may have arrived and not been read yet.
@@ -299,8 +318,17 @@ export class RegistryEndpoint implements WebSocketHandler, Subscriber, Caller {
   #goOn(): void {
     this.#turnRequests = 0;
     this.#turnLength = 0;
+    this.#turnMs = 0;
     // If it is still congested, `onDrain` continues.
-    if (!this.#congested) this.#webSocket.resume();
+    if (!this.#congested && !this.#rests) this.#webSocket.resume();
+  }
+
+  /** A hub has no roster to wait for, so the timer is free. */
+  #rest(): void {
+    if (!this.#webSocket.isOpen) return;
+    this.#rests = true;
+    this.#webSocket.pause();
+    this.#webSocket.setTimer(Math.min(this.#turnMs * REST_FACTOR, MAX_REST_MS));
   }
 
   // The roster

@@ -6,7 +6,10 @@
  * Names are unique here, and so are ids, whatever the hubs say: of two that have the same, the later one gets another. The
  * id of a hub that has joined this very one is always its own.
  */
-import type { HubFeature, Machine, MachineEvent, SharedMachine } from '../protocol/hub.ts';
+import { HUB_LIMITS, type HubFeature, type Machine, type MachineEvent, type SharedMachine } from '../protocol/hub.ts';
+
+/** The id of a hub. */
+const LIKE_AN_ID = new RegExp(`^[0-9a-f]{${HUB_LIMITS.idDigits}}$`);
 
 type Facts = Omit<SharedMachine, 'path'>;
 
@@ -169,12 +172,17 @@ export class Machines {
     const isTaken = (id: string) => id === this.#ownId || this.#entries.has(id);
     const hubName = hub.entry === entry ? '' : hub.entry.machine.name;
     const id = isTaken(told.id) ? unique(`${told.id}@${hubName}`, isTaken) : told.id;
-    const name = unique(told.name, (it) => this.#idByName.has(it));
+    const name = unique(told.name, (it) => this.#isNameTaken(it));
     entry.machine = shown(entry, id, name);
     this.#entries.set(id, entry);
     this.#idByName.set(name, id);
     this.#naming++;
     this.#onEvent({ event: 'machine_joined', machine: entry.machine });
+  }
+
+  /** Nobody is called like an id: a caller who means the machine with that id must not reach another while it is away. */
+  #isNameTaken(name: string): boolean {
+    return this.#idByName.has(name) || LIKE_AN_ID.test(name);
   }
 
   #removeBelow(hub: Hub, id: string, entry: Entry): void {
@@ -194,7 +202,7 @@ export class Machines {
     let { name } = before;
     if (told.name !== entry.told.name) {
       this.#idByName.delete(name);
-      name = unique(told.name, (it) => this.#idByName.has(it));
+      name = unique(told.name, (it) => this.#isNameTaken(it));
       this.#idByName.set(name, before.id);
       this.#naming++;
     }

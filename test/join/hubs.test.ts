@@ -3,7 +3,16 @@ import { describe, it } from 'node:test';
 import { HubFeature, type Machine, type SharedMachine } from '../../src/protocol/hub.ts';
 import type { Node } from '../../src/protocol/registry.ts';
 import { hubIdOf } from '../../src/registry/hub-params.ts';
-import { House, type HouseOptions, info, OWN_ID, registration, until, type Visitor } from '../registry/harness.ts';
+import {
+  House,
+  type HouseOptions,
+  info,
+  OWN_ID,
+  registration,
+  sleep,
+  until,
+  type Visitor,
+} from '../registry/harness.ts';
 import { CLOSE } from '../support/raw-peer.ts';
 
 type Json = Record<string, unknown>;
@@ -151,6 +160,27 @@ describe('a hub that joins', () => {
     assert.equal(house.hubs.size, 0);
     for (const name of ['a', 'b', 'c']) await LowerHub.join(house, name);
     assert.equal((await hub.join()).error, 'Too many hubs have joined: 3');
+  });
+
+  inHouse('has the room of one that is lost, if there is no other', {}, async (house) => {
+    const [a, b] = [await LowerHub.join(house, 'a'), await LowerHub.join(house, 'b')];
+    await LowerHub.join(house, 'c');
+    const lost = () => house.hubs.listMachines().filter(({ status }) => status === 'lost').length;
+    b.visitor.peer.socket.destroy();
+    await until(() => lost() === 1, 'b is lost');
+    await sleep(20);
+    a.visitor.peer.socket.destroy();
+    await until(() => lost() === 2, 'a is lost');
+    await LowerHub.join(house, 'd');
+    assert.deepEqual(
+      house.hubs.listMachines().map(({ name, status }) => [name, status]),
+      [
+        ['desk', 'connected'],
+        ['a', 'lost'],
+        ['c', 'connected'],
+        ['d', 'connected'],
+      ],
+    );
   });
 
   inHouse('is no agent, and an agent is no hub', {}, async (house) => {

@@ -46,6 +46,19 @@ describe('Machines', () => {
     ]);
   });
 
+  it('calls none like an id, which a caller may mean while that machine is away', () => {
+    const { machines } = setUp();
+    const id = 'a'.repeat(32);
+    machines.join(machine('hostile', { name: id }));
+    assert.equal(machines.find(id), null);
+    machines.tell('hostile', [machine('hostile', { name: 'b'.repeat(32) })]);
+    assert.equal(machines.find('b'.repeat(32)), null);
+    assert.deepEqual(
+      machines.list.map(({ name }) => name),
+      [`${'b'.repeat(32)}-2`],
+    );
+  });
+
   it('lets callers do what every hub on the way lets them do', () => {
     const { machines } = setUp();
     machines.join(machine('a', { features: ['roster', 'spawn'] }));

@@ -255,6 +255,69 @@ describe('a hub below that says too much', PATIENCE, () => {
   });
 });
 
+describe('a hub below whose short messages cost much', PATIENCE, () => {
+  const NODES = 4000;
+  const STORM = 600;
+  const storms: Record<string, (hub: LowerHub, round: number) => [string, Json][]> = {
+    'is called otherwise again and again': (hub, round) => {
+      const facts = { id: hub.id, name: `h${round}`, version: '1', since: 1, nodes: 0, features: [], path: [hub.id] };
+      return [['share', { machines: [facts] }]];
+    },
+    'joins again and again': ({ id, key, name }) => [
+      ['join', { id, key, name, version: '0', features: ['roster'], below: [], now: 1 }],
+      ['share', {}],
+    ],
+  };
+  for (const [name, messages] of Object.entries(storms)) {
+    test(`${name}, with thousands of nodes: others are served between any two of them`, async (t) => {
+      const daemon = await start(t);
+      const hub = await join(t, daemon);
+      await hub.share({ all: true, put: Array.from({ length: NODES }, (_, i) => hub.node(`n${i}`)) });
+      const client = await connect(t, daemon);
+      let answered = 0;
+      hub.uplink.socket.on('message', () => answered++);
+      for (let round = 0; round < STORM; round++) {
+        for (const [method, params] of messages(hub, round)) {
+          const position = method === 'share' ? { epoch: hub.epoch, seq: ++hub.seq, now: 1 } : {};
+          hub.uplink.send({ id: round, method, params: { ...position, ...params } });
+        }
+      }
+      await eventually(() => assert.ok(answered > 0, 'it has begun'));
+      const before = answered;
+      for (let i = 0; i < 5; i++) await client.call('ping');
+      assert.ok(answered - before < STORM / 4, `${answered - before} of ${STORM} were served meanwhile`);
+    });
+  }
+
+  test('many of them at once, with snapshots that never end: all together have a bounded room', async (t) => {
+    const daemon = await start(t);
+    const hubs = await Promise.all(Array.from({ length: 24 }, (_, i) => join(t, daemon, { name: `h${i}` })));
+    const before = (await footprint(daemon.pid)).residentBytes;
+    const cwd = 'x'.repeat(800);
+    for (const hub of hubs) {
+      for (let i = 0; i < 8; i++) {
+        const put = Array.from({ length: 1000 }, (_, k) => hub.node(`n${i}-${k}`, { cwd }));
+        await hub.share({ all: true, more: true, put });
+      }
+    }
+    const grown = (await footprint(daemon.pid)).residentBytes - before;
+    assert.ok(grown < 160 * MEBIBYTE, `${Math.round(grown / MEBIBYTE)} MiB`);
+    // None of that is in the way of one that ends its own.
+    for (const hub of hubs.slice(1)) hub.stop();
+    const [last] = hubs as [LowerHub];
+    await last.share({ all: true });
+    await last.share({ all: true, put: [last.node('x')] });
+    const client = await connect(t, daemon);
+    await eventually(async () => {
+      const { result } = await client.call('list_nodes');
+      assert.deepEqual(
+        result.map(({ id }: Json) => id),
+        ['x'],
+      );
+    });
+  });
+});
+
 describe('a hub below that does not do what it is asked', PATIENCE, () => {
   test('answers nothing, and does not even read: requests are bounded, and all are answered', async (t) => {
     const hypivisor = createHypivisor({ port: 0, home: '/nonexistent', limits: { hubRequestTimeoutMs: 2000 } });
