@@ -245,7 +245,7 @@ export function withDefaults(options: HypivisorOptions): Settings {
       ca: ca ?? null,
       features: features ?? Object.values(HubFeature),
     })),
-    hubName: options.hubName ?? os.hostname(),
+    hubName: options.hubName ?? nameOfHost(os.hostname()),
     hubKey: options.hubKey ?? null,
     limits: { ...DEFAULT_LIMITS, ...options.limits },
   };
@@ -259,4 +259,9 @@ function resolveProgram([program, ...args]: readonly string[], home: string): st
   if (program === undefined) return [];
   const hasSlash = program.includes('/') || program.includes(path.sep);
   return [hasSlash ? path.resolve(program.replace(/^~(?=\/)/, () => home)) : program, ...args];
+}
+
+/** The name of the host as a hub may be called: a host may be called anything, or nothing. */
+function nameOfHost(hostName: string): string {
+  return hostName.replace(/[\p{Cc}\p{Cs}\ufffd]/gu, '').trim() || 'unnamed';
 }

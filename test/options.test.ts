@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
 import path from 'node:path';
-import { describe, it } from 'node:test';
+import { describe, it, mock } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { DEFAULT_LIMITS, DEFAULT_SPAWN_COMMAND, withDefaults } from '../src/options.ts';
 
@@ -26,6 +26,23 @@ describe('withDefaults', () => {
       hubKey: null,
       limits: DEFAULT_LIMITS,
     });
+  });
+
+  it('calls this machine as its host, as far as a machine may be called so', () => {
+    const hostName = mock.method(os, 'hostname');
+    try {
+      for (const [called, expected] of [
+        ['build-7.example', 'build-7.example'],
+        [' o\u0007dd\nname\ufffd ', 'oddname'],
+        ['', 'unnamed'],
+        ['\n', 'unnamed'],
+      ] as const) {
+        hostName.mock.mockImplementation(() => called);
+        assert.equal(withDefaults({}).hubName, expected);
+      }
+    } finally {
+      hostName.mock.restore();
+    }
   });
 
   it('keeps what is given', () => {

@@ -129,7 +129,8 @@ export class Hubs implements HubDesk {
     const info = readJoin(params);
     if (roster.hasRegistered(caller)) throw new RpcError('An agent cannot join as a hub');
     if (info.id === own.id) throw new RpcError('Joining would make a loop: this is the hub itself');
-    if (info.below.includes(own.id)) {
+    // Hubs below may claim any id, but one that joins none is below none.
+    if (info.below.includes(own.id) && own.up().length > 0) {
       throw new RpcError(`Joining would make a loop: ${own.name} has joined ${info.name}, or a hub below it`);
     }
     let hub = this.#hubs.get(info.id);

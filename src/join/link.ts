@@ -23,6 +23,7 @@ import {
 import { Reconnect } from '../opening/reconnect.ts';
 import { connectTarget } from '../opening/target.ts';
 import {
+  HUB_LIMITS,
   HUB_REQUEST_METHODS,
   HubFeature,
   type HubRequestMethod,
@@ -80,6 +81,8 @@ const MAX_READ_BYTES = 1024 * 1024;
 const MAX_REQUESTS = 16;
 /** A longer answer is no use to the hub, which would close a connection that sent it. */
 const MAX_ANSWER_BYTES = 512 * 1024;
+/** A hub that has so much of its answers unread does not read. */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 /** Connections for the hub that are being opened, or wait for a relay. */
 const MAX_WAITING_BACKS = 32;
 
@@ -248,7 +251,8 @@ export class Link implements WebSocketHandler {
       name,
       version,
       features: [...features],
-      below: [...below()],
+      // More would be refused. What comes by a hub that is not told here is known by its path.
+      below: [...below()].slice(0, HUB_LIMITS.below),
       now: seconds(),
     };
     this.#request('join', 'join', JSON.stringify(params));
@@ -312,9 +316,10 @@ export class Link implements WebSocketHandler {
   }
 
   #onShareAnswered(seq: number, { error }: Message): void {
-    if (this.#unanswered > 0) this.#unanswered--;
     const socket = this.#socket;
-    if (socket === null) return;
+    // An answer to nothing would make us tell everything anew.
+    if (socket === null || this.#unanswered === 0) return;
+    this.#unanswered--;
     if (this.#unanswered === 0) socket.clearTimer();
     else socket.setTimer(ANSWER_TIMEOUT_MS);
     if (typeof error !== 'string') {
@@ -337,7 +342,7 @@ export class Link implements WebSocketHandler {
     const { features, name, perform } = this.#options;
     const known = HUB_REQUEST_METHODS.find((it) => it === method);
     if (known === undefined) {
-      answer({ error: `Method not found: ${shorten(String(method))}` });
+      answer({ error: `Method not found: ${typeof method === 'string' ? shorten(method) : typeof method}` });
     } else if (!features.includes(HubFeature.SPAWN)) {
       answer({ error: `Machine ${name} does not let other hubs see its folders or start agents (--join-only)` });
     } else if (this.#requests >= MAX_REQUESTS) {
@@ -401,7 +406,10 @@ export class Link implements WebSocketHandler {
 
   /** @param params as JSON */
   #request(method: 'join' | 'share' | 'respond', id: string | number, params: string): void {
-    this.#socket?.sendText(`{"id":${JSON.stringify(id)},"method":"${method}","params":${params}}`);
+    const socket = this.#socket;
+    if (socket === null) return;
+    socket.sendText(`{"id":${JSON.stringify(id)},"method":"${method}","params":${params}}`);
+    if (socket.unsentBytes > MAX_UNREAD_BYTES) this.#giveUp('it does not read what it asks for');
   }
 
   /** At the end of this turn, or when the time since the last flush is over: what changes until then is told once. */

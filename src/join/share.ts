@@ -51,6 +51,9 @@ export interface ShareMoment {
 /** So many nodes that are no more are remembered. A link that misses more of them gets a snapshot. */
 const MAX_REMEMBERED_GONE = 10_000;
 
+/** With so many changes that wait, we look for those that need not be told. */
+const MANY_CHANGES = 10_000;
+
 /** Room for the names and numbers of a message around its nodes, in bytes. */
 const FRAME_BYTES = 512;
 
@@ -69,6 +72,8 @@ export class Share {
   /** An id that did not fit in the last part of the snapshot. */
   #leftOver: string | null = null;
   readonly #changed = new Set<string>();
+  /** How many changes we take without a look at them. */
+  #maxChanges = MANY_CHANGES;
   /** The number of the message that told of the node last. */
   readonly #told = new Map<string, number>();
   /** The same for nodes that are no more, in that order. */
@@ -86,6 +91,11 @@ export class Share {
   /** The number of the last message. */
   get seq(): number {
     return this.#seq;
+  }
+
+  /** How many changes wait. */
+  get waiting(): number {
+    return this.#changed.size;
   }
 
   /** How many nodes the upper hub has been told of. */
@@ -137,7 +147,18 @@ export class Share {
 
   /** The node is new, has changed, or is no more. */
   note(id: string): void {
-    if (this.#options.roster !== null) this.#changed.add(id);
+    // All is told once the upper hub is known.
+    if (this.#options.roster === null || this.#upperId === null) return;
+    this.#changed.add(id);
+    if (this.#changed.size > this.#maxChanges) this.#forgetUntold();
+  }
+
+  /** While a link is away or slow, any number of nodes may come and go. */
+  #forgetUntold(): void {
+    for (const id of this.#changed) {
+      if (!this.#told.has(id) && this.#options.roster?.get(id) === null) this.#changed.delete(id);
+    }
+    this.#maxChanges = Math.max(MANY_CHANGES, 2 * this.#changed.size);
   }
 
   /** Whether a node is shared with this upper hub now. */

@@ -21,6 +21,8 @@ type Fields = Record<string, unknown>;
 
 const HUB_ID = new RegExp(`^[0-9a-f]{${HUB_LIMITS.idDigits}}$`);
 const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
+/** A little less than JavaScript's last date, and later than anything: the times of two clocks are added. */
+const MAX_TIME = 8e12;
 
 /** A hub that joins. */
 export interface JoinInfo {
@@ -270,9 +272,9 @@ function isToken(value: unknown): value is string {
   return isText(value, HUB_LIMITS.token) && value !== '';
 }
 
-/** Unix seconds. */
+/** Unix seconds, of which clients can make a date. */
 function isTime(value: unknown): value is number {
-  return isInteger(value, 0, MAX_INTEGER);
+  return isInteger(value, 0, MAX_TIME);
 }
 
 function isAmount(value: unknown): value is number {

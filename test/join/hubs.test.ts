@@ -134,7 +134,12 @@ describe('a hub that joins', () => {
     });
   });
 
+  inHouse('is no loop if this hub joins none, whatever a hub below it claims to be', {}, async (house) => {
+    await LowerHub.join(house, 'laptop', { below: [OWN_ID] });
+  });
+
   inHouse('is refused in words', {}, async (house) => {
+    house.up.push({ url: 'ws://above/ws', status: 'joined', since: 1 });
     const hub = new LowerHub(await house.open(), 'laptop');
     const refusals: [object, string][] = [
       [{ id: OWN_ID, key: null }, 'Joining would make a loop: this is the hub itself'],
@@ -404,7 +409,7 @@ describe('what a hub shares', () => {
       cost: -1,
       question: { id: 'q', kind: 'vote', title: 't' },
       reach: 'by-pigeon',
-      reach_since: 'once',
+      reach_since: Number.MAX_SAFE_INTEGER,
       pid: 'x',
       spawn_id: 's',
       mood: { of: 'agents' },

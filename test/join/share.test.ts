@@ -276,6 +276,29 @@ describe('Share', () => {
     assert.deepEqual(upper.nodes, roster.shared(UPPER));
   });
 
+  it('remembers no nodes that come and go while the link is away or slow', () => {
+    const roster = new TestRoster();
+    const share = shareOf(roster, 'e');
+    const churn = (prefix: string) => {
+      for (let i = 0; i < 100_000; i++) {
+        roster.put(`${prefix}${i}`, '1');
+        roster.remove(`${prefix}${i}`);
+      }
+    };
+    churn('a');
+    assert.equal(share.waiting, 0);
+    roster.put('x', '1');
+    roster.put('y', '1');
+    share.begin(UPPER, null);
+    messagesOf(share);
+    roster.put('x', '2');
+    roster.remove('y');
+    churn('b');
+    assert.ok(share.waiting <= 10_002, `${share.waiting} wait`);
+    const [{ put = [], gone = [] }, ...more] = messagesOf(share) as [ShareParams];
+    assert.deepEqual([put.map(({ id, name }) => [id, name]), gone, more], [[['x', '2']], ['y'], []]);
+  });
+
   it('whatever is lost, cut or restarted, the upper hub ends with the roster', () => {
     type Step =
       | { do: 'put'; id: number; name: string; path: string[] }

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { Hubs, type HubsLimits } from '../../src/join/hubs.ts';
+import type { UpperHub } from '../../src/protocol/hub.ts';
 import { WaysBack } from '../../src/proxy/ways-back.ts';
 import { type EndpointContext, type EndpointLimits, RegistryEndpoint } from '../../src/registry/endpoint.ts';
 import type { Caller, Machine } from '../../src/registry/methods.ts';
@@ -50,6 +51,8 @@ export class House {
   readonly hubs: Hubs;
   /** What became of hubs, in words. */
   readonly hubEvents: string[] = [];
+  /** The hubs that this one joins. */
+  readonly up: UpperHub[] = [];
   laggardsClosed = 0;
   /** The connections that have registered, in order. */
   readonly callers: Caller[] = [];
@@ -78,7 +81,7 @@ export class House {
         version: '1.2.3',
         since: 1,
         vitals: () => ({ load: 0.5, cpus: 2, memory_free: null, memory: 4096 }),
-        up: () => [],
+        up: () => this.up,
       },
       roster: this.roster,
       waysBack: new WaysBack({
