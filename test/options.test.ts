@@ -79,7 +79,7 @@ describe('withDefaults', () => {
     assert.equal(withDefaults({ home: '/home/a' }).outputDirectory, path.join('/home/a', '.pi', 'logs', 'agents'));
   });
 
-  it('finds a spawn command with a slash from where the daemon is started, never from a folder that is opened', () => {
+  it("finds a spawn command with a slash relative to the daemon's folder, never in an agent's folder", () => {
     const programOf = (spawnCommand: string[]) => withDefaults({ home: '/home/a', spawnCommand }).spawnCommand;
     assert.deepEqual(programOf(['./agent.sh', './x']), [path.resolve('agent.sh'), './x']);
     assert.deepEqual(programOf(['bin/agent.sh']), [path.resolve('bin/agent.sh')]);

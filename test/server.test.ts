@@ -132,7 +132,7 @@ test('what a listener throws is told as a fault, and costs the client nothing', 
   assert.deepEqual(hypivisor.nodes, []);
 });
 
-test('a chunk full of requests for a large roster holds nobody else up', async (t) => {
+test('a chunk full of requests for a large roster holds up no other client', async (t) => {
   const { url } = await listen(t);
   const agents = await Promise.all(Array.from({ length: 200 }, () => Client.open(url)));
   await Promise.all(

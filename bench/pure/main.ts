@@ -18,11 +18,11 @@ const USAGE = `Usage: npm run bench:pure -- [<folder>] [--only <text>] [--quick]
 
 Times the functions without I/O: unmask, parse, encode, UTF-8, heads, boundaries, the roster's snapshot.
 
-  <folder>           what a build has written (default dist)
+  <folder>           the output of a build (default dist)
   --only <text>      the functions with this in their name
   --quick            a moment each; prints JSON: the least time of each, in nanoseconds
-  --against <commit> builds that commit elsewhere, and prints how much faster this build is, in under a minute. Where that
-                     commit is not to be had or does not build, says so. The exit status is 0 in any case: it informs
+  --against <commit> builds that commit elsewhere, and prints how much faster this build is, in under a minute. It says so
+                     if that commit is missing or does not build. The exit status is always 0, because it only informs
 `;
 
 interface Flags {

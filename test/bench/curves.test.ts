@@ -14,7 +14,7 @@ function scenario(workloads: Workload[], rest: Partial<Scenario> = {}): Scenario
 }
 
 describe('the curves of the bench', () => {
-  it('are one line for each subject in each panel, level where the cost is the same', () => {
+  it('are one line for each subject in each panel, level if the cost is the same', () => {
     const svg = curves({
       scenario: scenario([workload('register', 100), workload('register', 10_000)], {
         title: 'Growth & <more>',
@@ -70,7 +70,7 @@ describe('the curves of the bench', () => {
     for (const anchor of ['start', 'middle', 'end']) assert.ok(anchors.includes(anchor), anchor);
   });
 
-  it('are of the headline, where the scenario has one, as far as it is above nothing', () => {
+  it('are of the headline, if the scenario has one, and only of values above zero', () => {
     const sizes = [100, 1000, 10_000];
     const svg = curves({
       scenario: scenario(

@@ -54,7 +54,7 @@ describe('the write pattern of a load', () => {
     });
   }
 
-  it('is compared as it is on the wire where it arrives verbatim, however it is cut', () => {
+  it('is compared as on the wire if it arrives verbatim, with any cuts', () => {
     const pattern = { payloadBytes: [0, 5, 130], messagesPerWrite: 2, verbatim: true };
     const bytes = Buffer.concat([
       ...encodeWrites('server', cycleOf(pattern)),

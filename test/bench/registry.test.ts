@@ -53,7 +53,7 @@ describe('the loads of a registry', () => {
     await assert.rejects(load.tell('arrive', wrong), { name: 'WrongAnswer', message: /10 nodes, not 11/ });
   });
 
-  it('sample a storm where a whole one takes too long', async () => {
+  it('sample a storm if a whole one takes too long', async () => {
     // The bench's own first run installs its peers.
     if ((await peerVersion('ws')) === null) return;
     const load = new Load();

@@ -5,7 +5,7 @@ import { expectedMs, measurementsOf } from '../../bench/run.ts';
 import { SCENARIOS } from '../../bench/scenarios/index.ts';
 
 describe('the scenarios', () => {
-  it('are run in parts, by the first word of their names, each in under a minute where it is quick', () => {
+  it('are run in parts, by the first word of their names, each in under a minute in a quick run', () => {
     for (const part of new Set(SCENARIOS.map(({ name }) => name.split('-')[0]))) {
       const workloads = SCENARIOS.filter(({ name }) => name.split('-')[0] === part)
         .flatMap((scenario) => scenario.workloads)

@@ -39,7 +39,7 @@ describe('targets', () => {
     assert.deepEqual(judge(targets, results).slice(2), [{ target: 'p99Ms ≤ 1.1 × peer', reached: 1.2, met: false }]);
   });
 
-  it('takes a figure as it is where no peer is named, and a difference where more is allowed', () => {
+  it('takes a figure as it is if no peer is named, and a difference if more is allowed', () => {
     const results = new Map([
       ['ours', measured(1, { p50Ms: 12, extra: { startMs: 14 } })],
       ['peer', measured(1, { p50Ms: 10 })],
@@ -54,7 +54,7 @@ describe('targets', () => {
     ]);
   });
 
-  it('is neither met nor not where the peer is not here', () => {
+  it('is neither met nor missed if the peer is not installed', () => {
     const targets = [
       { peer: 'peer', atLeast: 1 },
       { peer: 'peer', figure: 'p50Ms', atMostMore: 1 },

@@ -52,7 +52,7 @@ const SETTINGS: [flag: string, variable: string, text: string, options: Hypiviso
 ];
 
 describe('readCommandLine', () => {
-  it('leaves to the defaults what nobody gives', () => {
+  it('leaves missing options to the defaults', () => {
     assert.deepEqual(readCommandLine([], {}), NOTHING);
   });
 
@@ -183,7 +183,7 @@ describe('readCommandLine', () => {
       }
     }
 
-    it('empty ones too, where they came as flags', () => {
+    it('empty ones too, if they came as flags', () => {
       for (const [flag, , sentence] of values) refuses([`${flag}=`], {}, `${flag} ${sentence} ""`);
       refuses(['--log-file='], {}, '--log-file must be a path or none, not ""');
     });
@@ -283,7 +283,7 @@ describe('joins', () => {
     }
   });
 
-  it('a name that nobody could read is refused', () => {
+  it('a name without a visible character is refused', () => {
     for (const text of [' x', 'a\nb', 'x'.repeat(254)]) {
       refuses(['--hub-name', text], {}, `--hub-name must be a name of at most 253 bytes, not ${JSON.stringify(text)}`);
     }

@@ -56,7 +56,7 @@ describe('fileSink', () => {
     assert.deepEqual(await messagesOf(file), expected);
   });
 
-  it('makes the folder, and lets nobody else in', async () => {
+  it('creates the folder, closed to other users', async () => {
     const parent = path.join(folder, 'not', 'yet');
     const log = open(path.join(parent, 'log.jsonl'));
     log.info('x');
@@ -71,7 +71,7 @@ describe('fileSink', () => {
     assert.deepEqual(await messagesOf(path.join(parent, 'log.jsonl')), ['y']);
   });
 
-  it('writes on where it was renamed or removed', async () => {
+  it('writes on if the file was renamed or removed', async () => {
     const file = path.join(folder, 'renamed.jsonl');
     const log = open(file);
     log.info('first');
@@ -181,7 +181,7 @@ describe('fileSink', () => {
     assert.equal(reader.exitCode, null, 'it has seen no end');
   });
 
-  it('counts no line as lost that was written where the rename fails', async () => {
+  it('counts no written line as lost if the rename fails', async () => {
     const file = path.join(folder, 'stuck.jsonl');
     await mkdir(path.join(`${file}.1`, 'in the way'), { recursive: true });
     const troubles: string[] = [];

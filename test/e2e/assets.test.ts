@@ -134,7 +134,7 @@ describe('the dashboard', PATIENCE, () => {
     assert.match((await upgrade.rest()).toString(), /^HTTP\/1\.1 404 /);
   });
 
-  test('is open with a token set, and what is not there is told to nobody without it', async (t) => {
+  test('is open with a token set, and without it no answer reveals a missing path', async (t) => {
     const { origin } = await embed(t, { dashboardDirectory, token: 'secret' });
     for (const path of ['/', '/?token=wrong', '/assets/app-1.js', '/healthz'])
       assert.equal((await fetch(origin + path)).status, 200, path);
@@ -160,7 +160,7 @@ describe('the dashboard', PATIENCE, () => {
     assert.equal(await (await fetch(new URL(src, base))).text(), SCRIPT);
   });
 
-  test('arrives whole at a reader that takes its time, and holds nobody up meanwhile', async (t) => {
+  test('arrives whole at a slow reader, and holds up no other client meanwhile', async (t) => {
     const { origin, port } = await embed(t, { dashboardDirectory });
     const slow = await RawPeer.connect(port);
     slow.socket.pause();
@@ -215,7 +215,7 @@ describe('the dashboard', PATIENCE, () => {
 });
 
 describe('without a dashboard', PATIENCE, () => {
-  test('the page is a line of text, and a broken build costs nobody the registry', async (t) => {
+  test('the page is a line of text, and the registry works in spite of a broken build', async (t) => {
     const directory = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
     t.after(() => rm(directory, { recursive: true }));
     for (const [manifest, faults] of [

@@ -391,7 +391,7 @@ describe('with a token', PATIENCE, () => {
 });
 
 describe('at the limits', PATIENCE, () => {
-  test('408: a head that does not come to an end, dripped or not; who says nothing is just closed', async (t) => {
+  test('408: a head that does not end, dripped or not; a silent connection is just closed', async (t) => {
     const { port } = await embed(t, { limits: { headTimeoutMs: 1000 } });
     const stalled = await RawPeer.connect(port);
     stalled.socket.write('GET /healthz HTTP/1.1\r\n');
@@ -413,7 +413,7 @@ describe('at the limits', PATIENCE, () => {
     slow.socket.destroy();
   });
 
-  test('503: no room; and who has proved nothing is the first to go, the oldest before the others', async (t) => {
+  test('503: no room; and unauthorised connections are closed first, the oldest before the others', async (t) => {
     const { hypivisor, port } = await embed(t, { limits: { maxConnections: 3 } });
     const silent: RawPeer[] = [];
     for (let i = 0; i < 3; i++) silent.push(await RawPeer.connect(port));
@@ -431,7 +431,7 @@ describe('at the limits', PATIENCE, () => {
     for (const client of clients) client.terminate();
   });
 
-  test('who does not end its side after the answer is not waited for', async (t) => {
+  test('a client that does not end its side after the answer is closed in time', async (t) => {
     const { hypivisor, port } = await embed(t, { dashboardDirectory: null, limits: { lingerTimeoutMs: 100 } });
     const peer = await RawPeer.connect(port, { allowHalfOpen: true });
     peer.socket.write(request('GET / HTTP/1.1'));

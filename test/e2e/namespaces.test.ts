@@ -73,7 +73,7 @@ describe('agents on other machines', { skip: why }, () => {
     });
   }
 
-  test('reached where it registered from, over IPv6 throughout', async () => {
+  test('reached at the address that it registered from, over IPv6 throughout', async () => {
     const origin = `http://[fd77::1]:${daemon.port}`;
     const id = await register(agent, 'localhost', origin);
     assert.equal((await say(id, origin)).message, 'laptop: hello');

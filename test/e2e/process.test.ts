@@ -207,7 +207,7 @@ describe('the command line', PATIENCE, () => {
   });
 });
 
-describe('where it listens', PATIENCE, () => {
+describe('the addresses that it listens on', PATIENCE, () => {
   test('without a token on loopback only, one port on both addresses, with a warning', async (t) => {
     const daemon = await Daemon.start();
     t.after(() => daemon.stop());
@@ -231,7 +231,7 @@ describe('where it listens', PATIENCE, () => {
     assert.ok(!linesOf(daemon.stderr).some(({ level }) => level !== 'info'));
   });
 
-  test('--host overrides, with a loud warning where it opens a daemon without a token', async (t) => {
+  test('--host overrides, with a loud warning if it opens a daemon without a token', async (t) => {
     const one = await Daemon.start({ args: ['--host', '127.0.0.2'], host: '127.0.0.2' });
     t.after(() => one.stop());
     assert.ok(await isOpen('127.0.0.2', one.port));
@@ -318,7 +318,7 @@ describe('how it ends', PATIENCE, () => {
     return peers;
   }
 
-  test('clients that never answer, or never read, hold nothing up; nobody new comes in meanwhile', async (t) => {
+  test('clients that never answer, or never read, hold nothing up; no new client is accepted meanwhile', async (t) => {
     const daemon = await Daemon.start();
     t.after(() => daemon.stop('SIGKILL'));
     const peers = await attachTheDeaf(t, daemon);

@@ -266,7 +266,7 @@ describe('the roster', () => {
     assert.deepEqual(await dashboard.nextJson(), { event: 'node_offline', id: 'twice' });
   });
 
-  test('who may deregister whom', async (t) => {
+  test('the nodes that a connection may deregister', async (t) => {
     const one = await register(t, daemon.registryUrl, nodeInfo('one'));
     const other = await register(t, daemon.registryUrl, nodeInfo('other'));
     const stranger = await watch(t, daemon.registryUrl);
@@ -305,7 +305,7 @@ describe('the init of a large roster', () => {
     }
   });
 
-  test('is empty for whoever registers first, and whole where the registration fails', async (t) => {
+  test('is empty for a peer that registers first, and whole if the registration fails', async (t) => {
     const { url } = await embed(t, { limits: { initDelayMs: 60_000 } });
     const count = await fill(t, url);
     const agent = await connect(t, url);
@@ -360,7 +360,7 @@ describe('a dashboard that does not read', () => {
     assert.equal((await sleeper.nextJson()).node.pid, 0);
   });
 
-  test('is closed with 1013 where it does not read for too long; the others notice nothing', async (t) => {
+  test('is closed with 1013 if it does not read for too long; the others notice nothing', async (t) => {
     const limits = { backlogBudgetBytes: 64 * 1024, laggardTimeoutMs: 100 };
     const { hypivisor, port, url } = await embed(t, { limits });
     const watcher = await watch(t, url);

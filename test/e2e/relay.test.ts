@@ -137,7 +137,7 @@ describe('large transfers', PATIENCE, () => {
     });
   }
 
-  test('who pours while the other sleeps is stopped: memory stays flat, and every byte arrives', async (t) => {
+  test('a flood to a sleeping peer is stopped: memory stays flat, and every byte arrives', async (t) => {
     const SLEEP_MS = 3000;
     const accepted: WebSocket[] = [];
     await serve(t, 'pouring', { onConnection: (socket) => accepted.push(socket) });
@@ -293,7 +293,7 @@ describe('how a relay ends', PATIENCE, () => {
     }
   });
 
-  test('a frame illegal in itself ends both legs: 1002 for who sent it, 1014 or the end for the other', async (t) => {
+  test('a frame illegal in itself ends both legs: 1002 for its sender, 1014 or the end for the other', async (t) => {
     const agents: RawPeer[] = [];
     await serveRaw(t, 'illegal', async (peer) => {
       peer.socket.write(upgradeResponse(await peer.head()));
@@ -387,7 +387,7 @@ describe('nothing is put into a frame', PATIENCE, () => {
     }
   }
 
-  test('no ping, and who cannot be asked owes no answer: a slow frame arrives whole', async (t) => {
+  test('no ping, and a peer that cannot be pinged owes no answer: a slow frame arrives whole', async (t) => {
     for (const direction of ['from the agent', 'from the client']) {
       const { client, agent } = await openRelay(t);
       const [from, to, frame] =
@@ -402,7 +402,7 @@ describe('nothing is put into a frame', PATIENCE, () => {
     }
   });
 
-  test('no close: where the agent dies inside a frame, or the daemon goes, the client gets what came and the end', async (t) => {
+  test('no close: if the agent dies inside a frame, or the daemon ends, the client gets the received bytes and the end', async (t) => {
     const part = serverFrame(BINARY, PAYLOAD).subarray(0, 20);
     for (const how of ['the agent dies', 'the daemon goes']) {
       const { hypivisor, client, agent } = await openRelay(t);
@@ -655,7 +655,7 @@ describe('what the two ends agree on', PATIENCE, () => {
     assert.ok(payload.length < 1000);
   });
 
-  test('no extension where the agent speaks none, or is not reached', async (t) => {
+  test('no extension if the agent chooses none, or is not reached', async (t) => {
     await serve(t, 'plain');
     for (const id of ['plain', 'nobody']) {
       assert.equal((await open(t, id, [], { perMessageDeflate: true })).socket.extensions, '');
@@ -706,7 +706,7 @@ describe('what the two ends agree on', PATIENCE, () => {
     assert.ok(!JSON.stringify(request.rawHeaders).includes(token));
   });
 
-  test('a dialKey is presented to its agent alone, and shown to nobody', async (t) => {
+  test('a dialKey is presented only to its agent, and shown to no one else', async (t) => {
     const dialKey = 'dial-key_0123456789';
     const watcher = await Client.open(daemon.registryUrl);
     t.after(() => watcher.terminate());

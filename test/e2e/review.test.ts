@@ -172,7 +172,7 @@ describe('finding 2: a binary message arrives as the same binary message', () =>
   });
 });
 
-describe('finding 3: any token authorises, encoded and raw where a URL can carry it', () => {
+describe('finding 3: any token authorises, encoded, and raw if a URL can contain it', () => {
   const TOKENS = [
     'plain-token',
     'abc+123',
@@ -374,7 +374,7 @@ test('finding 5: an agent is reached by node.machine, not at a fixed 127.0.0.1',
   assert.equal(decoy.server.clients.size, 0);
 });
 
-describe('findings 6 and 7: clients find the daemon where the page came from, and the token is encoded once', () => {
+describe("findings 6 and 7: clients find the daemon at the page's address, and the token is encoded once", () => {
   const TOKEN = 'a+b&c=d%2F#é';
 
   test('a page that another host served comes back to that host', async (t) => {
@@ -460,7 +460,7 @@ describe('finding 9: no test writes into the home folder or needs one', () => {
     assert.match(output, /pass [1-9]/);
   }
 
-  test('the folder tests pass where there is no home, and leave one that is there as it was', async (t) => {
+  test('the folder tests pass without a home folder, and leave an existing one unchanged', async (t) => {
     const home = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));
     t.after(() => rm(home, { recursive: true, force: true }));
     await Promise.all([runTests('/dev/null/home'), runTests(home)]);
@@ -472,7 +472,7 @@ describe('finding 9: no test writes into the home folder or needs one', () => {
     assert.deepEqual(ownHome.sort(), ['.pi', '.pi/logs', '.pi/logs/hyper-pi.jsonl']);
   });
 
-  test('the daemon itself runs where there is no home', async (t) => {
+  test('the daemon itself runs without a home folder', async (t) => {
     const daemon = await Daemon.start({ env: { HOME: '/dev/null/home' } });
     t.after(() => daemon.stop());
     const client = await Client.open(daemon.registryUrl);

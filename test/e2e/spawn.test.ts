@@ -90,7 +90,7 @@ describe('what agents are started with', PATIENCE, () => {
     );
   });
 
-  test('a command with a slash is the one where the daemon was started, never one in the folder', async (t) => {
+  test("a command with a slash is the one in the daemon's folder, never one in the agent's folder", async (t) => {
     const here = await realpath(await mkdtemp(join(tmpdir(), 'hypivisor-test-')));
     t.after(() => rm(here, { recursive: true }));
     await writeFile(join(here, 'agent.sh'), '#!/bin/sh\necho mine; exec sleep 60\n', { mode: 0o755 });
@@ -109,7 +109,7 @@ describe('what agents are started with', PATIENCE, () => {
     assert.deepEqual(await readdir(clone), ['agent.sh']);
   });
 
-  test('start and end are in the log: who asked, the command, the folder, the process, its output; and how it ended', async (t) => {
+  test('start and end are in the log: the caller, the command, the folder, the process, its output; and the way it ended', async (t) => {
     const { daemon, client, home } = await startWith(t, ['sh', '-c', 'echo secret words; sleep 4; exit 7']);
     const { result } = await client.call('spawn_agent', { path: '~', new_folder: 'x', prompt: 'a secret prompt' });
     assert.deepEqual(result, { status: 'spawning', path: join(home, 'x'), spawn_id: result.spawn_id });
@@ -264,7 +264,7 @@ describe('following an agent that was started', PATIENCE, () => {
     assert.equal((await client.call('spawn_status', { spawn_id: 'x' })).error, 'No such spawn');
   });
 
-  test('its status can be asked for, and its end is pushed to who subscribed, with its last words', async (t) => {
+  test('its status can be requested, and its end is pushed to subscribers, with the end of its output', async (t) => {
     const program = 'setTimeout(() => { console.log("out of credit"); process.exit(3) }, 4000)';
     const { client, home, daemon } = await startWith(t, [process.execPath, '-e', program]);
     const other = await Client.open(daemon.registryUrl);

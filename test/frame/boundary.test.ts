@@ -250,7 +250,7 @@ for (const side of SIDES) {
       }
     }
 
-    it('agrees with FrameParser on where frames end and what is illegal, for any bytes at any chunking', () => {
+    it('agrees with FrameParser on the ends of frames and on illegal headers, for any bytes at any chunking', () => {
       fc.assert(
         fc.property(anyBytes, sizes, (bytes, list) => {
           let parsed = parse(bytes);

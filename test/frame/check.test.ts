@@ -79,7 +79,7 @@ for (const side of SIDES) {
       assert.equal(check(side, { opcode: 9, announcedLength: 5n, lengthForm: 16 }), '1002 length is not minimal');
     });
 
-    it('leaves reserved bits to whoever knows what was negotiated', () => {
+    it('ignores reserved bits, whose meaning depends on the negotiation', () => {
       for (let rsv = 0; rsv < 8; rsv++) assert.equal(check(side, { opcode: 1, rsv }), 'legal');
     });
   });

@@ -194,7 +194,7 @@ for (const side of SIDES) {
       });
     }
 
-    it('7.1.5: tells 1006 where the bytes end without a close, and writes nothing', () => {
+    it('7.1.5: reports 1006 if the bytes end without a close, and writes nothing', () => {
       const opened = open(side);
       opened.session.receiveEof();
       opened.session.receiveEof();
@@ -312,7 +312,7 @@ for (const side of SIDES) {
       return { session, sink: recording, chunk };
     }
 
-    it('stops in the middle of a chunk where a message makes it fail', () => {
+    it('stops in the middle of a chunk if a message makes it fail', () => {
       const opened = acting((session) => session.fail(1008, 'not today'));
       opened.session.receive(opened.chunk);
       assert.deepEqual(opened.sink.events, [
@@ -322,7 +322,7 @@ for (const side of SIDES) {
       assert.equal(written(opened).length, 1);
     });
 
-    it("stops telling messages where one makes it close, and still finds the peer's close", () => {
+    it("passes on no more messages after one makes it close, and still finds the peer's close", () => {
       const opened = acting((session) => session.sendClose(1000));
       opened.session.receive(Buffer.concat([opened.chunk, stream(side, [{ opcode: 8 }])]));
       assert.deepEqual(opened.sink.events, [
@@ -341,7 +341,7 @@ for (const side of SIDES) {
       assert.deepEqual(written(opened), [[Opcode.CLOSE, `03eb${hex('text only')}`]]);
     });
 
-    it('fails with 1011 where the sink throws anything else, and throws it on', () => {
+    it('fails with 1011 if the sink throws any other error, and throws it on', () => {
       const fault = new Error('a fault of the sink');
       const opened = acting(() => {
         throw fault;
@@ -357,7 +357,7 @@ for (const side of SIDES) {
       assert.deepEqual(written(opened), [[Opcode.CLOSE, `03f3${hex('internal error')}`]]);
     });
 
-    it('stays CLOSED, told once, where a write finds the connection gone', () => {
+    it('stays CLOSED, and reports it once, if a write finds the connection gone', () => {
       const closed: number[] = [];
       const writer = { batch: null, write: () => session.receiveEof() };
       const session = new Session(side, LIMITS, writer, {
@@ -388,7 +388,7 @@ describe('Many sessions', () => {
     ['binary', hex(name.repeat(20))],
   ];
 
-  it('read in turns, however their chunks are cut, are each where it was', () => {
+  it('read in turns, with any cuts, each continue at their own place', () => {
     for (let length = 1; length < 60; length++) {
       const talks = ['a', 'b', 'c', 'd'].map((name, i) => {
         const opened = open(SIDES[i >> 1] as Side);

@@ -8,19 +8,18 @@ import { Failure, run } from './run.ts';
 
 const USAGE = `Usage: npm run fuzz -- [--frames <n>] [--heads <n>] [--requests <n>] [--seed <n>] [--seconds <n>] [--first <n>]
 
-Puts inputs that are nearly right to the frame code, the HTTP code and the registry's requests. Any of them, however it
-is cut into chunks, must have one outcome, and a documented one; frames are compared with what ws makes of them, heads
-with what Node's server makes of them, every single one. Where those are meant to differ is said in test/fuzz/frame-ws.ts
-and test/fuzz/head-node.ts, and counted.
+Feeds inputs that are almost right to the frame code, the HTTP code and the registry's requests. Each input must have one
+documented outcome, however it is cut into chunks. Every frame is compared with ws, and every head with Node's server. The
+intended differences are in test/fuzz/frame-ws.ts and test/fuzz/head-node.ts, and are counted.
 
   --frames <n>    streams of frames (default 10000000: about five minutes, at 35,000 a second)
   --heads <n>     requests and responses (default 1000000: 40 s)
   --requests <n>  requests to the registry (default 1000000: 10 s)
-  --seed <n>      makes the same inputs again (default: a new one, which is told)
-  --seconds <n>   ends after that time, whatever is left
+  --seed <n>      makes the same inputs again (default: a new seed, which is printed)
+  --seconds <n>   ends after that time, even if inputs are left
   --first <n>     the number of the first input (default 0)
 
-An input that fails is shown in hex, with the command that meets it again, and the exit status is 1.
+An input that fails is shown in hex, with the command that repeats it, and the exit status is 1.
 `;
 
 const flags = integerFlags(USAGE, {

@@ -4,7 +4,7 @@ import { admitAgent } from '../../src/host/admission.ts';
 
 const MIB = 1024 * 1024;
 
-test('an agent is admitted below the most, with at least the memory that is wanted, or if nobody knows the memory', () => {
+test('an agent is admitted below the largest number, with enough memory, or if the memory is unknown', () => {
   admitAgent({ maxAgents: 1, minFreeMemory: 256 * MIB }, 0, 256 * MIB);
   admitAgent({ maxAgents: 1, minFreeMemory: 256 * MIB }, 0, null);
   admitAgent({ maxAgents: 1, minFreeMemory: 0 }, 0, 0);

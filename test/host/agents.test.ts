@@ -178,7 +178,7 @@ test('a prompt is the first thing on that stdin, however long, and stdin goes on
   }
 });
 
-test('a prompt that nobody reads outlives its agent no longer than a moment', async (t) => {
+test('an unread prompt is removed a moment after its agent has ended', async (t) => {
   const { outputDirectory, start, ended } = await makeMachine(t, ['sleep', '1']);
   await start({ path: '~', prompt: 'x'.repeat(500_000) });
   await eventually(() => assert.equal(ended.length, 1));
@@ -205,7 +205,7 @@ test('an agent leads a session of its own', async (t) => {
   assert.equal(status?.parent, process.pid);
 });
 
-test('start and end are told: by whom, what, where, and how it ended', async (t) => {
+test('start and end are reported: caller, command, folder, and the way it ended', async (t) => {
   const { agents, home, start, started, ended } = await makeMachine(t, ['sh', '-c', 'echo hello; exec sleep 30']);
   const told: EndedAgent[] = [];
   const agent = await start({ path: '~' }, process.env, { ...CALLER, onEnded: (end) => told.push(end) });

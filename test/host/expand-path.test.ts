@@ -63,7 +63,7 @@ test('a name for a folder in another is no path to somewhere else', () => {
   }
 });
 
-test('no folder is made of what a shell would have replaced, nor of what nobody can see', () => {
+test('no folder gets a name that a shell would replace, or one that is invisible', () => {
   for (const name of ['x', 'é🎉', 'a~', 'a$', '..x', 'files:', 'file']) assert.equal(isFitName(name), true, name);
   for (const name of ['~', '~x', '$HOME', '$x', 'file:', 'File:', 'a\nb', '\u0085', '\ud800', 'a\u007f']) {
     assert.equal(isFitName(name), false, JSON.stringify(name));

@@ -6,7 +6,7 @@ import { findProgram } from '../../src/host/program.ts';
 import { SilentPaths } from '../../src/host/silent-paths.ts';
 import { makeHome } from './home.ts';
 
-test('a program is found where PATH says, the first first', async (t) => {
+test('a program is found in the folders of PATH, in their order', async (t) => {
   const { home } = await makeHome(t);
   const at = (...names: string[]) => join(home, ...names);
   for (const folder of ['a', 'b', 'c/pi']) await mkdir(at(folder), { recursive: true });

@@ -44,7 +44,7 @@ async function makeProject(t: TestContext, environment: NodeJS.ProcessEnv = {}) 
   return { home, outside, folder, jail, directory, write, list };
 }
 
-test('pi keeps the sessions of a folder where its environment says', () => {
+test("pi's environment decides the folder of its sessions", () => {
   const cwd = '/home/u/a-b/c:d';
   assert.equal(sessionDirectory(cwd, {}, '/home/u'), '/home/u/.pi/agent/sessions/--home-u-a-b-c-d--');
   assert.equal(sessionDirectory('/', {}, '/home/u'), '/home/u/.pi/agent/sessions/----');

@@ -13,7 +13,7 @@ test('an answer in time is passed on, and so is a rejection', async () => {
   await assert.rejects(within(5000, Promise.reject(new Error('x'))), { message: 'x' });
 });
 
-test('what takes too long is late; what comes of it later is nobody’s', async () => {
+test('a call that takes too long is late; its later result is ignored', async () => {
   assert.equal(await within(10, never()), LATE);
   const rejected = delay(50).then(() => Promise.reject(new Error('late')));
   assert.equal(await within(10, rejected), LATE);

@@ -274,7 +274,7 @@ test('origin: localhost and loopback pass, whatever the Host', () => {
   }
 });
 
-test('origin: the same name as the Host passes on any port, where that is a name of this machine', () => {
+test('origin: the same name as the Host passes on any port, if that is a name of this machine', () => {
   const vectors: [origin: string, host: string][] = [
     ['http://192.168.1.20:5173', '192.168.1.20:31415'],
     ['https://192.168.1.20', '192.168.1.20'],
@@ -381,7 +381,7 @@ test('origin: opaque, several or unreadable ones are refused, listed or not', ()
   }
 });
 
-test('origin: where the request names no Host (HTTP/1.0), only loopback passes', () => {
+test('origin: if the request has no Host (HTTP/1.0), only loopback passes', () => {
   const head = (origin: string) => parseRequestHead(Buffer.from(`GET /ws HTTP/1.0\r\nOrigin: ${origin}\r\n\r\n`), 100);
   assert.doesNotThrow(() => gate().admit(head('http://localhost')));
   assert.throws(() => gate().admit(head('http://192.168.1.20')), { status: 403 });
@@ -391,7 +391,7 @@ test('origin: a Host that no browser can have visited equals none', () => {
   assert.notEqual(refusalOf('http://192.168.1.20', 'web.1'), null);
 });
 
-test('origin: the gate says why, and whoever made it puts that into words', () => {
+test('origin: the gate gives the reason, and its owner makes a sentence of it', () => {
   const reasons: OriginRefusal[] = [];
   const explain = (refusal: OriginRefusal) => {
     reasons.push(refusal);
@@ -418,7 +418,7 @@ test('token: the prefix of its subprotocol is whatever was agreed', () => {
   assert.throws(() => other.authorise(offer(`hypi.token.${base64url('abc')}`)), { status: 401 });
 });
 
-test('origin: what is long, or could harm who pastes it, is not repeated', () => {
+test('origin: a text that is long, or harmful in a shell, is not repeated', () => {
   const refused = (flag: string) => `This origin is not allowed: start hypivisor with ${flag} …, or set HYPI_TOKEN`;
   // A name of 63 + 1 + 63 + … characters that makes an origin of exactly so many.
   const originOf = (length: number) =>

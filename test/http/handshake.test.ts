@@ -65,7 +65,7 @@ test('key: 1,000 are 16 random bytes each, all different (RFC 6455, 4.1)', () =>
   assert.equal(new Set(keys).size, 1_000);
 });
 
-test('wants an upgrade: where Upgrade names websocket, in any case and any list', () => {
+test('wants an upgrade: if Upgrade names websocket, in any case and any list', () => {
   for (const value of ['websocket', 'WebSocket', 'h2c, websocket', ['h2c', 'WEBSOCKET'], 'websocket,']) {
     assert.equal(wantsUpgrade(upgradeRequest({ Upgrade: value })), true, String(value));
   }
@@ -397,7 +397,7 @@ test('the answer: what fails, and the words for it (RFC 6455, 4.1)', () => {
   }
 });
 
-test('the answer: nothing may be chosen where nothing was offered', () => {
+test('the answer: it may choose nothing if nothing was offered', () => {
   for (const name of ['Sec-WebSocket-Protocol', 'Sec-WebSocket-Extensions']) {
     assert.throws(() => readUpgradeResponse(upgradeResponse({ [name]: 'a' }), offer()), HandshakeError);
   }

@@ -64,7 +64,7 @@ function byJavaScript(raw: string): string | null {
   }
 }
 
-test('percent-decoding: any raw text is bytes, or null just where an escape is malformed', () => {
+test('percent-decoding: any raw text is bytes, or null if and only if an escape is malformed', () => {
   fc.assert(
     fc.property(wild, (raw) => {
       const pieces = raw.split('%');
@@ -77,7 +77,7 @@ test('percent-decoding: any raw text is bytes, or null just where an escape is m
   );
 });
 
-test('path segment: any raw text is what decodeURIComponent makes of it, or null where that throws', () => {
+test('path segment: any raw text is the result of decodeURIComponent, or null if that throws', () => {
   fc.assert(
     fc.property(wild, (raw) => assert.equal(decodePathSegment(raw), byJavaScript(raw))),
     { numRuns: 1000 },

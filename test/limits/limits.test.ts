@@ -53,7 +53,7 @@ describe('limits', { ...PATIENCE, concurrency: 2, skip: process.platform !== 'li
     for (const { grownBytes } of [just, far]) assert.ok(grownBytes < 32 * MEBIBYTE, `grown by ${grownBytes} bytes`);
   });
 
-  test('256 descriptors, 600 silent attackers: who speaks is served, and who was there stays', async (t) => {
+  test('256 descriptors, 600 silent attackers: working clients are served, and open connections stay', async (t) => {
     const daemon = await start(t, { launcher: ['sh', '-c', 'ulimit -n 256 && exec "$0" "$@"'] });
     const early = await RawPeer.upgrade(daemon.port, '/ws');
     t.after(() => early.socket.destroy());

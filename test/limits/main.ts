@@ -30,12 +30,12 @@ const PARTS: Record<string, Part> = {
 
 const USAGE = `Usage: npm run limits -- [--peers] [<part> ...]
 
-Measures the bounds of the built daemon, a process of its own with its defaults, and prints each beside what it came to.
-Without a part's name it measures all of them, in about seven minutes. Ends with 1 where a bound is not met. Linux only.
+Measures the bounds of the built daemon, in a process of its own with its defaults, and prints each beside its measurement.
+Without a part's name it measures all of them, in about seven minutes. Ends with 1 if a bound is not met. Linux only.
 
 Parts: ${Object.keys(PARTS).join(', ')}
 
-  --peers  what ws, nginx and HAProxy do in the same places, where they are installed; alone, or with the parts named
+  --peers  measures ws, nginx and HAProxy in the same way, if they are installed; alone, or with the named parts
 `;
 
 const TERMINAL_MS = 200;

@@ -160,7 +160,7 @@ describe('accept', () => {
     assert.deepEqual(sink.refusals, []);
   });
 
-  it('does so on a real connection, too', async (t) => {
+  it('does so on a real connection too', async (t) => {
     const deadlines = new Deadlines();
     const connections = new Connections(deadlines, (fault) => assert.fail(String(fault)));
     const server = net.createServer({ allowHalfOpen: true });

@@ -186,7 +186,7 @@ describe('a failure says how far it came, and why', () => {
     await nothingLeft(trying);
   }
 
-  test('nobody listens', async (t) => {
+  test('no program listens', async (t) => {
     const server = net.createServer();
     const port = await listen(t, server);
     await new Promise((resolve) => server.close(resolve));
@@ -252,7 +252,7 @@ describe('a failure says how far it came, and why', () => {
 });
 
 describe('cancelling', () => {
-  test('ends the attempt, and tells nobody', async (t) => {
+  test('ends the attempt without calling the sink', async (t) => {
     const port = await serve(t, silent);
     for (const waitMs of [0, 50]) {
       const trying = await attemptAt(t, { port });

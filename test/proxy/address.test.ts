@@ -125,7 +125,7 @@ test('this machine has a loopback address', () => {
   assert.ok(ownAddresses().has('127.0.0.1'));
 });
 
-test('own addresses: none where the system does not tell them (a sandbox without netlink)', (t) => {
+test('own addresses: none if the system does not report them (a sandbox without netlink)', (t) => {
   t.mock.method(os, 'networkInterfaces', () => {
     throw new Error('A system error occurred: uv_interface_addresses returned Unknown system error 97');
   });

@@ -179,7 +179,7 @@ const vectors: Record<string, Vector[]> = {
   ],
 };
 
-test('no name at all: nobody is asked, and it is where the agent came from', (t) => {
+test('no name at all: without a look-up it is the address that the agent came from', (t) => {
   assert.deepEqual(find(WITH_TOKEN, targetOf(t, '', FAR)), { addresses: [FAR], lookUps: [] });
   assert.deepEqual(find(WITH_TOKEN, targetOf(t, '', '127.0.0.1')), { addresses: CANNOT_RESOLVE, lookUps: [] });
 });
@@ -298,7 +298,7 @@ describe('looking up', () => {
     });
   });
 
-  test('with the system’s resolver: numbers that are loopback in disguise reach nobody else’s loopback', async (t) => {
+  test('with the system’s resolver: numbers that are loopback in disguise reach no other loopback', async (t) => {
     for (const machine of ['0', '2130706433', '0177.0.0.1', '0x7f000001', '127.1', '::ffff:127.0.0.1']) {
       const target = targetOf(t, machine, FAR);
       const found = await lookup(machine, { all: true }).then(

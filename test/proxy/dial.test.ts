@@ -305,13 +305,13 @@ describe('several addresses', () => {
     assert.ok(performance.now() - before >= 500, 'the first had half of the time');
   });
 
-  test('all fail: who answered wrongly tells more than who did not', async (t) => {
+  test('all fail: a wrong answer says more than none', async (t) => {
     const { port } = await agent(t, () => 'HTTP/1.1 500 No\r\n\r\n', '127.0.0.2');
     const addresses = ['127.0.0.1', '127.0.0.2', '127.0.0.3'];
     await rejects(t, { addresses, port }, 'Agent handshake failed: status 500');
   });
 
-  test('all fail: who was silent tells more than who refused, and the first of equals is told', async (t) => {
+  test('all fail: silence says more than a refusal, and the first of equals is reported', async (t) => {
     const full = await fullBacklog(t);
     if (full === null) return t.skip('the system accepts beyond the backlog');
     await rejects(
@@ -323,7 +323,7 @@ describe('several addresses', () => {
     await rejects(t, { addresses, port: full }, 'Cannot reach agent: no route');
   });
 
-  test('one that resets whoever it accepts is told as that, whatever the next address says', async (t) => {
+  test('an address that accepts and resets is reported as that, with any failure of the next address', async (t) => {
     const server = net.createServer((socket) => socket.resetAndDestroy());
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -348,13 +348,13 @@ describe('several addresses', () => {
 });
 
 describe('an address that cannot be reached', () => {
-  test('says why, where that tells no more than it must', async (t) => {
+  test('gives the reason, without revealing more than it must', async (t) => {
     await rejects(t, { addresses: ['255.255.255.255'], port: 9 }, 'Cannot reach agent: no route');
     // Without its zone nobody knows on which link.
     await assert.rejects(dialFor(t, { addresses: ['fe80::1'], port: 9 }), /^DialError: Cannot reach agent: /);
   });
 
-  test('who never accepts: in time', async (t) => {
+  test('an address that never accepts: in time', async (t) => {
     const full = await fullBacklog(t);
     if (full === null) return t.skip('the system accepts beyond the backlog');
     await rejects(t, { port: full, timeoutMs: 120 }, 'Cannot reach agent: timed out');

@@ -191,7 +191,7 @@ describe('a proof', PATIENCE, () => {
 });
 
 describe('a look-up', PATIENCE, () => {
-  test('is one at a time, and holds up nobody who needs none', async (t) => {
+  test('is one at a time, and does not hold up proofs without a look-up', async (t) => {
     const answers: ((found: { address: string; family: number }[]) => void)[] = [];
     mockLookup(t, () => new Promise((resolve) => answers.push(resolve)));
     const { told, add } = scene(t);
@@ -252,7 +252,7 @@ describe('proofs', PATIENCE, () => {
     assert.equal(agent.came, 120);
   });
 
-  test('that nobody answers hold no more than sixteen connections', async (t) => {
+  test('without an answer hold no more than sixteen connections', async (t) => {
     const { add, connections } = scene(t, { limits: { dialTimeoutMs: 60_000, proofIntervalMs: 600_000 } });
     const port = await silentPort(t);
     for (let i = 0; i < 40; i++) add(`${i}`, at(port));

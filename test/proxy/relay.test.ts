@@ -176,7 +176,7 @@ test('the client gets its 101 with what the agent chose, then the agent’s mess
   assert.deepEqual(started.loopback.faults, []);
 });
 
-test('where the agent chose no subprotocol, the client gets the fallback', async (t) => {
+test('if the agent chose no subprotocol, the client gets the fallback', async (t) => {
   const port = await serve(t, { handleProtocols: () => false }, () => {});
   const request = { subprotocols: ['hypi.v1'], fallbackSubprotocol: 'hypi.v1' };
   const { client } = await start(t, at(port), { request });
@@ -295,7 +295,7 @@ test('a client that leaves while the name is looked up, or while it waits for it
   }
 });
 
-test('who waits for its turn in vain is told so in time', async (t) => {
+test('a client that waits for its turn in vain gets a sentence in time', async (t) => {
   const turns = new Turns({ maxDials: 0, maxDialsPerAddress: 0 });
   const started = await start(t, at(9), { turns, limits: { dialTimeoutMs: 100 } });
   await refused(started, 'Cannot reach agent: too many are being dialled');
@@ -333,7 +333,7 @@ test('a fault of our own: the client is told as little as it needs, the daemon t
   assert.equal(started.loopback.faults.length, 1);
 });
 
-test('a fault in whoever hears of the relay ends it, and nothing else', async (t) => {
+test('a fault in a listener of the relay ends it, and nothing else', async (t) => {
   const port = await serve(t, {}, () => {});
   const fault = new Error('a listener’s');
   const { loopback, client, told } = await start(t, at(port), {

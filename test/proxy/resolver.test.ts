@@ -53,7 +53,7 @@ test('look-ups of one name are shared while one is under way', async (t) => {
   assert.equal(mocked.callCount(), 2);
 });
 
-test('a slow one is told as such in time, whoever shares it, and no deadline is left', async (t) => {
+test('a slow look-up is reported as such in time to all that share it, and no deadline is left', async (t) => {
   let answer: (found: { address: string; family: number }[]) => void = () => {};
   const mocked = mockLookup(
     t,
@@ -72,7 +72,7 @@ test('a slow one is told as such in time, whoever shares it, and no deadline is 
   assert.equal(deadlines.size, 0);
 });
 
-test('who does not wait any more is not told', async (t) => {
+test('a cancelled look-up calls nothing', async (t) => {
   mockLookup(t, async () => [{ address: '10.0.0.5', family: 4 }]);
   const { resolver, deadlines } = resolverOf(t);
   const waiting = resolver.lookUp('laptop', 5000, () => assert.fail('told'));

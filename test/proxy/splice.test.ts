@@ -289,7 +289,7 @@ describe('pings', { concurrency: 3 }, () => {
     assert.ok(framesOf(agent).every(([opcode]) => opcode === TEXT));
   });
 
-  test('none is put into a frame: who cannot be asked is not judged either', async (t) => {
+  test('none is inserted into a frame: a peer that cannot be pinged is not judged either', async (t) => {
     const relayed = await relay(t, { pingIntervalMs: INTERVAL_MS });
     const { client, agent } = relayed;
     client.read();

@@ -47,7 +47,7 @@ describe('turns', () => {
     assert.deepEqual(await line.settle(), ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
   });
 
-  test('those of one address have a bound, and hold nobody else up', async () => {
+  test('the turns of one address have a bound, and hold up no other address', async () => {
     const line = new Line(10, 2);
     line.come('a1', 'a2', 'a3', 'a4', 'b1');
     assert.deepEqual(await line.settle(), ['a1', 'b1', 'a2']);

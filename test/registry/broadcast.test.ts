@@ -167,7 +167,7 @@ describe('Broadcast', () => {
       broadcast.sendUpdates(subscription);
     });
 
-    it('reach those that asked for them, in order with the events, and nobody else', () => {
+    it('reach only subscribers that asked for them, in order with the events', () => {
       broadcast.publish([event('a')]);
       broadcast.publishUpdate(update('b', { name: 'n' }));
       broadcast.publish([event('c')]);
@@ -319,7 +319,7 @@ describe('Broadcast', () => {
       assert.deepEqual(subscription.backlog, []);
     });
 
-    it('holds up nobody else', () => {
+    it('holds up no other subscriber', () => {
       const other = new Reader();
       broadcast.join(other, other);
       publish('a');
@@ -441,7 +441,7 @@ describe('Broadcast', () => {
     });
   });
 
-  it('brings every reader to the same end, whoever is blocked when, and each message is whole', () => {
+  it('brings every reader to the same state, whichever is blocked at any time, and each message is whole', () => {
     const step = fc.oneof(
       {
         weight: 4,

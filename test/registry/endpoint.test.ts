@@ -49,7 +49,7 @@ describe('the greeting', () => {
     assert.deepEqual(error, { error: 'Invalid request: not JSON' });
   });
 
-  describe('where the roster is large', () => {
+  describe('with a large roster', () => {
     room('goes to a page at once, as it may only watch', {}, async (house) => {
       house.fill(3);
       assert.equal(nodeCount(await (await house.open({ fromBrowser: true })).message()), 3);

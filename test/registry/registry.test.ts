@@ -68,7 +68,7 @@ describe('Registry', () => {
     assert.deepEqual(JSON.parse(registry.initJson), { event: 'init', nodes: [node], protocol_version: '1' });
   });
 
-  it('tells the dial key to whoever dials and to nobody else', () => {
+  it('gives the dial key to the dialler and to no one else', () => {
     registry.register(agent, info('a', { dialKey: 'secret' }), THERE, at(0));
     registry.register(other, info('b'), HERE, at(0));
     assert.deepEqual(registry.addressOf('a'), {
@@ -269,7 +269,7 @@ describe('Registry', () => {
       assert.deepEqual(events, [removed('a'), joined(registry, 'b')]);
     });
 
-    it('and from a place where a third stands, replaces both', () => {
+    it('and from the place of a third, replaces both', () => {
       registry.register(agent, info('a'), HERE, at(0));
       registry.register(other, info('c', { port: 8081 }), HERE, at(0));
       const events = registry.register(agent, info('b', { port: 8081 }), HERE, at(0));
@@ -312,7 +312,7 @@ describe('Registry', () => {
       assert.deepEqual(registry.deregister(agent, 'a'), { status: 'not_found', events: [] });
     });
 
-    it('lets who never registered deregister any, active or offline', () => {
+    it('lets a connection that never registered deregister any node, active or offline', () => {
       registry.register(agent, info('a'), HERE, at(0));
       registry.register(other, info('b', { port: 8081 }), HERE, at(0));
       registry.disconnect(other, at(0));
@@ -386,7 +386,7 @@ describe('Registry', () => {
       assert.equal(registry.deregister(third, 'a').status, 'deregistered', 'it has not registered');
     });
 
-    it('takes whoever comes back or replaces another', () => {
+    it('accepts a node that returns or replaces another', () => {
       registry.register({}, info('a', { port: 9000 }), HERE, at(0));
       registry.register({}, info('c', { port: 8081 }), HERE, at(0));
       assert.deepEqual(ids(registry), ['a', 'c']);
@@ -534,7 +534,7 @@ describe('agents that open their connections themselves', () => {
     registry = new Registry(LIMITS);
   });
 
-  it('may have the same name and port behind one address, and are nobody’s doubles', () => {
+  it('may have the same name and port behind one address, and are no doubles', () => {
     registry.register({}, info('a', { dialBack: true }), THERE, at(0));
     registry.register({}, info('b', { dialBack: true }), THERE, at(0));
     registry.register({}, info('c'), THERE, at(0));
@@ -542,7 +542,7 @@ describe('agents that open their connections themselves', () => {
     assert.equal(registry.addressOf('c')?.hasDouble, false);
   });
 
-  it('are one in a place on this machine, where a port belongs to one process', () => {
+  it('are one in a place on this machine, because a port belongs to one process', () => {
     const nextDoor = { ...HERE, isHere: true, namesHere: true };
     registry.register({}, info('a', { dialBack: true }), nextDoor, at(0));
     registry.register({}, info('b', { dialBack: true }), nextDoor, at(0));
@@ -594,7 +594,7 @@ describe('agents behind one address', () => {
     assert.deepEqual(doubles(), ['a', 'd']);
   });
 
-  it('are no danger to others if they have a key, for they refuse whoever comes without it', () => {
+  it('are no danger to others if they have a key, because they refuse connections without it', () => {
     register('a');
     register('b', { dialKey: 'key' });
     assert.deepEqual(doubles(), ['b'], 'who dials b may come to a, which takes everyone');
@@ -613,7 +613,7 @@ describe('agents behind one address', () => {
     assert.deepEqual(doubles(), []);
   });
 
-  it('are none where they were, once they register from elsewhere or with a key', () => {
+  it('are none in their old place, once they register from elsewhere or with a key', () => {
     register('a');
     register('b');
     assert.deepEqual(doubles(), ['a', 'b']);

@@ -103,7 +103,7 @@ describe('Roster', () => {
     assert.deepEqual(late.messages, [{ event: 'init', nodes: [roster.get('a')], protocol_version: '1' }]);
   });
 
-  it('encodes an init once for all who come until it changes', () => {
+  it('encodes an init once for all subscribers until the roster changes', () => {
     const { roster } = setUp(0);
     const readers = [new Reader(), new Reader(), new Reader()] as const;
     roster.subscribe(readers[0], readers[0]);
@@ -115,14 +115,14 @@ describe('Roster', () => {
     assert.equal(roster.initBytes, readFrames(readers[2].writes[0] as Buffer)[0]?.payload.length);
   });
 
-  it('has an empty init for who needs no roster', () => {
+  it('has an empty init for connections that need no roster', () => {
     const { roster } = setUp(0);
     roster.register({}, info('a'), HERE);
     const [frame] = readFrames(roster.emptyInit);
     assert.equal(frame?.payload.toString(), '{"event":"init","nodes":[],"protocol_version":"1"}');
   });
 
-  it('says no more to who has left', async () => {
+  it('sends nothing to a subscriber that has left', async () => {
     const { roster } = setUp(0);
     const reader = new Reader();
     roster.unsubscribe(roster.subscribe(reader, reader));

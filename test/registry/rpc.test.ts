@@ -80,7 +80,7 @@ describe('parseRequest', () => {
 });
 
 describe('answers', () => {
-  it('echo the id as it came, and have none where none came', () => {
+  it('echo the id unchanged, and have none if the request has none', () => {
     assert.equal(encodeResult(7, '[]'), '{"id":7,"result":[]}');
     assert.equal(encodeResult('7', 'null'), '{"id":"7","result":null}');
     assert.equal(encodeResult(0, '1'), '{"id":0,"result":1}');

@@ -27,7 +27,7 @@ const skip = await launch('true').then(
   (error) => `no network of its own here: ${error.message.trim()}`,
 );
 
-test('who reads slowly gets the whole roster, and is neither dead nor a laggard; who stops is dead', {
+test('a slow reader gets the whole roster, and is neither dead nor a laggard; one that stops is dead', {
   skip,
 }, async () => {
   const { tookMs, nodes, laggardsClosed, deadAfterMs } = JSON.parse(

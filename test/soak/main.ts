@@ -18,14 +18,15 @@ const USAGE = `Usage: npm run soak -- [--minutes <n>] [--events <n>] [--out <fol
        npm run soak -- hubs [--seconds <n>] [--rounds <n>]
 
 Runs the built daemon under load for long: 500 agents that register, leave and come back, dashboards that come and go,
-some of them slow, relays that open, talk and close, every event and message of it checked. Once a second it takes down
-what the daemon holds and how long it takes. Progress goes to stderr, the summary to stdout; Ctrl-C ends it early, with
-the summary so far. It needs Linux, for what a process holds is read from /proc. The exit status is 1 where something
-was lost, left over or wrong; figures of speed and size do not count.
+some of them slow, and relays that open, talk and close. Every event and message is checked. Once a second it records the
+daemon's memory, its descriptors and its times. Progress goes to stderr, the summary to stdout. Ctrl-C ends it early, with
+the summary so far. It needs Linux, because it reads /proc. The exit status is 1 if something was lost, left over or
+wrong; figures of speed and size do not change it.
 
-  --minutes <n>   how long, also a part of one (default 30)
+  --minutes <n>   the duration, which may be a fraction (default 30)
   --events <n>    roster events a second (default 2000)
-  --out <folder>  where soak.json, the samples, and soak.svg, their plot, go (default: a new temporary folder, told)
+  --out <folder>  the folder for soak.json, the samples, and soak.svg, their plot (default: a new temporary folder,
+                  which is printed)
 
 hubs lets a laptop sleep for two minutes whose hub has joined another; hubs --help says more.
 `;

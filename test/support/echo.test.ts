@@ -42,7 +42,7 @@ before(async () => {
 
 after(() => void server.kill('SIGKILL'));
 
-test('echo: it says where it listens', () => assert.match(url, /^ws:\/\/127\.0\.0\.1:[1-9]\d*\/$/));
+test('echo: it prints its address', () => assert.match(url, /^ws:\/\/127\.0\.0\.1:[1-9]\d*\/$/));
 
 test('echo: text comes back as text, binary as binary, of any size', async () => {
   const client = await Client.open(url);
@@ -89,7 +89,7 @@ test('echo: what breaks a bound or the protocol ends that connection alone', asy
   await other.close();
 });
 
-test('echo: who does not read is not listened to', async () => {
+test('echo: a client that does not read is not read from', async () => {
   const socket = new WebSocket(url, { perMessageDeflate: false });
   await once(socket, 'open');
   socket.pause();

@@ -18,10 +18,10 @@ import { integerFlags } from './integer-flags.ts';
 
 const USAGE = `Usage: npm run echo -- [--port <n>] [--max-message-bytes <n>]
 
-Sends every message back, text as text and binary as binary, until Ctrl-C. It listens on 127.0.0.1, prints where, and
-speaks with the daemon's own handshake and frames, so that a conformance suite from outside can put them to the test.
+Sends every message back, text as text and binary as binary, until Ctrl-C. It listens on 127.0.0.1, prints its address, and
+uses the daemon's own handshake and frames, so that an external conformance suite can test them.
 
-  --port <n>               0, the default, takes a free one
+  --port <n>               the port; 0, the default, takes a free one
   --max-message-bytes <n>  the largest message, ${DEFAULT_LIMITS.maxMessageBytes} by default as in the daemon. Suites that send 16 MiB want
                            67108864. A message of that size may come in fragments of 64 bytes
 `;

@@ -117,7 +117,7 @@ function errorsOf({ stderr }: Daemon): string[] {
 const skip = process.platform === 'linux' ? false : 'needs prlimit and /proc';
 
 describe('no descriptor is left', { skip, timeout: 60_000 }, () => {
-  test('who comes is turned away at no cost, who is there is served, and all are once there are some', async (t) => {
+  test('new connections are turned away at no cost, open ones are served, and all are once there are some', async (t) => {
     const { daemon, dashboard } = await start(t);
     const client = await RawPeer.connect(daemon.port);
     t.after(() => client.socket.destroy());
@@ -145,7 +145,7 @@ describe('no descriptor is left', { skip, timeout: 60_000 }, () => {
     assert.ok(errorsOf(daemon).length <= 1, daemon.stderr);
   });
 
-  test('not even the spare one: who comes waits, who is there is served, and all are once there are some', async (t) => {
+  test('not even the spare one: new connections wait, open ones are served, and all are once there are some', async (t) => {
     const { daemon, dashboard } = await start(t);
     await setLimit(daemon, spareOf(await openDescriptors(daemon)));
     const crowd = new Crowd(t, daemon.port);

@@ -59,7 +59,7 @@ describe('smuggling', () => {
     }
   }
 
-  test('a request behind one that was refused is answered by nobody, though it has the token', async () => {
+  test('a request behind one that was refused gets no answer, though it has the token', async () => {
     const right = upgradeRequest('/ws', [BEARER]);
     for (const [first, status] of [
       [upgradeRequest('/ws'), 401],
@@ -287,7 +287,7 @@ describe('a hostile agent', () => {
     });
   }
 
-  test('a frame of 4 PiB that never comes costs nothing, and holds up nobody', async (t) => {
+  test('a frame of 4 PiB that never comes costs nothing, and holds up no other client', async (t) => {
     const { peer } = await heardOf(t, 'boaster', (head) => [
       upgradeResponse(head),
       rawFrame({ opcode: TEXT, announcedLength: 2n ** 52n }),

@@ -63,7 +63,7 @@ describe('a message made to hurt', () => {
     await watcher.until(({ event }) => event === 'node_removed');
   });
 
-  test('a mebibyte in a field: refused, and nobody else hears of it', async (t) => {
+  test('a mebibyte in a field: refused, and no other client hears of it', async (t) => {
     const [client, watcher] = [await connect(t), await connect(t)];
     const huge = 'x'.repeat(MEBIBYTE - 1000);
     for (const field of ['id', 'machine', 'cwd', 'status', 'pid', 'dialKey']) {

@@ -395,7 +395,7 @@ function stateOf(nodes: Iterable<Json>): string[] {
   return Array.from(nodes, ({ id, status }) => `${id} ${status}`).sort();
 }
 
-test('whoever else is served at the same time, each gets its own bytes, all of them, in order', {
+test('with any others served at the same time, each gets its own bytes, all of them, in order', {
   timeout: (SECONDS + 60) * 1000,
 }, async (t) => {
   const scene = await Scene.open(t);

@@ -38,7 +38,7 @@ describe('an id or a place that is somebody else’s', () => {
     return String((await client.next()).payload);
   }
 
-  test('who takes an id over gets the relays to come, and none that is open', async (t) => {
+  test('an agent that takes over an id gets later relays, and none that is open', async (t) => {
     const [owner, thief] = [await serve(t, 'owner'), await serve(t, 'thief')];
     await owner.register(daemon.registryUrl, 'wanted');
     const open = await Client.open(daemon.relayUrl('wanted'));
@@ -65,7 +65,7 @@ describe('an id or a place that is somebody else’s', () => {
     client.terminate();
   });
 
-  test('the same machine and port from another address evicts nobody, and from the same one only from the roster', async (t) => {
+  test('the same machine and port from another address evicts no node, and from the same one only from the roster', async (t) => {
     const owner = await serve(t, 'owner');
     const uplink = await owner.register(daemon.registryUrl, 'in-place');
     const place = owner.info('elsewhere');
@@ -96,7 +96,7 @@ describe('an id or a place that is somebody else’s', () => {
   });
 });
 
-test('with a token, a stranger can do none of it; who has the token can', async (t) => {
+test('with a token, a stranger can do none of it; a client with the token can', async (t) => {
   const daemon = await Daemon.start({ env: { HYPI_TOKEN: 'right' } });
   t.after(() => daemon.stop());
   const agent = await serve(t, 'agent');

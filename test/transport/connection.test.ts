@@ -357,7 +357,7 @@ test('more answers than are worth joining keep their order', async (t) => {
   await eventually(() => assert.equal(connection.blocked, false));
 });
 
-test('what is put in place is written among the answers, in their order, whoever else writes meanwhile', async (t) => {
+test('frames encoded in place are written among the answers, in order, even if others write meanwhile', async (t) => {
   const loopback = await Loopback.open(t);
   const [other, otherPeer] = await loopback.accept();
   const say = (to: Connection, text: string) => {
@@ -488,7 +488,7 @@ for (const how of ['accept', 'dial'] as const) {
   });
 }
 
-test('the deadline is dispatched once to whoever is the handler then, and can be moved and cleared', async (t) => {
+test('the deadline is dispatched once to the current handler, and can be moved and cleared', async (t) => {
   const loopback = await Loopback.open(t);
   const [connection] = await loopback.accept(new RecordingHandler());
   connection.setDeadline(60_000);

@@ -45,7 +45,7 @@ test('at the bound the oldest that has proved nothing makes room, and no other',
   assert.deepEqual([...connections], [first.connection, third.connection, fourth.connection]);
 });
 
-test('where all have proved themselves a new one is turned away, and gets its place once one has gone', async (t) => {
+test('if all are authorised a new one is turned away, and gets a place once one has gone', async (t) => {
   const loopback = await Loopback.open(t);
   const { connections } = loopback;
   connections.max = 2;
@@ -182,7 +182,7 @@ test('shutting down says goodbye to each, and is done once all have gone', async
   await loopback.connections.shutDown(60_000);
 });
 
-test('who does not go in time is closed by force', async (t) => {
+test('a connection that does not end in time is destroyed', async (t) => {
   const loopback = await Loopback.open(t);
   const handler = new RecordingHandler();
   const [, peer] = await loopback.accept(handler);

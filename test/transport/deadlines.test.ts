@@ -137,7 +137,7 @@ test('Infinity is never, and moving to it clears', (t) => {
   assert.deepEqual(wheel.expired, []);
 });
 
-test('a sleep is noticed by whoever asks first what time it is, and counted out once', (t) => {
+test('the first reader of the time notices a sleep, and it is subtracted once', (t) => {
   const wheel = new DrivenWheel(t);
   wheel.deadlines.set(wheel.deadline('a'), 100);
   wheel.pass(60);
@@ -150,7 +150,7 @@ test('a sleep is noticed by whoever asks first what time it is, and counted out 
   assert.ok(wheel.deadlines.now() - after <= 2 * TICK_MS);
 });
 
-test('time asleep does not count: who is waited for has the rest of its time when we wake', (t) => {
+test('time asleep does not count: a peer has the rest of its time after the sleep', (t) => {
   const wheel = new DrivenWheel(t);
   wheel.deadlines.set(wheel.deadline('first'), 1000);
   wheel.deadlines.set(wheel.deadline('second'), 5000);

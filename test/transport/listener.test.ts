@@ -102,7 +102,7 @@ test('all or none: a port in use on one of the addresses frees the others', asyn
   assert.equal(listener.addresses.length, 2);
 });
 
-test('where the second address has the first one’s free port in use, another is tried, up to a bound', async (t) => {
+test('if the free port of the first address is in use on the second, another is tried, up to a bound', async (t) => {
   const { listener } = listenerFor(t);
   let tries = 0;
   // As if somebody else always came first.

@@ -5,7 +5,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { probe } from '../../src/transport/probe.ts';
 
-test('somebody who listens is there, and absent once gone', async () => {
+test('a listening program is there, and absent once it has ended', async () => {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as net.AddressInfo;
@@ -15,12 +15,12 @@ test('somebody who listens is there, and absent once gone', async () => {
   assert.equal(await probe('127.0.0.1', port, 10_000), 'absent');
 });
 
-test('an address that nobody can be dialled at is absent', async () => {
+test('an address that cannot be dialled is absent', async () => {
   // TCP knows no broadcast, so the system refuses it on any machine, whatever networks that has.
   assert.equal(await probe('255.255.255.255', 1, 10_000), 'absent');
 });
 
-test('who does not answer in time is silent', {
+test('a program that does not answer in time is silent', {
   skip: process.platform !== 'linux' && 'Linux drops what finds a full backlog',
 }, async (t) => {
   const program =

@@ -203,7 +203,7 @@ for (const side of SIDES) {
       assert.equal(got(peer).length, 1);
     });
 
-    test('tells 1006 at the end of a connection without a close, whoever ends it', async (t) => {
+    test('reports 1006 at the end of a connection without a close, whichever side ends it', async (t) => {
       for (const end of ['end', 'resetAndDestroy', 'ours'] as const) {
         const { connection, peer, events, webSocket } = await open(t, { side });
         await peer.send(toward(side, text('a'), text('b')));
@@ -405,7 +405,7 @@ describe('backpressure', () => {
   });
 });
 
-test('who pauses when blocked is asked no more than one chunk brings, and loses nothing', async (t) => {
+test('a handler that pauses when blocked gets no more than one chunk, and loses nothing', async (t) => {
   const acts: Acts = {
     onMessage: (payload, opcode) => opened.webSocket.sendMessage(payload, opcode),
     onBlocked: () => opened.webSocket.pause(),

@@ -83,13 +83,13 @@ export class Session implements AgentListener {
     const unsubscribe = link.status.subscribe(({ phase }) => {
       const live = phase === 'live';
       if (live && !wasLive) this.#flush();
-      if (!live && wasLive) this.#lost();
+      if (!live && wasLive) this.#connectionLost();
       wasLive = live;
     });
     return () => {
       unsubscribe();
       detach();
-      if (wasLive) this.#lost();
+      if (wasLive) this.#connectionLost();
       this.#link = null;
     };
   }
@@ -141,7 +141,7 @@ export class Session implements AgentListener {
     }
   }
 
-  #lost(): void {
+  #connectionLost(): void {
     for (const settle of this.#acks.values()) settle('The connection was lost before the file had arrived.');
     this.#acks.clear();
     this.#olderArrived();
