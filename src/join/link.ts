@@ -112,6 +112,8 @@ export interface LinkOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly connections: Connections;
   readonly roster: SharedRoster;
+  /** @returns the URL by which another link has joined that hub; null if there is none */
+  readonly joinedBy: (upperId: string) => string | null;
   /** The ids of all hubs below this one. */
   readonly below: () => readonly string[];
   /** This machine, and all below. */
@@ -136,6 +138,8 @@ export class Link implements WebSocketHandler {
   readonly #options: LinkOptions;
   readonly #sink: LinkSink;
   readonly #target: ConnectTarget;
+  /** Of the hub that answered last. */
+  #upperId: string | null = null;
   /** For people: no token, no user, no password. */
   readonly #shownUrl: string;
   readonly #share: Share;
@@ -187,6 +191,11 @@ export class Link implements WebSocketHandler {
     return this.#status;
   }
 
+  /** Whether it has joined the hub with that id. */
+  hasJoined(upperId: string): boolean {
+    return this.#state === 'joined' && this.#upperId === upperId;
+  }
+
   /** Whether this node is shared with the hub above now. */
   shares(nodeId: string): boolean {
     return this.#state === 'joined' && this.#share.shares(nodeId);
@@ -220,8 +229,11 @@ export class Link implements WebSocketHandler {
 
   /** An exception would leave a timer, and end the daemon: a token that fits no field, say. */
   #connect(sink: ConnectSink): Attempt {
-    const { connections } = this.#options;
+    const { connections, joinedBy } = this.#options;
     try {
+      // Two links to one hub would take each other's place there, again and again.
+      const url = this.#upperId === null ? null : joinedBy(this.#upperId);
+      if (url !== null) throw new Error(`it is the hub that is joined already: ${url}`);
       return connect(this.#target, connections, CONNECT_TIMEOUT_MS, sink);
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'a fault of our own';
@@ -309,6 +321,7 @@ export class Link implements WebSocketHandler {
     }
     const held: SharePosition | null = typeof epoch === 'string' && isCount(seq) ? { epoch, seq } : null;
     this.#state = 'joined';
+    this.#upperId = id;
     socket.clearTimer();
     this.#share.begin(id, held);
     this.#setStatus('joined', null, shorten(name));

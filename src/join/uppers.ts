@@ -11,7 +11,7 @@ export interface UpperOptions {
   readonly features: readonly HubFeature[];
 }
 
-export type UppersContext = Omit<LinkOptions, keyof UpperOptions>;
+export type UppersContext = Omit<LinkOptions, keyof UpperOptions | 'joinedBy'>;
 
 /** A hub above, whose client comes on a connection that we have opened. */
 export interface UpperClient {
@@ -36,7 +36,7 @@ export class Uppers {
     this.#links = uppers.map((upper) => {
       let status: UpperHub['status'] = 'connecting';
       const link: Link = new Link(
-        { ...context, ...upper },
+        { ...context, ...upper, joinedBy: (upperId) => this.#joinedBy(upperId) },
         {
           onStatus: (hub) => {
             const before = status;
@@ -49,6 +49,10 @@ export class Uppers {
       );
       return link;
     });
+  }
+
+  #joinedBy(upperId: string): string | null {
+    return this.#links.find((link) => link.hasJoined(upperId))?.status.url ?? null;
   }
 
   get up(): UpperHub[] {
