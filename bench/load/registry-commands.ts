@@ -261,12 +261,19 @@ async function registerOne(port: number, node: AgentNode, registers: Tally): Pro
   registers.onMessage(0);
 }
 
-/** One of them has read its roster; those of the others are as large. */
+/**
+ * So many bytes of two rosters may differ: as dashboards come, the registry finds out about a few hundred agents that
+ * nobody listens at their ports, and notes why.
+ */
+const NOTED_BYTES = 64 * 1024;
+
+/** One of them has read its roster; those of the others are about as large. */
 function sameRoster(told: readonly Dashboard[], nodes: number): void {
   const known = told.find(({ roster }) => roster !== null)?.roster?.size;
   if (known !== nodes) throw new WrongAnswer(`a dashboard got ${known} nodes, not ${nodes}`);
-  const sizes = new Set(told.map(({ bytesReceived }) => bytesReceived));
-  if (sizes.size > 1) throw new WrongAnswer(`dashboards got ${[...sizes].join(' or ')} bytes`);
+  const sizes = told.map(({ bytesReceived }) => bytesReceived).sort((a, b) => a - b);
+  const [least = 0, greatest = least] = [sizes[0], sizes.at(-1)];
+  if (greatest - least > NOTED_BYTES) throw new WrongAnswer(`dashboards got ${least} to ${greatest} bytes`);
 }
 
 /** Dashboards connect while the roster is empty, because each gets all of it. */

@@ -1,9 +1,10 @@
-// Plain answers from node:http, after each of which the connection is closed.
+// Answers from node:http, after each of which the connection is closed: the daemon's own page, and a few words.
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 
-const PAGE = 'hypivisor 0.1.0: the control plane of your coding agents. Agents and dashboards connect to /ws.\n';
+const PAGE = await readFile(new URL('../../dist/dashboard/index.html', import.meta.url));
 const FIELDS = {
-  'Content-Type': 'text/plain; charset=utf-8',
+  'Content-Type': 'text/html; charset=utf-8',
   'Cache-Control': 'no-store',
   'X-Content-Type-Options': 'nosniff',
   Connection: 'close',

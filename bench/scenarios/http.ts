@@ -51,7 +51,7 @@ export const http: Scenario = {
   unit: 'requests',
   baseline: nodeHttp.name,
   workloads: [
-    workload('page', { path: '/', status: 200, bodyEnd: `connect to ${REGISTRY_PATH}.\n` }),
+    workload('page', { path: '/', status: 200, bodyEnd: '</html>\n' }),
     workload('health', { path: '/healthz', status: 200, bodyEnd: 'ok\n' }),
     workload('refused upgrade', { path: REGISTRY_PATH, fields: FOREIGN_UPGRADE, status: 403, bodyEnd: '\n' }),
   ],
