@@ -1,13 +1,13 @@
 /**
- * The hubs that have joined this one: who they are, what they share, the connections they open for relays, and what they
- * are asked.
+ * The hubs that have joined this one: who they are, what they share, the connections they open for relays, and what
+ * they are asked.
  *
  *   join ──▶ JOINED ──(share)──▶ SHARING ──(the connection ends)──▶ LOST ──(hubTtlMs)──▶ gone, with its nodes
  *              └───────────────────────────(likewise)────────────────▲ │
  *              └──────────────────────────────(join)──────────────────┘
  *
- * What a hub has shared stays while it is lost, as unproven. If it comes back and goes on where it was, nothing has to be
- * told again; otherwise it sends all, and the differences are told.
+ * What a hub has shared stays while it is lost, as unproven. If it comes back and goes on where it was, nothing has to
+ * be told again; otherwise it sends all, and the differences are told.
  */
 import {
   HubFeature as Has,
@@ -111,7 +111,7 @@ export class Hubs implements HubDesk {
   #naming = 0;
   /** How large the unfinished snapshots of all hubs are. */
   snapshotBytes = 0;
-  /** Those that are told of machines. */
+  /** The subscribers of events about machines. */
   readonly #watchers = new Set<Caller>();
 
   constructor(context: HubsContext) {
@@ -273,7 +273,9 @@ export class Hubs implements HubDesk {
     for (const hub of this.#hubs.values()) hub.relabel(this.#machines);
   }
 
-  /** Makes room for a hub that is there: the one that has been lost for the longest goes. @returns false if none is lost */
+  /**
+   * Makes room for a hub that is there: the one that has been lost for the longest goes. @returns false if none is lost
+   */
   #forgetLost(): boolean {
     let oldest: JoinedHub | null = null;
     for (const hub of this.#hubs.values()) {
@@ -353,7 +355,7 @@ class JoinedHub implements JoinedHubInfo {
   /** A snapshot that is begun has to be finished. */
   readonly #patience = new Deadline({ onDeadline: () => this.caller?.dismiss('a snapshot was not finished in time') });
   readonly #questions = new Map<string, Question>();
-  /** Who started which agent there, by the request. */
+  /** The callers that started agents there, by the request. */
   readonly #spawns = new Map<string, { caller: Caller; spawnId: string }>();
   #epoch: string | null = null;
   #seq = 0;
@@ -606,8 +608,8 @@ class JoinedHub implements JoinedHubInfo {
   }
 
   /**
-   * What is measured is longer than the truth by the time that the message took: of several the least is the best, and the
-   * one at the beginning of a connection is good.
+   * What is measured is longer than the truth by the time that the message took: of several the least is the best, and
+   * the one at the beginning of a connection is good.
    */
   #noteClock(theirs: number, isFirst = false): void {
     const measured = now() - theirs;

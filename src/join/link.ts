@@ -1,6 +1,6 @@
 /**
- * The link to a hub above: connects as a client, joins, shares the roster, opens the connections that are asked for, does
- * what it is asked on this machine, and comes back for ever.
+ * The link to a hub above: connects as a client, joins, shares the roster, opens the connections that are asked for,
+ * does what it is asked on this machine, and comes back for ever.
  *
  *   CONNECTING ──(connected)──▶ JOINING ──(joined)──▶ JOINED
  *     ▲     ▲                      │                    │
@@ -60,11 +60,11 @@ const FIRST_DELAY_MS = 1000;
 const MAX_DELAY_MS = 60_000;
 const LASTING_MS = 10_000;
 
-/** Changes are told so often. */
+/** The time between two messages with changes. */
 const SHARE_INTERVAL_MS = 50;
 /** How often we look whether the numbers of a machine are due. */
 const MACHINES_INTERVAL_MS = 5000;
-/** With so much unsent the changes wait: what changes meanwhile is told once. */
+/** With more unsent bytes, changes wait. Several changes of a node are then sent as one. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 /** With so many messages not answered they wait too. */
 const MAX_UNANSWERED = 16;
@@ -86,7 +86,7 @@ const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 /** Connections for the hub that are being opened, or wait for a relay. */
 const MAX_WAITING_BACKS = 32;
 
-/** Who asks, where a hub above does. */
+/** The caller of a request from a hub above. */
 export interface Asker {
   /** The hub's IP address. */
   readonly remoteAddress: string;
@@ -100,7 +100,7 @@ export interface LinkOptions {
   readonly token: string | null;
   /** Certificates in PEM to trust instead of those that Node trusts; null for those. */
   readonly ca: string | null;
-  /** What the hub above may do here. */
+  /** The rights of the hub above. */
   readonly features: readonly HubFeature[];
   readonly id: string;
   readonly key: string;
@@ -156,10 +156,10 @@ export class Link implements WebSocketHandler {
   #refusedSnapshots = 0;
   #requests = 0;
   readonly #backs = new Set<Connection | Attempt>();
-  /** What has come within this second. */
+  /** The messages received within this second. */
   #second = { began: 0, bytes: 0, messages: 0, dialBacks: 0 };
 
-  /** @throws TypeError, with a sentence for whoever set it, if the URL or that of the proxy cannot be used */
+  /** @throws TypeError, with a sentence for the user, if the URL or that of the proxy cannot be used */
   constructor(options: LinkOptions, sink: LinkSink) {
     const { url, token, ca, environment, connections, epoch, id, features, machines } = options;
     this.#options = options;
@@ -330,7 +330,7 @@ export class Link implements WebSocketHandler {
 
   #onShareAnswered(seq: number, { error }: Message): void {
     const socket = this.#socket;
-    // An answer to nothing would make us tell everything anew.
+    // An answer to no request would start a new snapshot.
     if (socket === null || this.#unanswered === 0) return;
     this.#unanswered--;
     if (this.#unanswered === 0) socket.clearTimer();
@@ -344,7 +344,7 @@ export class Link implements WebSocketHandler {
     this.#flushSoon();
   }
 
-  // What is asked of us
+  // Requests from the hub above
 
   #serve({ request_id, method, params }: Message): void {
     const socket = this.#socket;
@@ -405,7 +405,7 @@ export class Link implements WebSocketHandler {
     this.#backs.add(attempt);
   }
 
-  // What we say
+  // Messages to the hub above
 
   #respond(params: RespondParams): void {
     const json = JSON.stringify(params);
@@ -425,7 +425,7 @@ export class Link implements WebSocketHandler {
     if (socket.unsentBytes > MAX_UNREAD_BYTES) this.#giveUp('it does not read what it asks for');
   }
 
-  /** At the end of this turn, or when the time since the last flush is over: what changes until then is told once. */
+  /** Sends changes at the end of this turn, or when the time since the last flush is over. Several become one. */
   #flushSoon(): void {
     if (this.#state !== 'joined' || this.#flushesNext) return;
     const { deadlines } = this.#options.connections;

@@ -1,14 +1,14 @@
 /**
- * The messages that tell an upper hub of this hub's roster: a snapshot first, and then what has changed. Pure: changes and
- * the time go in, the next message comes out when the link can take one.
+ * The messages that tell an upper hub of this hub's roster: a snapshot first, and then what has changed. Pure: changes
+ * and the time go in, the next message comes out when the link can take one.
  *
  *   SNAPSHOT ──(the last part)──▶ DELTAS ──(cut, and the upper hub still has what came before)──▶ DELTAS from there on
  *      ▲                             │
  *      └──(it has not, or it says that we are out of step)
  *
- * No message is kept for a link that is cut. For each node we remember the number of the message that told it last, and so
- * too for the nodes that are no more: what has a higher number than the upper hub has seen is told again. So many changes
- * of a node cost one message, and a link that is slow or away costs no memory beyond a number for each node.
+ * No message is kept for a link that is cut. For each node we remember the number of the message that told it last, and
+ * so too for the nodes that are no more: what has a higher number than the upper hub has seen is told again. So many
+ * changes of a node cost one message, and a link that is slow or away costs no memory beyond a number for each node.
  */
 import { HUB_LIMITS, type SharedMachine, type SharedNode } from '../protocol/hub.ts';
 import type { Node } from '../protocol/registry.ts';
@@ -34,7 +34,7 @@ export interface ShareOptions {
   readonly maxBytes?: number;
 }
 
-/** What an upper hub has taken last. */
+/** The last message that an upper hub has taken. */
 export interface SharePosition {
   readonly epoch: string;
   readonly seq: number;
@@ -74,7 +74,7 @@ export class Share {
   readonly #changed = new Set<string>();
   /** How many changes we take without a look at them. */
   #maxChanges = MANY_CHANGES;
-  /** The number of the message that told of the node last. */
+  /** The number of the last message that had the node. */
   readonly #told = new Map<string, number>();
   /** The same for nodes that are no more, in that order. */
   readonly #gone = new Map<string, number>();
@@ -98,7 +98,7 @@ export class Share {
     return this.#changed.size;
   }
 
-  /** How many nodes the upper hub has been told of. */
+  /** The number of nodes that the upper hub has. */
   get size(): number {
     return this.#told.size;
   }
@@ -131,7 +131,7 @@ export class Share {
     return true;
   }
 
-  /** Everything is told anew. */
+  /** Starts a new snapshot. */
   #restart(): void {
     this.#snapshotFrom = this.#seq + 1;
     this.#floor = Number.POSITIVE_INFINITY;
@@ -147,7 +147,7 @@ export class Share {
 
   /** The node is new, has changed, or is no more. */
   note(id: string): void {
-    // All is told once the upper hub is known.
+    // A snapshot follows once the upper hub is known.
     if (this.#options.roster === null || this.#upperId === null) return;
     this.#changed.add(id);
     if (this.#changed.size > this.#maxChanges) this.#forgetUntold();
@@ -177,7 +177,7 @@ export class Share {
     return this.#snapshot === null ? this.#nextDelta(machines, now) : this.#nextPart(this.#snapshot, machines, now);
   }
 
-  /** The upper hub is as it was after that message: all that was told since then is told again. */
+  /** Returns to the upper hub's state after that message, and sends all later changes again. */
   #resume(seq: number): void {
     for (const [id, toldIn] of this.#told) if (toldIn > seq) this.#changed.add(id);
     for (const [id, toldIn] of this.#gone) {
@@ -272,7 +272,7 @@ export class Share {
     return JSON.stringify(shared);
   }
 
-  /** @returns the machines as JSON, if the upper hub has to be told of them now */
+  /** @returns the machines as JSON, if the upper hub must get them now */
   #machines(steadyMs: number): string | null {
     const upperId = this.#upperId as string;
     const machines = this.#options

@@ -1,4 +1,4 @@
-/** The hubs that this one joins: a link to each, and what is told of all of them. */
+/** The hubs that this one joins: a link to each, and the state of all of them. */
 import type { HubFeature, UpperHub } from '../protocol/hub.ts';
 import type { Connection } from '../transport/connection.ts';
 import { Link, type LinkOptions } from './link.ts';
@@ -31,7 +31,7 @@ export interface UppersEvents {
 export class Uppers {
   readonly #links: readonly Link[];
 
-  /** @throws TypeError, with a sentence for whoever set it, if a URL or that of a proxy cannot be used */
+  /** @throws TypeError, with a sentence for the user, if a URL or that of a proxy cannot be used */
   constructor(uppers: readonly UpperOptions[], context: UppersContext, events: UppersEvents) {
     this.#links = uppers.map((upper) => {
       let status: UpperHub['status'] = 'connecting';

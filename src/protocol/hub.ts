@@ -1,5 +1,5 @@
 /**
- * Hubs that join hubs: what two daemons say to each other on `/ws`, and what clients are told of machines.
+ * Hubs that join hubs: the messages between two daemons on `/ws`, and those to clients about machines.
  *
  * The upper hub is joined by the lower one, which connects as a client and asks to `join`. From then on it shares its
  * roster and its machines, opens connections for relays, and answers requests about its machine. Nothing else travels
@@ -7,7 +7,7 @@
  */
 import type { Node, SpawnEnded } from './registry.ts';
 
-/** What a lower hub lets the upper one do. */
+/** The rights that a lower hub gives the upper hub. */
 export const HubFeature = {
   /** It shares its nodes. Without it the hub is in the list of machines, and nothing more. */
   ROSTER: 'roster',
@@ -45,8 +45,8 @@ export interface JoinParams {
   /** The same for the life of the hub. */
   id: string;
   /**
-   * Proves that the id is its own: a secret text whose SHA-256, in hexadecimal, begins with the id. An id that was proven
-   * cannot be taken by a hub that doesn't prove it.
+   * Proves that the id is its own: a secret text whose SHA-256, in hexadecimal, begins with the id. An id that was
+   * proven cannot be taken by a hub that doesn't prove it.
    */
   key?: string;
   name: string;
@@ -70,11 +70,13 @@ export interface JoinResult {
 
 /** A node as in the roster of the hub that shares it. */
 export interface SharedNode extends Node {
-  /** The ids of the hubs it came through: that of the hub it registered with first, that of the hub that shares it last. */
+  /**
+   * The ids of the hubs it came through: that of the hub it registered with first, that of the hub that shares it last.
+   */
   path: string[];
 }
 
-/** What is known of a machine and of the hub on it. */
+/** A machine and the hub on it. */
 interface MachineFacts {
   /** The hub's id. */
   id: string;
@@ -102,8 +104,8 @@ export interface SharedMachine extends MachineFacts {
 }
 
 /**
- * A snapshot replaces everything that the hub has shared: `all` in every part, and `more` in all parts but the last, with
- * which it takes effect. Anything else is a change of what came before.
+ * A snapshot replaces everything that the hub has shared: `all` in every part, and `more` in all parts but the last,
+ * with which it takes effect. Anything else is a change of what came before.
  */
 export interface ShareParams {
   /** Random, one for each run of the hub. */
@@ -117,7 +119,9 @@ export interface ShareParams {
   put?: SharedNode[];
   /** The ids of nodes that are no more. */
   gone?: string[];
-  /** All machines below, and its own; missing if nothing has changed. They come before the nodes on them, or with them. */
+  /**
+   * All machines below, and its own; missing if nothing has changed. They come before the nodes on them, or with them.
+   */
   machines?: SharedMachine[];
 }
 

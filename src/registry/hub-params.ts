@@ -1,6 +1,6 @@
 /**
- * Reads what other hubs say: checked, bounded, and copied field by field. What is a fault of the whole message throws; a
- * node or a machine that cannot be read is left out, and so is a field of one, for the other hub may be a newer one.
+ * Reads what other hubs say: checked, bounded, and copied field by field. What is a fault of the whole message throws;
+ * a node or a machine that cannot be read is left out, and so is a field of one, for the other hub may be a newer one.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -50,13 +50,13 @@ export interface Share {
   machines: readonly unknown[] | null;
 }
 
-/** What is known where a share is read. */
+/** The context in which a share is read. */
 export interface ShareReader {
   /** Of the hub that shares. */
   readonly hubId: string;
   /** Of the hub that reads. */
   readonly ownId: string;
-  /** What is to be added to the times of the other hub, in seconds. */
+  /** The correction for the times of the other hub, in seconds. */
   readonly offset: number;
   /** The name by which a machine is known here that the hub tells of. */
   nameOf(machineId: string): string;

@@ -3,8 +3,8 @@
  *
  *   join ──▶ connected ──(noteLink)──▶ lost ──(noteLink)──▶ connected ──(leave)──▶ gone, with all that are below it
  *
- * Names are unique here, and so are ids, whatever the hubs say: of two that have the same, the later one gets another. The
- * id of a hub that has joined this very one is always its own.
+ * Names are unique here, and so are ids, whatever the hubs say: of two that have the same, the later one gets another.
+ * The id of a hub that has joined this very one is always its own.
  */
 import { HUB_LIMITS, type HubFeature, type Machine, type MachineEvent, type SharedMachine } from '../protocol/hub.ts';
 
@@ -81,7 +81,9 @@ export class Machines {
     }));
   }
 
-  /** A hub joins, or has come back. Until it tells more, what is known of its machine is what it said when it joined. */
+  /**
+   * A hub joins, or has come back. Until it tells more, what is known of its machine is what it said when it joined.
+   */
   join(facts: Facts): void {
     const { id, name, features } = facts;
     const hub = this.#hubs.get(id);
@@ -148,7 +150,7 @@ export class Machines {
     return this.#hubs.get(hubId)?.entry.machine.name ?? '';
   }
 
-  /** The name of a machine that a hub tells of; that of the hub if it has not told of it. */
+  /** The name of a machine that a hub has reported; the hub's own name if it has not reported that machine. */
   nameOf(hubId: string, id: string): string {
     const entry = this.#hubs.get(hubId)?.below.get(id);
     return entry === undefined ? this.nameOfHub(hubId) : entry.machine.name;
@@ -180,7 +182,9 @@ export class Machines {
     this.#onEvent({ event: 'machine_joined', machine: entry.machine });
   }
 
-  /** Nobody is called like an id: a caller who means the machine with that id must not reach another while it is away. */
+  /**
+   * Nobody is called like an id: a caller who means the machine with that id must not reach another while it is away.
+   */
   #isNameTaken(name: string): boolean {
     return this.#idByName.has(name) || LIKE_AN_ID.test(name);
   }

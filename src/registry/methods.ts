@@ -29,10 +29,10 @@ export interface Machine {
   spawnStatus(params: Fields): SpawnStatus;
 }
 
-/** Asks another machine. It rejects with RpcError, whose sentence the caller is told. */
+/** Asks another machine. It rejects with RpcError, which has the sentence for the caller. */
 export type Ask = () => Promise<unknown>;
 
-/** Other hubs. It throws RpcError, whose sentence the caller is told. */
+/** The methods for other hubs. They throw RpcError with the sentence for the caller. */
 export interface HubDesk {
   join(caller: Caller, params: Fields): JoinResult;
   share(caller: Caller, params: Fields): ShareResult;
@@ -41,7 +41,7 @@ export interface HubDesk {
   leave(caller: Caller): void;
   /** This machine, and all others. */
   listMachines(): KnownMachine[];
-  /** The caller is told what becomes of machines, until it leaves. */
+  /** Sends the caller the events about machines, until it leaves. */
   watch(caller: Caller): void;
   /** @returns null if it is this machine that is asked */
   elsewhere(method: string, params: Fields, caller: Caller): Ask | null;

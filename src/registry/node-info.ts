@@ -13,7 +13,7 @@ export interface NodeInfo {
   cwd: string;
   port: number;
   pid?: number;
-  /** A key that the daemon presents when it dials this agent, and shows to nobody else. */
+  /** A key that the daemon presents when it dials this agent, and shows to no one else. */
   dialKey?: string;
   /** The id that the daemon gave the agent when it started the agent. */
   spawnId?: string;

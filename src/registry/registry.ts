@@ -84,7 +84,9 @@ export interface RegistryLimits {
   maxRosterBytes: number;
 }
 
-/** The part of the roster that one other hub may fill, and all of them together: agents that register here find room. */
+/**
+ * The part of the roster that one other hub may fill, and all of them together: agents that register here find room.
+ */
 const PART_OF_A_HUB = 1 / 2;
 const PART_OF_ALL_HUBS = 3 / 4;
 
@@ -108,7 +110,7 @@ interface Entry extends Encoded {
   remote: Remote | null;
 }
 
-/** What all nodes that other hubs share have in common. */
+/** The state that all nodes of other hubs share. */
 const ELSEWHERE = {
   owner: null,
   place: '',

@@ -1,6 +1,6 @@
 /**
- * The nodes of other hubs, as the registry keeps them: each belongs to the hub that shares it, and only that hub changes
- * it. Pure.
+ * The nodes of other hubs, as the registry keeps them: each belongs to the hub that shares it, and only that hub
+ * changes it. Pure.
  *
  *   what a hub says ──(readSharedNode)──▶ RemoteNode ──(shownNode)──▶ Node, under an id that is free in this roster
  */
@@ -24,7 +24,7 @@ export interface Unproven {
   readonly why: string;
 }
 
-/** What the registry holds of one hub. It is compared by identity. */
+/** The registry's state of one hub. It is compared by identity. */
 export class SharingHub {
   readonly id: string;
   /** The name by which it is known here. */
@@ -75,7 +75,7 @@ const NOTHING: ReadonlySet<string> = new Set();
 /** Changes of these go without saying when a node goes offline. */
 const OFFLINE_FIELDS: ReadonlySet<string> = new Set(['status', 'offline_since', 'last_seen']);
 
-/** What clients are to be told if one state of a node comes after another. */
+/** The events for clients when a node changes from one state to another. */
 export function changesBetween(before: Node, after: Node): (RosterEvent | NodeUpdated)[] {
   const { id, status } = after;
   if (status === NodeStatus.ACTIVE) {
