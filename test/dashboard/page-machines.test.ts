@@ -358,6 +358,40 @@ describe('a machine whose own hypivisor has joined', { skip }, () => {
   });
 });
 
+describe('a machine that means harm', { skip }, () => {
+  it('is text, whatever its hub calls it', async (t) => {
+    const stage = await Stage.open(t);
+    const name = '<img src=x onerror=alert(1)>\u202edrac';
+    const version = '<b>9</b>\u2066';
+    await joined(t, stage, { name, version, nodes: [node('bob', { machine: '<i>vm</i>' })] });
+    const { page } = await visit(t, stage.url);
+    await row(page, 'bob').waitFor();
+    await page.getByLabel('Group by').selectOption('machine');
+    await page.locator('.rows-header').filter({ hasText: '<img src=x onerror=alert(1)>' }).waitFor();
+    await row(page, 'bob').locator('a').click();
+    if (await page.locator('.inspector').isHidden()) await page.keyboard.press('i');
+    await page.locator('.inspector').getByText('<img src=x onerror=alert(1)>').first().waitFor();
+    await page.evaluate('document.activeElement.blur()');
+    await openList(page);
+    await list(page).getByText('<b>9</b>').waitFor();
+    const harm = () =>
+      page.evaluate(() => [
+        document.querySelectorAll('img').length,
+        [...document.querySelectorAll('b, i')].filter((each) => /^(9|vm)$/.test(each.textContent ?? '')).length,
+        /[\u202a-\u202e\u2066-\u2069]/.test(document.body.innerText),
+      ]);
+    assert.deepEqual(await harm(), [0, 0, false]);
+    await list(page)
+      .getByRole('button', { name: /^Start an agent on <img/ })
+      .click();
+    await page
+      .getByRole('dialog', { name: 'Start an agent' })
+      .getByRole('radio', { name: /<img src=x/ })
+      .waitFor();
+    assert.deepEqual(await harm(), [0, 0, false]);
+  });
+});
+
 describe('machines on a phone', { skip }, () => {
   it('fit, with long names', async (t) => {
     const stage = await Stage.open(t);

@@ -1,5 +1,5 @@
 /** Watches an agent come up, or says why it does not. */
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useState } from 'preact/hooks';
 import type { Machine } from '../../protocol/hub.ts';
 import type { SpawnStatus } from '../../protocol/registry.ts';
 import { visible } from '../chat/visible.ts';
@@ -41,7 +41,8 @@ export function Watch({ started, again }: { started: Started; again(): void }) {
     hide();
     open(arrived.id);
   }, [arrived?.id]);
-  useEffect(() => {
+  // Before anybody sees that it starts: its end may come at once.
+  useLayoutEffect(() => {
     const { spawnId } = started;
     const timer = setTimeout(() => setLong(true), LONG_MS);
     if (spawnId === null) return () => clearTimeout(timer);
