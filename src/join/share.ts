@@ -281,7 +281,7 @@ export class Share {
     const numbers = JSON.stringify(machines);
     if (numbers === this.#machineNumbers) return null;
     const facts = JSON.stringify(
-      machines.map(({ id, name, version, features, path }) => [id, name, version, features, path]),
+      machines.map(({ id, name, version, features, path, lost }) => [id, name, version, features, path, lost]),
     );
     const isDue = steadyMs - this.#machinesToldAt >= HUB_LIMITS.loadIntervalMs;
     if (facts === this.#machineFacts && !isDue) return null;

@@ -212,8 +212,10 @@ describe('Share', () => {
     assert.equal(at(10_001), null);
     assert.deepEqual(idsOf(at(10_002)), ['a3', 'd0']);
     assert.equal(at(30_000), null);
+    machines[2] = { ...machineOf(BELOW, [BELOW, OWN]), lost: true };
+    assert.deepEqual(idsOf(at(30_001)), ['a3', 'd0'], 'one is lost');
     machines.pop();
-    assert.deepEqual(idsOf(at(30_001)), ['a3']);
+    assert.deepEqual(idsOf(at(30_002)), ['a3']);
   });
 
   it('goes on where the upper hub is, and begins anew if that is not known', () => {
