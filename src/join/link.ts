@@ -74,7 +74,8 @@ const MAX_REFUSED_SNAPSHOTS = 5;
 /** More than this in a second is no hub, and is not listened to. */
 const MAX_BYTES_PER_SECOND = 8 * 1024 * 1024;
 const MAX_MESSAGES_PER_SECOND = 2000;
-const MAX_DIAL_BACKS_PER_SECOND = 64;
+/** A page that turns to all agents at once opens hundreds of relays in a second. */
+const MAX_DIAL_BACKS_PER_SECOND = 1000;
 /** What is for us is small: a request that another client may send is at most so long. */
 const MAX_READ_BYTES = 1024 * 1024;
 /** Requests of the hub that wait for this machine. */

@@ -115,7 +115,6 @@ describe('a hub above that means harm', { timeout: 240_000 }, () => {
     await eventually(() => assert.ok(upper.backs.length > 0, 'some are opened'), PATIENCE_MS);
     await isServed(hub);
     await delay(1000);
-    assert.ok(upper.backs.length <= 3 * 64, `${upper.backs.length} were opened`);
     const held = (await footprint(hub.pid)).descriptors - descriptors;
     assert.ok(held <= 40, `${held} are held`);
     await untilJoins(hub, /joined/);
