@@ -491,6 +491,8 @@ class JoinedHub implements JoinedHubInfo {
     if (this.#questions.size >= MAX_REQUESTS || caller.isCongested) {
       throw new RpcError(`Machine ${name} is asked too much at once`);
     }
+    const passed = paramsFor(method, params);
+    if (id !== this.id) passed.machine = id;
     const requestId = String(++this.#asked);
     return new Promise<Fields>((resolve, reject) => {
       const deadline = new Deadline({
@@ -501,8 +503,6 @@ class JoinedHub implements JoinedHubInfo {
       });
       deadlines.set(deadline, limits.hubRequestTimeoutMs);
       this.#questions.set(requestId, { method, machine: name, caller: asker, deadline, resolve, reject });
-      const passed = paramsFor(method, params);
-      if (id !== this.id) passed.machine = id;
       const request: HubRequest = { event: 'request', request_id: requestId, method, params: passed };
       caller.push(JSON.stringify(request));
     });

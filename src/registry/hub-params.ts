@@ -200,10 +200,19 @@ export function isHubRequestMethod(method: string): method is HubRequestMethod {
   return Object.hasOwn(PARAMS, method);
 }
 
-/** The params of a caller, as they are passed on to another machine. */
+/**
+ * The params of a caller, as they are passed on to another machine.
+ *
+ * @throws RpcError for one that is no plain value: it may be nested deeper than can be written
+ */
 export function paramsFor(method: HubRequestMethod, params: Fields): Fields {
   const passed: Fields = {};
-  for (const name of PARAMS[method]) if (params[name] !== undefined) passed[name] = params[name];
+  for (const name of PARAMS[method]) {
+    const value = params[name];
+    if (value === undefined || value === null) continue;
+    if (typeof value === 'object') throw new RpcError(`Invalid params: ${name}`);
+    passed[name] = value;
+  }
   return passed;
 }
 

@@ -724,6 +724,11 @@ describe('what another machine is asked', () => {
     const second = await hub.visitor.message();
     await hub.visitor.call(call(9, 'respond', { request_id: second.request_id, error: 'Path resolves outside' }));
     assert.deepEqual(await client.message(), { id: 3, error: 'Path resolves outside' });
+    // What cannot be written is not passed on, and nothing waits for it.
+    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+    client.send(`{"id":3,"method":"list_directories","params":{"machine":"laptop","path":${deep}}}`);
+    assert.deepEqual(await client.message(), { id: 3, error: 'Invalid params: path' });
+    assert.deepEqual(house.faults, []);
     // This machine itself, by whatever name.
     for (const params of [{}, { machine: null }, { machine: 'desk' }, { machine: OWN_ID }]) {
       assert.deepEqual(await client.call(call(4, 'list_directories', params)), { id: 4, result: {} });
