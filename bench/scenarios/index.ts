@@ -12,7 +12,7 @@ import { relayBack } from './relay-back.ts';
 import { relayBulk } from './relay-bulk.ts';
 import { relayCount } from './relay-count.ts';
 import { relayFlood } from './relay-flood.ts';
-import { relayHubsThroughput } from './relay-hubs.ts';
+import { relayHubsLatency, relayHubsThroughput } from './relay-hubs.ts';
 import { relayLatency } from './relay-latency.ts';
 import { relayMemory } from './relay-memory.ts';
 import { relayOpen } from './relay-open.ts';
@@ -34,6 +34,7 @@ export const SCENARIOS: readonly Scenario[] = [
   relayOpen,
   relayBack,
   relayHubsThroughput,
+  relayHubsLatency,
   registryBroadcast,
   registryStorm,
   registryRestart,

@@ -4,6 +4,7 @@ import { nginxRelay, ourRelay, ourTwoHubs, type RelaySubject, twoNginxRelay } fr
 import { KIBIBYTE } from '../units.ts';
 import { measureBulk } from './relay-bulk.ts';
 import { measureFlood } from './relay-flood.ts';
+import { measureRoundTrips, P50_MICROSECONDS } from './relay-latency.ts';
 import { OUTPACED } from './relays.ts';
 
 const SUBJECTS = [ourTwoHubs, ourRelay, nginxRelay, twoNginxRelay];
@@ -34,5 +35,22 @@ export const relayHubsThroughput: Scenario = {
     workload('flood, 100 B, 20 frames a write', (subject, window) => measureFlood(subject, window, 64, 20)),
     workload('64 KiB, down', (subject, window) => measureBulk(subject, window, 8, 64 * KIBIBYTE, 'down')),
     workload('64 KiB, up', (subject, window) => measureBulk(subject, window, 8, 64 * KIBIBYTE, 'up')),
+  ],
+};
+
+export const relayHubsLatency: Scenario = {
+  name: 'relay-hubs-latency',
+  title: 'Relay: what two hubs add to a round trip',
+  description: `${WAY} One connection, one message of 100 B at a time, as in relay-latency.`,
+  unit: 'round trips',
+  baseline: twoNginxRelay.name,
+  headline: P50_MICROSECONDS,
+  workloads: [
+    {
+      name: '100 B, one relay',
+      subjects: SUBJECTS,
+      targets: [{ peer: twoNginxRelay.name, figure: P50_MICROSECONDS, atMostMore: 10 }],
+      measure: measureRoundTrips,
+    } satisfies Workload<RelaySubject>,
   ],
 };

@@ -5,7 +5,7 @@ import { direct, nginx128KiBRelay, nginxRelay, RELAYS, type RelaySubject } from 
 import { openRelays, texts } from './relays.ts';
 
 const MICROSECONDS = 1000;
-const P50_MICROSECONDS = 'µs, half of them';
+export const P50_MICROSECONDS = 'µs, half of them';
 
 const workload: Workload<RelaySubject> = {
   name: '100 B, one relay',
@@ -14,7 +14,7 @@ const workload: Workload<RelaySubject> = {
   measure: measureRoundTrips,
 };
 
-async function measureRoundTrips(subject: RelaySubject, window: Window): Promise<Measurement> {
+export async function measureRoundTrips(subject: RelaySubject, window: Window): Promise<Measurement> {
   const message = texts(100);
   const ends = { relays: 1, client: message, agent: message, answers: true };
   const { server, pids, clients } = await openRelays(subject, ends);
