@@ -116,6 +116,6 @@ const whyNotFirst = await isolated.then(
 test('as process 1 it says that it collects no orphans', { ...PATIENCE, skip: whyNotFirst }, async (t) => {
   const daemon = await Daemon.start({ launcher: namespace });
   t.after(() => daemon.stop('SIGKILL'));
-  assert.match(daemon.stderr, /process 1.+--init/);
+  await eventually(() => assert.match(daemon.stderr, /process 1.+--init/));
   assert.equal((await fetch(`${daemon.origin}/healthz`)).status, 200);
 });
