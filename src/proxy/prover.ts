@@ -22,6 +22,8 @@ import type { LookUp, Resolver } from './resolver.ts';
 const BEAT_MS = 100;
 const BEGUN_A_BEAT = 5;
 const MAX_KNOCKING = 16;
+/** The longest time for which agents that register one after the other put off the next proofs. */
+const RUSH_MS = 1000;
 /**
  * The time limit of a look-up. There is one at a time, because each occupies a thread of Node's pool, which relays
  * need.
@@ -73,6 +75,8 @@ export class Prover {
   readonly #onRested = (proof: Proof) => this.#wait(proof);
   #lookUp: LookUp | null = null;
   #knocking = 0;
+  /** The next proofs begin at this time at the latest. */
+  #beatsBy = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(context: ProverContext) {
@@ -90,6 +94,7 @@ export class Prover {
     const proof = new Proof(nodeId, registration, this.#onRested);
     this.#proofs.set(nodeId, proof);
     this.#wait(proof);
+    this.#postponeBeat();
   }
 
   /** Ends the agent's proofs unless they belong to this registration. */
@@ -142,9 +147,17 @@ export class Prover {
   }
 
   #beatLater(): void {
-    if (this.#beat.slot < 0 && this.#new.size + this.#again.size > 0) {
-      this.#context.connections.deadlines.set(this.#beat, BEAT_MS);
-    }
+    if (this.#beat.slot >= 0 || this.#new.size + this.#again.size === 0) return;
+    const { deadlines } = this.#context.connections;
+    this.#beatsBy = deadlines.now() + RUSH_MS;
+    deadlines.set(this.#beat, BEAT_MS);
+  }
+
+  /** While agents come one after the other, their registrations go first. */
+  #postponeBeat(): void {
+    const { deadlines } = this.#context.connections;
+    const leftMs = this.#beatsBy - deadlines.now();
+    if (leftMs > BEAT_MS) deadlines.set(this.#beat, BEAT_MS);
   }
 
   #begin(): void {
