@@ -12,7 +12,7 @@ import { relayBack } from './relay-back.ts';
 import { relayBulk } from './relay-bulk.ts';
 import { relayCount } from './relay-count.ts';
 import { relayFlood } from './relay-flood.ts';
-import { relayHubsLatency, relayHubsThroughput } from './relay-hubs.ts';
+import { relayHubsLatency, relayHubsMemory, relayHubsThroughput } from './relay-hubs.ts';
 import { relayLatency } from './relay-latency.ts';
 import { relayMemory } from './relay-memory.ts';
 import { relayOpen } from './relay-open.ts';
@@ -35,6 +35,7 @@ export const SCENARIOS: readonly Scenario[] = [
   relayBack,
   relayHubsThroughput,
   relayHubsLatency,
+  relayHubsMemory,
   registryBroadcast,
   registryStorm,
   registryRestart,

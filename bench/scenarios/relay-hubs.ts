@@ -5,9 +5,11 @@ import { KIBIBYTE } from '../units.ts';
 import { measureBulk } from './relay-bulk.ts';
 import { measureFlood } from './relay-flood.ts';
 import { measureRoundTrips, P50_MICROSECONDS } from './relay-latency.ts';
+import { KIB_PER_RELAY, measureIdle, secondsOfIdle } from './relay-memory.ts';
 import { OUTPACED } from './relays.ts';
 
 const SUBJECTS = [ourTwoHubs, ourRelay, nginxRelay, twoNginxRelay];
+const IDLE_RELAYS = 1000;
 
 const WAY =
   'Two hypivisors: the client comes to one, which the other has joined, and the agent is with that other one. Two nginx: one before the other. The work of both is counted.';
@@ -51,6 +53,26 @@ export const relayHubsLatency: Scenario = {
       subjects: SUBJECTS,
       targets: [{ peer: twoNginxRelay.name, figure: P50_MICROSECONDS, atMostMore: 10 }],
       measure: measureRoundTrips,
+    } satisfies Workload<RelaySubject>,
+  ],
+};
+
+export const relayHubsMemory: Scenario = {
+  name: 'relay-hubs-memory',
+  title: 'Relay: memory of idle relays through two hubs',
+  description: `${WAY} Measured as in relay-memory: what both have grown by, for each relay.`,
+  unit: 'relays',
+  baseline: twoNginxRelay.name,
+  headline: KIB_PER_RELAY,
+  workloads: [
+    {
+      name: `${IDLE_RELAYS} relays`,
+      subjects: [ourTwoHubs, twoNginxRelay],
+      targets: [{ peer: twoNginxRelay.name, figure: KIB_PER_RELAY, atMost: 1 }],
+      maxRounds: 1,
+      dropsFirst: false,
+      seconds: secondsOfIdle(IDLE_RELAYS),
+      measure: (subject) => measureIdle(subject, IDLE_RELAYS),
     } satisfies Workload<RelaySubject>,
   ],
 };

@@ -13,7 +13,7 @@ const RESERVED = 100;
 /** A relay is two connections. In hundreds, so that it is the same at every run. */
 const MOST_RELAYS = Math.floor(((await maxConnectionsOfProcess()) - RESERVED) / 200) * 100;
 
-const KIB_PER_RELAY = 'KiB per relay';
+export const KIB_PER_RELAY = 'KiB per relay';
 
 const AT_A_TIME = 64;
 /** As in connection-memory.ts: until what Node keeps of the past is given back, first that of the start. */
@@ -41,11 +41,11 @@ function workload(
 }
 
 /** About how long one measurement takes. */
-function secondsOfIdle(relays: number): number {
+export function secondsOfIdle(relays: number): number {
   return (relays * STARTING_SECONDS_OF_ALL) / 10_000 + (STARTED_MS + IDLE_MS) / 1000;
 }
 
-async function measureIdle(subject: RelaySubject, relays: number): Promise<Measurement> {
+export async function measureIdle(subject: RelaySubject, relays: number): Promise<Measurement> {
   let before = 0;
   const ends = { relays, client: texts(20), agent: texts(64 * KIBIBYTE, 16), answers: true };
   const { pids, agent, clients } = await openRelays(subject, ends, async (server) => {
