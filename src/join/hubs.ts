@@ -138,6 +138,9 @@ export class Hubs implements HubDesk {
     if (hub === undefined && this.#hubs.size >= limits.maxHubs && !this.#forgetLost()) {
       throw new RpcError(`Too many hubs have joined: ${limits.maxHubs}`);
     }
+    if (hub !== undefined && hub.caller !== caller && !hub.mayJoinAgain()) {
+      throw new RpcError(`${info.name} joins too often`);
+    }
     const former = this.#byCaller.get(caller);
     if (former !== undefined && former !== hub) this.#remove(former);
     if (hub?.caller && hub.caller !== caller) {
@@ -346,6 +349,9 @@ class JoinedHub implements JoinedHubInfo {
   caller: Caller | null = null;
   /** Null if it does not let others reach its agents, and while it is lost. */
   way: WayBack | null = null;
+  #changesLeft = 0;
+  /** When it joined again, or tried to, on the steady clock. */
+  #triedAt = Number.NEGATIVE_INFINITY;
   /** When its connection ended, on the steady clock. */
   lostAt = 0;
   readonly #context: HubsContext;
@@ -385,6 +391,22 @@ class JoinedHub implements JoinedHubInfo {
 
   get name(): string {
     return this.#nodes.name;
+  }
+
+  /**
+   * A hub that joins on a new connection changes all its nodes, and changes them back: each second no more of them than the
+   * roster has room for.
+   */
+  mayJoinAgain(): boolean {
+    const { deadlines, limits } = this.#context;
+    const now = deadlines.now();
+    const regained = ((now - this.#triedAt) / 1000) * limits.maxNodes;
+    this.#changesLeft = Math.min(limits.maxNodes, this.#changesLeft + regained);
+    this.#triedAt = now;
+    const needed = this.#nodes.ids.size;
+    if (this.#changesLeft < needed) return false;
+    this.#changesLeft -= needed;
+    return true;
   }
 
   /** Up to where its nodes are known, if they are. */

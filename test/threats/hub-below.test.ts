@@ -289,6 +289,25 @@ describe('a hub below whose short messages cost much', PATIENCE, () => {
     });
   }
 
+  test('joins on many connections at once, with thousands of nodes: only so often', async (t) => {
+    const daemon = await start(t);
+    const options = { name: 'many' };
+    const hub = await join(t, daemon, options);
+    await hub.share({ all: true, put: Array.from({ length: 5000 }, (_, i) => hub.node(`n${i}`)) });
+    const others = await Promise.all(Array.from({ length: 30 }, () => LowerHub.connect(daemon.registryUrl, options)));
+    for (const other of others) t.after(() => other.stop());
+    const answers = await Promise.all(others.map(async (other) => (await other.join()).error));
+    assert.ok(answers.includes('many joins too often'), answers.join());
+    // One that waits a little may.
+    await eventually(async () => {
+      const another = await LowerHub.connect(daemon.registryUrl, options);
+      t.after(() => another.stop());
+      assert.equal((await another.join()).error, undefined);
+    }, 30_000);
+    const client = await connect(t, daemon);
+    assert.equal((await client.call('ping')).result.nodes, 5000);
+  });
+
   test('many of them at once, with snapshots that never end: all together have a bounded room', async (t) => {
     const daemon = await start(t);
     const hubs = await Promise.all(Array.from({ length: 24 }, (_, i) => join(t, daemon, { name: `h${i}` })));
