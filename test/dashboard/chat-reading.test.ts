@@ -34,6 +34,16 @@ const topOf = (page: Page, words: string) =>
     return row === undefined ? null : row.getBoundingClientRect().top - view.getBoundingClientRect().top;
   }, words);
 
+/** Where the transcript comes to rest: a gesture goes on for a while. */
+async function restOf(page: Page): Promise<number> {
+  for (let top = -1; ; ) {
+    await page.waitForTimeout(600);
+    const before = top;
+    top = (await scrollOf(page)).top;
+    if (top === before) return top;
+  }
+}
+
 const settled = (page: Page) =>
   page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 
@@ -177,8 +187,7 @@ describe('following', { skip }, () => {
       await until(async () => (await scrollOf(page)).left <= 1, 'it begins at the bottom');
       await go(page);
       await until(async () => (await scrollOf(page)).left > 40, 'it scrolls');
-      await page.waitForTimeout(400);
-      const { top } = await scrollOf(page);
+      const top = await restOf(page);
       agent.say(assistant('New\n\n'.repeat(30)));
       await chat.getByRole('button', { name: /1 new/ }).waitFor();
       assert.equal((await scrollOf(page)).top, top);

@@ -280,6 +280,11 @@ describe('notifications', { skip }, () => {
     await seen.page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
     await seen.page.getByRole('button', { name: 'Settings' }).click();
     await seen.page.getByLabel(/Tell me on this device/).check();
+    // The browser is asked, and one tab is chosen to tell: both take a moment.
+    await seen.page.waitForFunction(async () => {
+      const { held = [] } = await navigator.locks.query();
+      return localStorage.getItem('hypi.telling-on') === 'true' && held.length > 0;
+    });
     await seen.page.keyboard.press('Escape');
     return seen;
   }
