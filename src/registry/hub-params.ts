@@ -209,8 +209,8 @@ export function paramsFor(method: HubRequestMethod, params: Fields): Fields {
   const passed: Fields = {};
   for (const name of PARAMS[method]) {
     const value = params[name];
-    if (value === undefined || value === null) continue;
-    if (typeof value === 'object') throw new RpcError(`Invalid params: ${name}`);
+    if (value === undefined) continue;
+    if (typeof value === 'object' && value !== null) throw new RpcError(`Invalid params: ${name}`);
     passed[name] = value;
   }
   return passed;
