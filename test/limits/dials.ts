@@ -1,4 +1,5 @@
 /** Clients that open relays and reset them before the agent has answered, as fast as they can, and a client beside them. */
+import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
@@ -6,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Agent } from '../support/agent.ts';
 import { Daemon } from '../support/daemon.ts';
+import { eventually } from '../support/measure.ts';
 import { clientFrame, RawPeer, TEXT, upgradeRequest } from '../support/raw-peer.ts';
 import { atMost, type Figure, figure, inMs, type Part, type Say, spread } from './figure.ts';
 
@@ -29,6 +31,8 @@ interface RushOptions {
 interface Served {
   tookMs: number[];
   resetsPerSecond: number;
+  /** In all, the warm-up included. */
+  resets: number;
 }
 
 export const dials: Part = {
@@ -86,6 +90,7 @@ export async function besideRush(
     }
     // The daemon's code is compiled by then.
     await delay(warmUpMs);
+    await eventually(() => assert.ok(rush === undefined || rush.resets > 0, 'the rush has begun'), 30_000);
     const [began, resetsBefore] = [performance.now(), rush?.resets ?? 0];
     const tookMs: number[] = [];
     while (tookMs.length < asked) {
@@ -94,7 +99,8 @@ export async function besideRush(
       await delay(PAUSE_MS);
     }
     const seconds = (performance.now() - began) / 1000;
-    return { tookMs, resetsPerSecond: ((rush?.resets ?? 0) - resetsBefore) / seconds };
+    const resets = rush?.resets ?? 0;
+    return { tookMs, resetsPerSecond: (resets - resetsBefore) / seconds, resets };
   } finally {
     await rush?.stop();
     await agent.stop();

@@ -93,9 +93,10 @@ describe('limits', { ...PATIENCE, concurrency: 2, skip: process.platform !== 'li
   for (const resetAt of ['the request', 'the dial'] as const) {
     test(`relays that are opened and reset at ${resetAt}, as fast as can be: a client beside them is served`, async () => {
       // Each is served, or the peer that waits for it gives up after ten seconds; how soon is measured by `npm run limits`.
-      const { tookMs, resetsPerSecond } = await besideRush({ from: '127.0.0.1', resetAt }, 10, 1000, quietly);
+      const { tookMs, resets } = await besideRush({ from: '127.0.0.1', resetAt }, 10, 1000, quietly);
       assert.equal(tookMs.length, 10);
-      assert.ok(resetsPerSecond > 0);
+      // Counts are told from time to time, and ten answers may all come between two of them.
+      assert.ok(resets > 0, 'there was a rush');
     });
   }
 
