@@ -13,6 +13,7 @@ import type { DataOpcode } from '../frame/message.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
 import {
   type Attempt,
+  attempt,
   type ConnectFailure,
   type ConnectSink,
   type ConnectTarget,
@@ -186,15 +187,8 @@ export class Uplink implements WebSocketHandler {
     return this.#tokenInQuery ? this.#targets.query : this.#targets.bearer;
   }
 
-  /** Connects. An exception, for example about a token that fits no field, would leave a timer and end pi. */
   #connect(sink: ConnectSink): Attempt {
-    try {
-      return connect(this.#target, this.#options.connections, CONNECT_TIMEOUT_MS, sink);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : 'a fault of our own';
-      const failed = setImmediate(() => sink.onFailed({ state: 'failed', reason, code: null, status: null }));
-      return { cancel: () => clearImmediate(failed) };
-    }
+    return attempt(() => connect(this.#target, this.#options.connections, CONNECT_TIMEOUT_MS, sink), sink);
   }
 
   #onFailed(failure: ConnectFailure): void {

@@ -14,6 +14,7 @@ import type { DataOpcode } from '../frame/message.ts';
 import { CloseCode, Opcode } from '../frame/vocabulary.ts';
 import {
   type Attempt,
+  attempt,
   type ConnectFailure,
   type ConnectSink,
   type ConnectTarget,
@@ -228,19 +229,14 @@ export class Link implements WebSocketHandler {
 
   // The reconnect
 
-  /** An exception would leave a timer, and end the daemon: a token that fits no field, say. */
   #connect(sink: ConnectSink): Attempt {
     const { connections, joinedBy } = this.#options;
-    try {
+    return attempt(() => {
       // Two links to one hub would take each other's place there, again and again.
       const url = this.#upperId === null ? null : joinedBy(this.#upperId);
       if (url !== null) throw new Error(`it is the hub that is joined already: ${url}`);
       return connect(this.#target, connections, CONNECT_TIMEOUT_MS, sink);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : 'a fault of our own';
-      const failed = setImmediate(() => sink.onFailed({ state: 'failed', reason, code: null, status: null }));
-      return { cancel: () => clearImmediate(failed) };
-    }
+    }, sink);
   }
 
   #onFailed({ reason, code, status }: ConnectFailure): void {
@@ -390,9 +386,9 @@ export class Link implements WebSocketHandler {
     }
     const tls = ca === null ? {} : { ca };
     const target = connectTarget(backUrl(url, ticket), { ...tls, environment });
-    const attempt: Attempt = connect(target, connections, CONNECT_TIMEOUT_MS, {
+    const dial: Attempt = connect(target, connections, CONNECT_TIMEOUT_MS, {
       onOpened: ({ connection, rest }) => {
-        this.#backs.delete(attempt);
+        this.#backs.delete(dial);
         if (this.#state !== 'joined') {
           connection.destroy();
           return;
@@ -401,9 +397,9 @@ export class Link implements WebSocketHandler {
         this.#sink.onDialledBack(connection, rest, () => this.#backs.delete(connection));
       },
       // The hub asks again if it wants one.
-      onFailed: () => this.#backs.delete(attempt),
+      onFailed: () => this.#backs.delete(dial),
     });
-    this.#backs.add(attempt);
+    this.#backs.add(dial);
   }
 
   // Messages to the hub above

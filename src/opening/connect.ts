@@ -132,6 +132,23 @@ export function connect(
 }
 
 /**
+ * Begins an attempt for a peer that reconnects for ever. An exception would leave its timer and end the process, so it
+ * counts as a failure: a token that fits no field, for example.
+ *
+ * @param begin starts the attempt, mostly by `connect`
+ * @param sink is told of an exception in a later turn
+ */
+export function attempt(begin: () => Attempt, sink: ConnectSink): Attempt {
+  try {
+    return begin();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : 'a fault of our own';
+    const failed = setImmediate(() => sink.onFailed({ state: ConnectState.FAILED, reason, code: null, status: null }));
+    return { cancel: () => clearImmediate(failed) };
+  }
+}
+
+/**
  * Performs the client's opening handshake on an open connection, whichever side opened it. Its handler is replaced.
  *
  * @param before bytes to write before the request, in the same segment; may be empty
