@@ -37,6 +37,7 @@ import type { SpawnEnded } from '../protocol/registry.ts';
 import { subprotocols } from '../protocol/subprotocol.ts';
 import { backUrl, registryUrl } from '../protocol/url.ts';
 import { RpcError } from '../registry/rpc.ts';
+import { fieldsOf } from '../registry/values.ts';
 import type { Connection } from '../transport/connection.ts';
 import type { Connections } from '../transport/connections.ts';
 import { Deadline } from '../transport/deadlines.ts';
@@ -307,7 +308,7 @@ export class Link implements WebSocketHandler {
   #onJoinAnswered({ result, error }: Message): void {
     const socket = this.#socket;
     if (this.#state !== 'joining' || socket === null) return;
-    const { status, id, name, epoch, seq } = asObject(result);
+    const { status, id, name, epoch, seq } = fieldsOf(result);
     if (typeof error === 'string') {
       this.#refused(error.startsWith('Method not found') ? 'it is too old to be joined' : shorten(error));
       return;
@@ -360,7 +361,7 @@ export class Link implements WebSocketHandler {
     } else {
       this.#requests++;
       const { remoteAddress } = socket.connection;
-      perform(known, asObject(params), { remoteAddress, onSpawnEnded: (push) => answer({ push }) })
+      perform(known, fieldsOf(params), { remoteAddress, onSpawnEnded: (push) => answer({ push }) })
         .then(
           (result) => answer({ result }),
           (error: unknown) => {
@@ -511,10 +512,6 @@ function parse(text: string): Message | null {
   } catch {
     return null;
   }
-}
-
-function asObject(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 function isCount(value: unknown): value is number {
