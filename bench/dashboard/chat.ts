@@ -1,5 +1,7 @@
 /** What reading costs the page's main thread: an answer of 1,500 tokens as it is written, and opening a long history. */
 import type { Browser } from 'playwright-core';
+import { Alarm } from '../../src/agent/alarm.ts';
+import { Conversation } from '../../src/agent/conversation.ts';
 import type { Message } from '../../src/protocol/agent.ts';
 import { assistant, call, result, user } from '../../test/dashboard/support/sample-conversation.ts';
 import { ScriptedAgent } from '../../test/dashboard/support/scripted-agent.ts';
@@ -53,6 +55,17 @@ function history(): Message[] {
   return messages;
 }
 
+/** The extension's own code: what it makes of pi's events is what the agent sends. */
+function conversationOf(agent: ScriptedAgent): Conversation {
+  const clock = { now: Date.now, after: (delayMs: number, callback: () => void) => void setTimeout(callback, delayMs) };
+  const alarm = new Alarm(clock, () => conversation.tellDue(Date.now()));
+  const conversation = new Conversation(Date.now(), {
+    onEvent: (event) => agent.emit(event),
+    onDue: (delayMs) => alarm.setIn(delayMs),
+  });
+  return conversation;
+}
+
 /** @param classic by an agent whose every event repeats the message from its beginning */
 export async function streamAnswer(browser: Browser, daemon: Daemon, classic: boolean): Promise<Cost> {
   const agent = await ScriptedAgent.start(daemon.registryUrl, {
@@ -65,22 +78,25 @@ export async function streamAnswer(browser: Browser, daemon: Daemon, classic: bo
   await page.waitForTimeout(1000);
   const before = await metrics(client);
   const begun = performance.now();
-  agent.emit({ type: 'state', state: 'working', since: Date.now() });
   const timestamp = Date.now();
-  agent.emit({ type: 'message_start', message: { role: 'assistant', timestamp } });
+  const conversation = conversationOf(agent);
+  conversation.runStarted(Date.now());
+  conversation.messageStarted({ message: { role: 'assistant', timestamp } }, Date.now());
   agent.emitClassic({ type: 'message_start', message: assistant('', { timestamp }) });
   let text = '';
   for (const [index, delta] of answer().entries()) {
     text += delta;
-    if (classic) agent.emitClassic({ type: 'message_update', message: assistant(text, { timestamp }) });
-    else agent.emit({ type: 'message_delta', kind: 'text', index: 0, delta });
+    const message = assistant(text, { timestamp });
+    const assistantMessageEvent = { type: 'text_delta' as const, contentIndex: 0, delta };
+    if (classic) agent.emitClassic({ type: 'message_update', message });
+    else conversation.messageUpdated({ message, assistantMessageEvent }, Date.now());
     const wait = begun + ((index + 1) * 1000) / RATE - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
   }
-  const whole = assistant(`${text}\n\nThe end.`, { timestamp });
-  agent.emitClassic({ type: 'message_end', message: whole });
-  agent.say(whole);
-  agent.emit({ type: 'state', state: 'idle', since: Date.now() });
+  const message = assistant(`${text}\n\nThe end.`, { timestamp });
+  agent.emitClassic({ type: 'message_end', message });
+  conversation.messageEnded({ message }, 1, null, Date.now());
+  conversation.runEnded(Date.now());
   await page.locator('.transcript').getByText('The end.').waitFor();
   const wallMs = performance.now() - begun;
   await page.waitForTimeout(500);

@@ -25,6 +25,7 @@ import {
 } from '../protocol/agent.ts';
 import { AgentState, type NodeDetails } from '../protocol/registry.ts';
 import type { Position } from '../protocol/subprotocol.ts';
+import { Alarm } from './alarm.ts';
 import { AttachmentProblem, contentOf } from './attachment.ts';
 import { Conversation, textOf } from './conversation.ts';
 import { EventLog } from './event-log.ts';
@@ -109,9 +110,6 @@ export class Agent {
   #told: number;
   /** A run that begins before this moment is aborted, because a person has stopped the agent. */
   #abortUntil = 0;
-  /** When the prompts will be checked next; null if no timer is set. */
-  #proceedAt: number | null = null;
-  #outputsDue = false;
   #ids = 0;
   #isClosed = false;
 
@@ -124,17 +122,19 @@ export class Agent {
     this.#log = new EventLog(epoch, EVENT_LOG_CHARS);
     this.#session = host.session();
     this.#told = host.messages().length;
+    const tellDue = this.#alarm(() => this.#conversation.tellDue(clock.now()));
     this.#conversation = new Conversation(clock.now(), {
       onEvent: (event) => this.#tell(event),
-      onOutputDue: (delayMs) => this.#tellOutputsIn(delayMs),
+      onDue: (delayMs) => tellDue.setIn(delayMs),
     });
+    const proceed = this.#alarm(() => this.#proceed());
     this.#prompts = new Prompts({
       send: (content, deliver, isCommand) => this.#send(content, deliver, isCommand),
       isFree: () => !this.#conversation.compacts && host.isIdle(),
       holdsMessages: () => host.holdsMessages(),
       onOutcome: (outcome) => this.#tell({ type: 'prompt_status', ...outcome }),
       onQueue: () => this.#tell({ type: 'queue', entries: this.#prompts.queue }),
-      onDue: (delayMs) => this.#proceedIn(delayMs),
+      onDue: (delayMs) => proceed.setIn(delayMs),
     });
     this.#questions = new Questions({
       onAsked: (question) => this.#asked({ type: 'question', question }),
@@ -431,7 +431,7 @@ export class Agent {
         }
         break;
       case 'message_update':
-        conversation.messageUpdated(event as PiEvents['message_update']);
+        conversation.messageUpdated(event as PiEvents['message_update'], now);
         break;
       case 'message_end':
         this.#messageEnded(event as PiEvents['message_end'], now);
@@ -605,33 +605,16 @@ export class Agent {
     if (isCommand) this.refreshSession();
   }
 
-  /** Sets the timer for the prompts. One timer is enough, because each check sets the next. */
-  #proceedIn(delayMs: number): void {
-    const at = this.#clock.now() + delayMs;
-    if (this.#proceedAt !== null && this.#proceedAt <= at) return;
-    this.#proceedAt = at;
-    this.#after(delayMs, () => {
-      if (this.#proceedAt !== at) return;
-      this.#proceedAt = null;
-      this.#proceed();
-    });
-  }
-
-  #tellOutputsIn(delayMs: number): void {
-    if (this.#outputsDue) return;
-    this.#outputsDue = true;
-    this.#after(delayMs, () => {
-      this.#outputsDue = false;
-      this.#conversation.tellOutputs(this.#clock.now());
-    });
-  }
-
   #proceed(): void {
     this.#prompts.proceed(this.#conversation.runs, this.#clock.now());
   }
 
   #newId(): string {
     return `${this.#log.epoch}-${++this.#ids}`;
+  }
+
+  #alarm(callback: () => void): Alarm {
+    return new Alarm({ now: () => this.#clock.now(), after: (delayMs, ring) => this.#after(delayMs, ring) }, callback);
   }
 
   #after(delayMs: number, callback: () => void): void {

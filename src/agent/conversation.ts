@@ -19,6 +19,8 @@ const MAX_EVENT_BYTES = 500_000;
 const MAX_TOOL_BYTES = 32 * 1024;
 /** The length of the end of a running tool's output that is kept. */
 const MAX_OUTPUT_CHARS = 64 * 1024;
+/** The time between two deltas of the message being written. What pi says in between is joined. */
+const DELTA_INTERVAL_MS = 33;
 /** The time between two updates of a tool's output. */
 const OUTPUT_INTERVAL_MS = 100;
 /** How many characters two outputs must share to count as one output that goes on. */
@@ -36,13 +38,16 @@ interface Tool {
 
 export interface ConversationSink {
   onEvent(event: AgentEvent): void;
-  /** Called if new output waits. `tellOutputs` must be called after `delayMs` milliseconds. */
-  onOutputDue(delayMs: number): void;
+  /** Called if a delta or output waits. `tellDue` must be called after `delayMs` milliseconds. */
+  onDue(delayMs: number): void;
 }
 
 export class Conversation {
   readonly #sink: ConversationSink;
   #live: Message | null = null;
+  /** The delta that waits, and when the last one of this message was sent. */
+  #delta: MessageDelta | null = null;
+  #deltaAt = Number.NEGATIVE_INFINITY;
   readonly #tools = new Map<string, Tool>();
   #state: AgentState = AgentState.IDLE;
   #stateSince: number;
@@ -98,6 +103,7 @@ export class Conversation {
 
   runEnded(now: number): void {
     this.#runs = false;
+    this.#tellDelta();
     // If the run was aborted or lost, its message and its tools get no end events from pi.
     this.#live = null;
     for (const toolCallId of [...this.#tools.keys()]) this.toolEnded({ toolCallId, toolName: '', isError: true }, now);
@@ -124,27 +130,30 @@ export class Conversation {
 
   messageStarted({ message }: PiEvents['message_start'], now: number): void {
     if (message.role !== 'assistant') return;
+    this.#tellDelta();
+    this.#deltaAt = Number.NEGATIVE_INFINITY;
     // If two prompts collide, pi says that it has settled while it goes on.
     if (!this.#runs) this.runStarted(now);
     this.#live = { ...message, content: [] };
     this.#tell({ type: 'message_start', message: this.#live });
   }
 
-  messageUpdated({ assistantMessageEvent: event }: PiEvents['message_update']): void {
-    const live = this.#live;
+  messageUpdated({ assistantMessageEvent: event }: PiEvents['message_update'], now: number): void {
     const kind = kindOf(event);
-    if (live === null || event === undefined || kind === null) return;
+    if (this.#live === null || event === undefined || kind === null) return;
     const { contentIndex: index, delta = '' } = event;
     if (typeof index !== 'number' || !Number.isInteger(index) || index < 0 || index > 10_000) return;
-    const parts = live.content as ContentPart[];
-    while (parts.length < index) parts.push({ type: 'text', text: '' });
-    const told: MessageDelta = { type: 'message_delta', kind, index, delta };
-    const call = kind === 'toolcall' ? callOf(event, index) : null;
-    const part = parts[index];
-    if (call !== null && (part?.type !== 'toolCall' || part.name === '')) told.call = call;
-    if (delta === '' && told.call === undefined) return;
-    parts[index] = extend(part, told);
-    this.#tell(told);
+    if (this.#delta?.kind !== kind || this.#delta.index !== index) this.#tellDelta();
+    const call = kind === 'toolcall' && !isNamed(this.#live, index) ? callOf(event, index) : null;
+    if (call !== null) {
+      this.#tellDelta();
+      this.#delta = { type: 'message_delta', kind, index, delta, call };
+      this.#tellDelta();
+    } else if (delta !== '') {
+      this.#delta ??= { type: 'message_delta', kind, index, delta: '' };
+      this.#delta.delta += delta;
+      this.#tellDeltaIfDue(now);
+    }
   }
 
   /**
@@ -153,6 +162,7 @@ export class Conversation {
    */
   messageEnded({ message }: PiEvents['message_end'], index: number, prompt: string | null, now: number): void {
     if (message.role === 'assistant') {
+      this.#tellDelta();
       this.#live = null;
       const { stopReason, errorMessage } = message;
       this.#error = stopReason === 'error' ? (errorMessage ?? 'The model failed') : null;
@@ -160,6 +170,33 @@ export class Conversation {
     }
     const event: AgentEvent = { type: 'message_end', message: fitMessage(message, index, MAX_EVENT_BYTES), index };
     this.#tell(prompt === null ? event : { ...event, prompt });
+  }
+
+  #tellDeltaIfDue(now: number): void {
+    if (this.#delta === null) return;
+    const dueMs = this.#deltaAt + DELTA_INTERVAL_MS - now;
+    if (dueMs > 0) {
+      this.#sink.onDue(dueMs);
+    } else {
+      this.#deltaAt = now;
+      this.#tellDelta();
+    }
+  }
+
+  #tellDelta(): void {
+    const delta = this.#delta;
+    this.#delta = null;
+    if (delta === null || this.#live === null) return;
+    const parts = this.#live.content as ContentPart[];
+    while (parts.length < delta.index) parts.push({ type: 'text', text: '' });
+    parts[delta.index] = extend(parts[delta.index], delta);
+    this.#tell(delta);
+  }
+
+  /** Sends clients the delta and the outputs whose time has come. */
+  tellDue(now: number): void {
+    this.#tellDeltaIfDue(now);
+    for (const tool of this.#tools.values()) this.#tellOutputIfDue(tool, now);
   }
 
   // Tools
@@ -178,14 +215,7 @@ export class Conversation {
     const tool = this.#tools.get(toolCallId);
     if (tool === undefined) return;
     tool.output = textOf(partialResult?.content).slice(-MAX_OUTPUT_CHARS);
-    const dueMs = tool.toldAt + OUTPUT_INTERVAL_MS - now;
-    if (dueMs <= 0) this.#tellOutput(tool, now);
-    else this.#sink.onOutputDue(dueMs);
-  }
-
-  /** Sends clients the new output of all tools. */
-  tellOutputs(now: number): void {
-    for (const tool of this.#tools.values()) this.#tellOutput(tool, now);
+    this.#tellOutputIfDue(tool, now);
   }
 
   toolEnded(event: PiEvents['tool_execution_end'], now: number): void {
@@ -202,9 +232,14 @@ export class Conversation {
     this.#tell(ended);
   }
 
-  #tellOutput(tool: Tool, now: number): void {
+  #tellOutputIfDue(tool: Tool, now: number): void {
     const { output, told } = tool;
     if (output === told) return;
+    const dueMs = tool.toldAt + OUTPUT_INTERVAL_MS - now;
+    if (dueMs > 0) {
+      this.#sink.onDue(dueMs);
+      return;
+    }
     tool.told = output;
     tool.toldAt = now;
     const drop = droppedOf(told, output);
@@ -249,6 +284,11 @@ function kindOf(event: PiStreamEvent | undefined): MessageDelta['kind'] | null {
     default:
       return null;
   }
+}
+
+function isNamed({ content }: Message, index: number): boolean {
+  const part = (content as ContentPart[])[index];
+  return part?.type === 'toolCall' && part.name !== '';
 }
 
 /** The id and name of a call; null until the provider has sent them. */

@@ -8,12 +8,16 @@ import type { AgentEvent, Message } from '../../src/protocol/agent.ts';
 function setUp() {
   const events: AgentEvent[] = [];
   const due: number[] = [];
+  let later = 0;
   const conversation = new Conversation(0, {
     onEvent: (event) => events.push(structuredClone(event)),
-    onOutputDue: (delayMs) => due.push(delayMs),
+    onDue: (delayMs) => due.push(delayMs),
   });
-  const update = (assistantMessageEvent: PiStreamEvent) =>
-    conversation.messageUpdated({ message: { role: 'assistant' }, assistantMessageEvent });
+  /** @param now by default long after the update before */
+  const update = (assistantMessageEvent: PiStreamEvent, now?: number) => {
+    later += 1000;
+    conversation.messageUpdated({ message: { role: 'assistant' }, assistantMessageEvent }, now ?? later);
+  };
   const assistant: Message = { role: 'assistant', model: 'm', content: [{ type: 'text', text: 'whatever' }] };
   const print = (text: string, now: number) =>
     conversation.toolUpdated(
@@ -29,6 +33,10 @@ function printed(events: AgentEvent[]): string {
   let output = '';
   for (const event of events) if (event.type === 'tool_update') output = output.slice(event.drop ?? 0) + event.append;
   return output;
+}
+
+function deltas(events: AgentEvent[]): string[] {
+  return events.flatMap((event) => (event.type === 'message_delta' ? [event.delta] : []));
 }
 
 describe('a message', () => {
@@ -87,6 +95,83 @@ describe('a message', () => {
     assert.deepEqual(conversation.live?.content, [
       { type: 'toolCall', id: 'c1', name: 'bash', arguments: {}, partial: '{"a":1}' },
     ]);
+  });
+
+  it('is told at once after a pause, and then at most thirty times a second', () => {
+    const { conversation, events, due, update, assistant } = setUp();
+    conversation.messageStarted({ message: assistant }, 0);
+    update({ type: 'text_delta', contentIndex: 0, delta: 'a' }, 1000);
+    update({ type: 'text_delta', contentIndex: 0, delta: 'b' }, 1001);
+    update({ type: 'text_delta', contentIndex: 0, delta: 'c' }, 1032);
+    assert.deepEqual(deltas(events), ['a']);
+    assert.deepEqual(conversation.live?.content, [{ type: 'text', text: 'a' }], 'a snapshot has what was told');
+    assert.deepEqual(due, [32, 1]);
+    conversation.tellDue(1032);
+    assert.deepEqual(deltas(events), ['a']);
+    conversation.tellDue(1033);
+    assert.deepEqual(deltas(events), ['a', 'bc']);
+    conversation.tellDue(2000);
+    update({ type: 'text_delta', contentIndex: 0, delta: 'd' }, 2001);
+    assert.deepEqual(deltas(events), ['a', 'bc', 'd']);
+  });
+
+  it('has all of its deltas before its end, a part after it, and the end of its run', () => {
+    const { conversation, events, update, assistant } = setUp();
+    const call: Message = {
+      role: 'assistant',
+      content: [
+        { type: 'text', text: '' },
+        { type: 'toolCall', id: 'c', name: 'bash', arguments: {} },
+      ],
+    };
+    conversation.messageStarted({ message: assistant }, 0);
+    update({ type: 'text_delta', contentIndex: 0, delta: 'a' }, 1000);
+    update({ type: 'text_delta', contentIndex: 0, delta: 'b' }, 1001);
+    update({ type: 'toolcall_start', contentIndex: 1, partial: call }, 1002);
+    update({ type: 'toolcall_delta', contentIndex: 1, delta: '{', partial: call }, 1003);
+    update({ type: 'toolcall_delta', contentIndex: 1, delta: '}', partial: call }, 1004);
+    conversation.messageEnded({ message: assistant }, 0, null, 1005);
+    conversation.messageStarted({ message: assistant }, 1006);
+    update({ type: 'text_delta', contentIndex: 0, delta: 'lost' }, 1007);
+    conversation.runEnded(1008);
+    conversation.tellDue(2000);
+    assert.deepEqual(deltas(events), ['a', 'b', '', '{}', 'lost']);
+    assert.deepEqual(
+      events.map(({ type }) => type).filter((type) => type !== 'message_delta' && type !== 'state'),
+      ['message_start', 'message_end', 'message_start'],
+    );
+    assert.deepEqual(events.map(({ type }) => type).slice(-2), ['message_delta', 'state']);
+  });
+
+  it('is what its deltas make together, at any pace', () => {
+    const piece = fc.record({
+      contentIndex: fc.integer({ min: 0, max: 3 }),
+      type: fc.constantFrom('text_delta' as const, 'thinking_delta' as const, 'toolcall_delta' as const),
+      delta: fc.string({ maxLength: 5 }),
+      pauseMs: fc.integer({ min: 0, max: 40 }),
+    });
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 60 }), (pieces) => {
+        const whole = setUp();
+        const joined = setUp();
+        let now = 0;
+        for (const { conversation, assistant } of [whole, joined])
+          conversation.messageStarted({ message: assistant }, 0);
+        for (const { pauseMs, ...event } of pieces) {
+          now += pauseMs;
+          whole.update(event);
+          joined.update(event, now);
+          const dueMs = joined.due.pop();
+          if (dueMs === undefined || pauseMs <= 20) continue;
+          now += dueMs;
+          joined.conversation.tellDue(now);
+        }
+        joined.conversation.tellDue(now + 33);
+        assert.deepEqual(joined.conversation.live, whole.conversation.live);
+        assert.ok(deltas(joined.events).length <= deltas(whole.events).length);
+        assert.equal(deltas(joined.events).join(''), deltas(whole.events).join(''));
+      }),
+    );
   });
 
   it('may skip a part', () => {
@@ -233,8 +318,8 @@ describe('a tool', () => {
       print(output, now);
     }
     assert.ok(due.every((delayMs) => delayMs > 0 && delayMs <= 100));
-    conversation.tellOutputs(1100);
-    conversation.tellOutputs(1200);
+    conversation.tellDue(1100);
+    conversation.tellDue(1200);
     const updates = events.filter(({ type }) => type === 'tool_update');
     assert.ok(updates.length <= 11);
     assert.equal(printed(events), output);

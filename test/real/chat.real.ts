@@ -415,7 +415,13 @@ for (const pi of PIS) {
       const [[one], [two]] = await Promise.all([joinChat(daemon.origin, node.id), joinChat(daemon.origin, node.id)]);
       await turn(one, 'say 30');
       await two.state('idle');
-      assert.deepEqual(one.messages.slice(1), two.messages.slice(1));
+      // Some pis tell what the run cost after its end, so one client may have got that already.
+      const events = ({ messages }: typeof one) => {
+        const end = messages.findIndex(({ type, state }) => type === 'state' && state === 'idle');
+        return messages.slice(1, end + 1);
+      };
+      assert.ok(events(one).length > 10);
+      assert.deepEqual(events(one), events(two));
       one.socket.close();
       two.socket.close();
     });
