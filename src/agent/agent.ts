@@ -1,85 +1,39 @@
 /**
- * One session of pi, for any number of clients: its history, its events, and the prompts and answers that clients send.
+ * One session of pi, for any number of clients: it hears what pi says, and joins the parts that make something of it.
  *
- *   pi ── events ──▶ Conversation ──┬─▶ EventLog ──▶ clients in delta mode
- *   │ ▲                             └─▶ presence ──▶ the roster
- *   │ └── Prompts, Questions ◀── requests ── clients
- *   └──── its own events, unchanged ──▶ clients in classic mode
+ *   pi ── events ──▶ Conversation, Transcript ──┬─▶ Audience ──▶ clients in delta mode
+ *   │ ▲                                         └─▶ presence ──▶ the roster
+ *   │ └── Prompts, Questions ◀── Requests ◀── clients
+ *   └──── its own events, unchanged ──▶ Audience ──▶ clients in classic mode
  *
  * This module knows no socket and no pi. It gets both as interfaces, and its clock too.
  */
 import {
   AGENT_LIMITS,
-  type AgentAnswer,
   type AgentEvent,
-  type AgentFeature,
-  type AgentRequest,
-  type Attachment,
-  type Command,
-  type FilesList,
   type Message,
   type Question,
   type SessionInfo,
   type SettledBy,
-  type Tool,
 } from '../protocol/agent.ts';
 import { AgentState, type NodeDetails } from '../protocol/registry.ts';
 import type { Position } from '../protocol/subprotocol.ts';
-import { Alarm } from './alarm.ts';
-import { AttachmentProblem, contentOf } from './attachment.ts';
+import { Alarm, type Clock } from './alarm.ts';
+import { Audience, type Client } from './audience.ts';
 import { Conversation, textOf } from './conversation.ts';
-import { EventLog } from './event-log.ts';
-import { fitMessage, isForPeople, pageOf } from './history.ts';
-import { byteLength, encode } from './json.ts';
-import type { PiContent, PiEvents, PiSendOptions } from './pi.ts';
+import { fitMessage, isForPeople } from './history.ts';
+import type { AgentHost } from './host.ts';
+import { encode } from './json.ts';
+import type { PiContent, PiEvents } from './pi.ts';
 import { clipDetails, nodeQuestion } from './presence.ts';
 import { Prompts } from './prompts.ts';
 import { type Answer, Questions } from './questions.ts';
-import { type PlainPrompt, RequestProblem, readRequest } from './request.ts';
+import { Requests } from './requests.ts';
 import { encodeSnapshot } from './snapshot.ts';
+import { Transcript } from './transcript.ts';
 
-/** The length of the events kept for clients that reconnect, in UTF-16 units. */
-const EVENT_LOG_CHARS = 4 * 1024 * 1024;
-/** For how long after an abort pi may start a run by itself: the longest back-off of a provider. */
-const ABORT_MS = 65_000;
 /** How long to look for the result of a command that a person runs in the terminal. */
 const BASH_MS = 600_000;
-const MAX_PAGE_MESSAGES = 500;
-
-/** pi, as the session sees it. Each method may throw. The client that caused the call gets an error then. */
-export interface AgentHost {
-  readonly cwd: string;
-  /** The abilities of this pi beside the classic mode. */
-  readonly features: readonly AgentFeature[];
-  /** Whether pi says when a run has ended for good. Older pis only say that it has ended for now. */
-  readonly settles: boolean;
-  /** The stored history. */
-  messages(): Message[];
-  session(): SessionInfo;
-  tools(): Tool[];
-  commands(): Command[];
-  /** Whether the text is a command of an extension, which runs without a message of its own. */
-  isCommand(text: string): boolean;
-  send(content: PiContent, options: PiSendOptions): void;
-  abort(): void;
-  isIdle(): boolean;
-  holdsMessages(): boolean;
-  listFiles(prefix: string): Promise<FilesList['files']>;
-}
-
-export interface Clock {
-  /** Milliseconds since the Unix epoch. */
-  now(): number;
-  /** Calls back once after `delayMs` milliseconds, unless the session is closed before. */
-  after(delayMs: number, callback: () => void): void;
-}
-
-/** Takes the messages for one client. */
-export interface ClientSink {
-  /** @param isRepeated whether a later message will contain all of this one, so that a slow client can do without it */
-  send(text: string, isRepeated?: boolean): void;
-  close(closeCode: number, closeReason: string): void;
-}
 
 export interface AgentSink {
   /** Called when the details for the roster have changed. */
@@ -88,48 +42,53 @@ export interface AgentSink {
   onFault(error: unknown): void;
 }
 
-interface Client {
-  sink: ClientSink;
-  isClassic: boolean;
+/** The callbacks of a client's open connection. */
+export interface ClientConnection {
+  receive(text: string): void;
+  gone(): void;
 }
 
 export class Agent {
   readonly #host: AgentHost;
   #settles: boolean;
+  /** Calls nothing back once the session is closed. */
   readonly #clock: Clock;
   readonly #sink: AgentSink;
-  readonly #log: EventLog;
-  readonly #clients = new Set<Client>();
+  readonly #audience: Audience;
   readonly #conversation: Conversation;
+  readonly #transcript: Transcript;
   readonly #prompts: Prompts;
   readonly #questions: Questions;
+  readonly #requests: Requests;
   #session: SessionInfo;
-  /** Messages that have ended, but that pi may not have stored yet. */
-  #ended: Message[] = [];
-  /** The number of messages in the history that clients know of. */
-  #told: number;
-  /** A run that begins before this moment is aborted, because a person has stopped the agent. */
-  #abortUntil = 0;
   #ids = 0;
   #isClosed = false;
 
   /** @param epoch at most 32 letters and digits, never used before */
   constructor(host: AgentHost, clock: Clock, epoch: string, sink: AgentSink) {
+    const now = () => clock.now();
     this.#host = host;
     this.#settles = host.settles;
-    this.#clock = clock;
+    const unlessClosed = (callback: () => void) => () => {
+      if (!this.#isClosed) callback();
+    };
+    this.#clock = { now, after: (delayMs, callback) => clock.after(delayMs, unlessClosed(callback)) };
     this.#sink = sink;
-    this.#log = new EventLog(epoch, EVENT_LOG_CHARS);
+    this.#audience = new Audience(epoch);
     this.#session = host.session();
-    this.#told = host.messages().length;
-    const tellDue = this.#alarm(() => this.#conversation.tellDue(clock.now()));
-    this.#conversation = new Conversation(clock.now(), {
+    this.#transcript = new Transcript({
+      stored: () => host.messages(),
+      onStored: (message, index) => this.#tellMessage(message, index),
+    });
+    const tellDue = new Alarm(this.#clock, () => this.#conversation.tellDue(now()));
+    this.#conversation = new Conversation(now(), {
       onEvent: (event) => this.#tell(event),
       onDue: (delayMs) => tellDue.setIn(delayMs),
     });
-    const proceed = this.#alarm(() => this.#proceed());
+    const proceed = new Alarm(this.#clock, () => this.#proceed());
     this.#prompts = new Prompts({
       send: (content, deliver, isCommand) => this.#send(content, deliver, isCommand),
+      abort: () => host.abort(),
       isFree: () => !this.#conversation.compacts && host.isIdle(),
       holdsMessages: () => host.holdsMessages(),
       onOutcome: (outcome) => this.#tell({ type: 'prompt_status', ...outcome }),
@@ -139,6 +98,16 @@ export class Agent {
     this.#questions = new Questions({
       onAsked: (question) => this.#asked({ type: 'question', question }),
       onSettled: (settled) => this.#asked(settled),
+    });
+    this.#requests = new Requests({
+      host,
+      prompts: this.#prompts,
+      questions: this.#questions,
+      transcript: this.#transcript,
+      runs: () => this.#conversation.runs,
+      now,
+      newId: () => this.#newId(),
+      onFault: (error) => sink.onFault(error),
     });
   }
 
@@ -165,30 +134,24 @@ export class Agent {
     return tool === undefined ? ages : { ...ages, tool_age: age(tool.startedAt) };
   }
 
-  get clients(): number {
-    return this.#clients.size;
-  }
-
   // Clients
+
+  get clients(): number {
+    return this.#audience.size;
+  }
 
   /**
    * Adds a client that has connected, and sends it the events that it missed, or a snapshot.
    *
    * @param resumeFrom the last position of a client in delta mode; null for a client without one
    */
-  connect(sink: ClientSink, isClassic: boolean, resumeFrom: Position | null): ClientConnection {
-    const client: Client = { sink, isClassic };
-    const missed = isClassic || resumeFrom === null ? null : this.#log.since(resumeFrom);
-    if (missed !== null && resumeFrom !== null) {
-      sink.send(encode({ type: 'resumed', ...resumeFrom, now: this.#clock.now() }));
-      for (const event of missed) sink.send(event);
-    } else {
-      sink.send(this.#snapshot());
-    }
-    this.#clients.add(client);
+  connect(client: Client, resumeFrom: Position | null): ClientConnection {
+    this.#audience.join(client, resumeFrom, this.#clock.now(), () => this.#snapshot());
     return {
-      receive: (text) => this.#receive(client, text),
-      gone: () => void this.#clients.delete(client),
+      receive: (text) => {
+        if (!this.#isClosed) this.#requests.receive(client, text);
+      },
+      gone: () => this.#audience.leave(client),
     };
   }
 
@@ -196,15 +159,13 @@ export class Agent {
   close(closeCode: number, closeReason: string): void {
     this.#questions.clear();
     this.#isClosed = true;
-    for (const { sink } of this.#clients) sink.close(closeCode, closeReason);
-    this.#clients.clear();
+    this.#audience.close(closeCode, closeReason);
   }
 
   #snapshot(): string {
     const { state, stateSince, error, live, runningTools } = this.#conversation;
-    return encodeSnapshot(this.#history(), {
-      epoch: this.#log.epoch,
-      seq: this.#log.seq,
+    return encodeSnapshot(this.#transcript.messages, {
+      ...this.#audience.position,
       tools: this.#host.tools(),
       cwd: this.#host.cwd,
       session: this.#session,
@@ -221,182 +182,6 @@ export class Agent {
     });
   }
 
-  /** The stored messages, followed by the messages that have ended and are not stored yet. */
-  #history(): Message[] {
-    const messages = this.#host.messages();
-    const last = messages.slice(-32);
-    this.#ended = this.#ended.filter((ended) => !last.some((stored) => isSame(stored, ended)));
-    return this.#ended.length === 0 ? messages : [...messages, ...this.#ended];
-  }
-
-  // Requests
-
-  #receive(client: Client, text: string): void {
-    if (this.#isClosed) return;
-    try {
-      this.#perform(client, readRequest(text, client.isClassic));
-    } catch (error) {
-      this.#refuse(client, error);
-    }
-  }
-
-  #perform(client: Client, request: AgentRequest | PlainPrompt): void {
-    const now = this.#clock.now();
-    const { runs } = this.#conversation;
-    switch (request.type) {
-      case 'plain_prompt':
-        this.#submit(client, { id: this.#newId(), text: request.text });
-        break;
-      case 'prompt':
-        this.#submit(client, request);
-        break;
-      case 'attach_file':
-        this.#attach(client, request);
-        break;
-      case 'abort':
-        this.#abort();
-        break;
-      case 'queue_remove':
-        this.#sendObjection(client, request, this.#prompts.remove(request.id));
-        break;
-      case 'queue_steer':
-        this.#sendObjection(client, request, this.#prompts.steer(request.id, runs, now));
-        break;
-      case 'answer':
-        this.#sendObjection(client, request, this.#questions.answer(request.id, request.value, request.client ?? null));
-        break;
-      case 'dismiss':
-        this.#dismiss(client, request);
-        break;
-      case 'fetch_history':
-        this.#answerPage(client, request.before, request.limit);
-        break;
-      case 'fetch_message':
-        this.#answerMessage(client, request.index);
-        break;
-      case 'list_commands':
-        this.#answer(client, { type: 'commands_list', commands: this.#host.commands() });
-        break;
-      case 'list_files':
-        void this.#answerFiles(client, request.prefix);
-        break;
-    }
-  }
-
-  #submit(
-    client: Client,
-    request: { id: string; text: string; attachments?: Attachment[]; deliver?: 'followUp' | 'steer'; client?: string },
-  ): void {
-    const { id, text, attachments = [], deliver = 'followUp' } = request;
-    if (text.trim() === '' && attachments.length === 0) {
-      // pi should not get a prompt without text. Classic clients know no message that says so.
-      this.#sendObjection(client, { type: 'prompt', id }, 'A prompt needs text, or a file');
-      return;
-    }
-    // A person wants the agent to go on.
-    this.#abortUntil = 0;
-    const prompt = {
-      id,
-      text: text.trim() === '' ? attachments.map(({ filename }) => filename).join(', ') : text,
-      content: contentOf(text, attachments),
-      deliver,
-      attachments: attachments.length,
-      client: request.client ?? null,
-      isCommand: attachments.length === 0 && this.#host.isCommand(text),
-    };
-    const known = this.#prompts.submit(prompt, this.#conversation.runs, this.#clock.now());
-    if (known !== null) this.#answer(client, { type: 'prompt_status', ...known });
-  }
-
-  #attach(client: Client, { filename, content, mimeType }: Extract<AgentRequest, { type: 'attach_file' }>): void {
-    try {
-      const attachment: Attachment = { filename, data: content };
-      if (mimeType !== undefined) attachment.mimeType = mimeType;
-      this.#submit(client, { id: this.#newId(), text: '', attachments: [attachment] });
-      this.#answer(client, { type: 'attach_file_ack', filename, success: true });
-    } catch (error) {
-      if (!(error instanceof AttachmentProblem)) throw error;
-      this.#answer(client, { type: 'attach_file_ack', filename, success: false, error: error.message });
-    }
-  }
-
-  #dismiss(client: Client, request: Extract<AgentRequest, { type: 'dismiss' }>): void {
-    const outcome = this.#questions.dismiss(request.id, request.client ?? null);
-    if (typeof outcome === 'object' && 'dismissed' in outcome) {
-      if (outcome.dismissed.dismissStops) this.#abort();
-      return;
-    }
-    this.#sendObjection(client, request, outcome);
-  }
-
-  #abort(): void {
-    this.#abortUntil = this.#clock.now() + ABORT_MS;
-    this.#prompts.stop();
-    this.#host.abort();
-  }
-
-  #answerPage(client: Client, before: number, limit: number): void {
-    const { json, oldestIndex } = pageOf(
-      this.#history(),
-      before,
-      Math.min(limit, MAX_PAGE_MESSAGES),
-      AGENT_LIMITS.snapshotBytes - 100,
-    );
-    const hasMore = oldestIndex > 0;
-    client.sink.send(`{"type":"history_page","messages":${json},"hasMore":${hasMore},"oldestIndex":${oldestIndex}}`);
-  }
-
-  #answerMessage(client: Client, index: number): void {
-    const message = this.#history()[index];
-    const answer = encode({ type: 'message', index, message });
-    if (message === undefined) {
-      this.#answer(client, { type: 'error', request: 'fetch_message', id: index, error: 'There is no such message' });
-    } else if (byteLength(answer) > AGENT_LIMITS.messageBytes) {
-      this.#answer(client, { type: 'error', request: 'fetch_message', id: index, error: 'The message is too large' });
-    } else {
-      client.sink.send(answer);
-    }
-  }
-
-  async #answerFiles(client: Client, prefix: string | undefined): Promise<void> {
-    try {
-      const files = await this.#host.listFiles(prefix ?? '');
-      const list: FilesList = { type: 'files_list', files, cwd: this.#host.cwd };
-      if (!this.#isClosed) this.#answer(client, prefix === undefined ? list : { ...list, prefix });
-    } catch (error) {
-      this.#sink.onFault(error);
-    }
-  }
-
-  #answer(client: Client, answer: AgentAnswer): void {
-    client.sink.send(encode(answer));
-  }
-
-  /** Sends the client the reason why its request failed, or the earlier decision, if there is either. */
-  #sendObjection(
-    client: Client,
-    { type, id }: { type: string; id: string },
-    objection: string | AgentAnswer | null,
-  ): void {
-    if (objection === null || client.isClassic) return;
-    this.#answer(
-      client,
-      typeof objection === 'string' ? { type: 'error', request: type, id, error: objection } : objection,
-    );
-  }
-
-  #refuse(client: Client, error: unknown): void {
-    const isExpected = error instanceof RequestProblem || error instanceof AttachmentProblem;
-    if (!isExpected) this.#sink.onFault(error);
-    if (client.isClassic) return;
-    const answer: AgentAnswer = { type: 'error', error: isExpected ? error.message : 'pi could not do that' };
-    if (error instanceof RequestProblem) {
-      answer.request = error.request;
-      if (error.id !== undefined) answer.id = error.id;
-    }
-    this.#answer(client, answer);
-  }
-
   // pi
 
   /** Handles an event of pi. */
@@ -404,7 +189,7 @@ export class Agent {
     if (this.#isClosed) return;
     this.#handle(name, event);
     // Every `message_update` contains the whole message so far.
-    if (CLASSIC_EVENTS.has(name)) this.#forward(event, name === 'message_update');
+    if (CLASSIC_EVENTS.has(name)) this.#audience.forward(event, name === 'message_update');
   }
 
   #handle<Name extends keyof PiEvents>(name: Name, event: PiEvents[Name]): void {
@@ -453,7 +238,7 @@ export class Agent {
       case 'session_compact':
         conversation.compactionEnded(now);
         // pi stores the summary as an entry and sends no message event for it.
-        this.#tellStored();
+        this.#transcript.tellStored();
         this.refreshSession();
         this.#proceed();
         break;
@@ -465,8 +250,7 @@ export class Agent {
         this.#awaitStored(now + BASH_MS);
         break;
       case 'session_tree':
-        this.#ended = [];
-        this.#told = this.#host.messages().length;
+        this.#transcript.reset();
         this.#tell({ type: 'history_reset' });
         this.refreshSession();
         break;
@@ -477,25 +261,20 @@ export class Agent {
 
   #runStarted(now: number): void {
     this.#conversation.runStarted(now);
-    this.#prompts.runStarted();
     this.refreshSession();
-    if (now < this.#abortUntil) this.#host.abort();
+    this.#prompts.runStarted(now);
   }
 
   #runEnded(now: number): void {
-    // pi has stored every message that it wants to store.
-    this.#ended = [];
-    this.#tellStored();
+    this.#transcript.runEnded();
     this.#conversation.runEnded(now);
     const mayRetry = !this.#settles && this.#conversation.state === AgentState.FAILED;
     this.#prompts.runEnded(mayRetry, now);
-    if (!mayRetry) this.#abortUntil = 0;
     this.refreshSession();
   }
 
   #inputSeen({ text, source }: PiEvents['input'], now: number): void {
     if (source === 'extension' || typeof text !== 'string') return;
-    this.#abortUntil = 0;
     this.#prompts.typed(text, now);
     this.refreshSession();
   }
@@ -503,9 +282,7 @@ export class Agent {
   #messageEnded(event: PiEvents['message_end'], now: number): void {
     const { message } = event;
     if (!isForPeople(message)) return;
-    this.#tellStored();
-    const index = this.#told++;
-    this.#ended.push(message);
+    const index = this.#transcript.ended(message);
     const prompt = message.role === 'user' ? this.#prompts.appeared(textOf(message.content)) : null;
     this.#conversation.messageEnded(event, index, prompt, now);
     if (message.role === 'assistant') this.refreshSession();
@@ -518,39 +295,16 @@ export class Agent {
     };
     signal?.addEventListener('abort', over, { once: true });
     // Older pis do not say that a compaction has failed.
-    if (!this.#settles) this.#after(120_000, over);
-  }
-
-  /**
-   * Sends clients the messages that pi stored without an event: summaries, and commands run with `!` in the terminal.
-   */
-  #tellStored(): void {
-    const messages = this.#history();
-    for (; this.#told < messages.length; this.#told++) {
-      const index = this.#told;
-      const message = fitMessage(messages[index] as Message, index, AGENT_LIMITS.snapshotBytes);
-      this.#tell({ type: 'message_end', message, index });
-    }
-    // A message that had an event may never have been stored.
-    this.#told = messages.length;
+    if (!this.#settles) this.#clock.after(120_000, over);
   }
 
   /** Waits for the message of a command that a person runs in the terminal. pi stores it when the command has ended. */
   #awaitStored(until: number): void {
-    const before = this.#told;
-    this.#after(500, () => {
-      this.#tellStored();
-      if (this.#told === before && this.#clock.now() < until) this.#awaitStored(until);
+    const before = this.#transcript.told;
+    this.#clock.after(500, () => {
+      this.#transcript.tellStored();
+      if (this.#transcript.told === before && this.#clock.now() < until) this.#awaitStored(until);
     });
-  }
-
-  #forward(event: object, isRepeated: boolean): void {
-    let text: string | null = null;
-    for (const { isClassic, sink } of this.#clients) {
-      if (!isClassic) continue;
-      text ??= encode(event);
-      sink.send(text, isRepeated);
-    }
   }
 
   /** Sends clients the session's name, model, context and cost if they have changed. */
@@ -610,31 +364,18 @@ export class Agent {
   }
 
   #newId(): string {
-    return `${this.#log.epoch}-${++this.#ids}`;
+    return `${this.#audience.position.epoch}-${++this.#ids}`;
   }
 
-  #alarm(callback: () => void): Alarm {
-    return new Alarm({ now: () => this.#clock.now(), after: (delayMs, ring) => this.#after(delayMs, ring) }, callback);
-  }
-
-  #after(delayMs: number, callback: () => void): void {
-    this.#clock.after(delayMs, () => {
-      if (!this.#isClosed) callback();
-    });
+  #tellMessage(message: Message, index: number): void {
+    this.#tell({ type: 'message_end', message: fitMessage(message, index, AGENT_LIMITS.snapshotBytes), index });
   }
 
   #tell(event: AgentEvent): void {
     if (this.#isClosed) return;
-    const text = this.#log.append(event);
-    for (const { isClassic, sink } of this.#clients) if (!isClassic) sink.send(text);
+    this.#audience.tell(event);
     if (event.type === 'state' || event.type === 'session') this.#sink.onDetails();
   }
-}
-
-/** The callbacks of a client's open connection. */
-export interface ClientConnection {
-  receive(text: string): void;
-  gone(): void;
 }
 
 /** The events of pi that classic clients know. */
@@ -646,9 +387,3 @@ const CLASSIC_EVENTS: ReadonlySet<string> = new Set([
   'tool_execution_update',
   'tool_execution_end',
 ]);
-
-/** Whether pi has stored this message: the same object, or a copy. */
-function isSame(stored: Message, ended: Message): boolean {
-  if (stored === ended) return true;
-  return stored.role === ended.role && stored.timestamp === ended.timestamp && stored.toolCallId === ended.toolCallId;
-}

@@ -1,4 +1,9 @@
-import type { Clock } from './agent.ts';
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /** Calls back once after `delayMs` milliseconds, unless the session is closed before. */
+  after(delayMs: number, callback: () => void): void;
+}
 
 /** A timer that rings once, at the earliest of the moments that it has been set to. */
 export class Alarm {

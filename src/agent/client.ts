@@ -5,7 +5,8 @@ import { AGENT_LIMITS, AgentCloseCode } from '../protocol/agent.ts';
 import type { Position } from '../protocol/subprotocol.ts';
 import type { Connection } from '../transport/connection.ts';
 import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from '../websocket/websocket.ts';
-import type { Agent, ClientConnection, ClientSink } from './agent.ts';
+import type { Agent, ClientConnection } from './agent.ts';
+import type { Client } from './audience.ts';
 
 const LIMITS: WebSocketLimits = {
   maxMessageBytes: AGENT_LIMITS.messageBytes,
@@ -22,21 +23,23 @@ const MAX_UNSENT_BYTES = 8 * 1024 * 1024;
 /** A client with more unread bytes does not get repeated messages. */
 const BEHIND_BYTES = 256 * 1024;
 
-export class AgentClient implements WebSocketHandler, ClientSink {
+export class AgentClient implements WebSocketHandler, Client {
+  readonly isClassic: boolean;
   readonly #socket: WebSocketConnection;
   #session: ClientConnection | null = null;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, isClassic: boolean) {
+    this.isClassic = isClassic;
     this.#socket = new WebSocketConnection(connection, 'server', LIMITS, this);
   }
 
   /** @param rest the bytes that came after the opening handshake */
-  start(agent: Agent, isClassic: boolean, resumeFrom: Position | null, rest: Buffer): void {
-    this.#session = agent.connect(this, isClassic, resumeFrom);
+  start(agent: Agent, resumeFrom: Position | null, rest: Buffer): void {
+    this.#session = agent.connect(this, resumeFrom);
     this.#socket.start(rest);
   }
 
-  // ClientSink
+  // Client
 
   send(text: string, isRepeated = false): void {
     const socket = this.#socket;

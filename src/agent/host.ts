@@ -7,13 +7,33 @@ import {
   type SessionInfo,
   type Tool,
 } from '../protocol/agent.ts';
-import type { AgentHost } from './agent.ts';
 import { listFiles } from './files.ts';
 import { messagesOf } from './history.ts';
 import type { PiApi, PiContent, PiContext, PiSendOptions } from './pi.ts';
 
 /** The most listings at once. A folder that hangs must not occupy all the threads that pi reads files with. */
 const MAX_LISTINGS = 1;
+
+/** pi, as the session sees it. Each method may throw. The client that caused the call gets an error then. */
+export interface AgentHost {
+  readonly cwd: string;
+  /** The abilities of this pi beside the classic mode. */
+  readonly features: readonly AgentFeature[];
+  /** Whether pi says when a run has ended for good. Older pis only say that it has ended for now. */
+  readonly settles: boolean;
+  /** The stored history. */
+  messages(): Message[];
+  session(): SessionInfo;
+  tools(): Tool[];
+  commands(): Command[];
+  /** Whether the text is a command of an extension, which runs without a message of its own. */
+  isCommand(text: string): boolean;
+  send(content: PiContent, options: PiSendOptions): void;
+  abort(): void;
+  isIdle(): boolean;
+  holdsMessages(): boolean;
+  listFiles(prefix: string): Promise<FilesList['files']>;
+}
 
 export class PiHost implements AgentHost {
   readonly cwd: string;

@@ -7,6 +7,9 @@
  * pi does not say when it loses a prompt, and it loses the second of two prompts that come while it is idle. So prompts
  * are sent one by one. The next is sent when the run of the one before has ended. A prompt counts as delivered when its
  * own message appears. Several prompts that steer may be sent during a run.
+ *
+ * A person who stops the agent removes the prompts that wait. The stop holds until a person wants the agent to go on,
+ * because pi may repeat a run by itself.
  */
 import { AGENT_LIMITS, type Delivery, type PromptOutcome, type QueueEntry } from '../protocol/agent.ts';
 import type { PiContent } from './pi.ts';
@@ -17,6 +20,8 @@ const ACCEPT_TIMEOUT_MS = 30_000;
 const YIELD_MS = 2000;
 /** How long pi may take to repeat a failed run by itself. Older pis do not say that they will. */
 const RETRY_MS = 30_000;
+/** For how long after a stop pi may start a run by itself: the longest back-off of a provider. */
+const STOP_MS = 65_000;
 /** The number of outcomes kept for clients that reconnect. */
 const MAX_OUTCOMES = 64;
 const MAX_ATTEMPTS = 2;
@@ -42,6 +47,8 @@ interface Entry extends Prompt {
 export interface PromptsSink {
   /** Gives the prompt to pi at once. @throws an Error whose message says why the prompt failed */
   send(content: PiContent, deliver: Delivery, isCommand: boolean): void;
+  /** Ends pi's run, if there is one. */
+  abort(): void;
   /** Whether pi can accept a prompt. */
   isFree(): boolean;
   /** Whether pi holds messages that it has not started on. */
@@ -62,6 +69,8 @@ export class Prompts {
   #yieldUntil = 0;
   /** Until when prompts wait because pi may repeat a failed run. */
   #heldUntil = 0;
+  /** A run that begins before this moment is aborted, because a person has stopped the agent. */
+  #stoppedUntil = 0;
 
   constructor(sink: PromptsSink) {
     this.#sink = sink;
@@ -83,6 +92,8 @@ export class Prompts {
 
   /** @returns the outcome of an earlier prompt with this id, and then nothing is queued; null if the id is new */
   submit(prompt: Prompt, runs: boolean, now: number): PromptOutcome | null {
+    // A person wants the agent to go on.
+    this.#stoppedUntil = 0;
     const known = this.#outcomes.get(prompt.id);
     if (known !== undefined) return known;
     if (this.#entries.some(({ id }) => id === prompt.id)) return { id: prompt.id, status: 'queued' };
@@ -120,26 +131,31 @@ export class Prompts {
     return null;
   }
 
-  /** Removes all waiting prompts. */
-  stop(): void {
+  /** Removes all waiting prompts, and aborts pi's run and the one that pi may start by itself. */
+  stop(now: number): void {
+    this.#stoppedUntil = now + STOP_MS;
     for (const entry of this.#entries.filter(({ sentAt }) => sentAt === null)) {
       this.#leave(entry, { id: entry.id, status: 'removed', error: 'stopped' });
     }
+    this.#sink.abort();
   }
 
   /** Notes a prompt that was typed in the terminal. It goes before those that wait. */
   typed(text: string, now: number): void {
+    this.#stoppedUntil = 0;
     this.#typed = [...this.#typed.slice(-15), text.trim()];
     this.#yieldUntil = now + YIELD_MS;
   }
 
-  runStarted(): void {
+  runStarted(now: number): void {
     this.#yieldUntil = 0;
+    if (now < this.#stoppedUntil) this.#sink.abort();
   }
 
   /** @param mayRetry whether pi may repeat the run by itself, without saying so first */
   runEnded(mayRetry: boolean, now: number): void {
     this.#heldUntil = mayRetry ? now + RETRY_MS : 0;
+    if (!mayRetry) this.#stoppedUntil = 0;
     if (!this.#sink.holdsMessages()) {
       for (const entry of this.#entries.filter(({ sentAt }) => sentAt !== null)) this.#tryAgain(entry);
     }

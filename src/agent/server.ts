@@ -149,7 +149,7 @@ export class AgentServer {
       // Clients fail if nothing of their offer is chosen.
       const plain = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : (offered[0] ?? null);
       connection.write(encodeUpgradeResponse(key, isClassic ? plain : DELTA_SUBPROTOCOL, null));
-      new AgentClient(connection).start(this.#options.agent, isClassic, readResume(offered), rest);
+      new AgentClient(connection, isClassic).start(this.#options.agent, readResume(offered), rest);
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       this.#refuse(connection, error);

@@ -1,5 +1,7 @@
 /** A pi that does what it is told, for the session without a pi. */
-import { Agent, type AgentHost, type ClientConnection, type ClientSink } from '../../src/agent/agent.ts';
+import { Agent, type ClientConnection } from '../../src/agent/agent.ts';
+import type { Client } from '../../src/agent/audience.ts';
+import type { AgentHost } from '../../src/agent/host.ts';
 import type { PiContent, PiSendOptions } from '../../src/agent/pi.ts';
 import type { Command, FromAgent, Message, SessionInfo } from '../../src/protocol/agent.ts';
 import type { Position } from '../../src/protocol/subprotocol.ts';
@@ -47,10 +49,15 @@ export class FakeHost implements AgentHost {
   }
 }
 
-export class FakeClient implements ClientSink {
+export class FakeClient implements Client {
+  readonly isClassic: boolean;
   readonly received: string[] = [];
   closed: [number, string] | null = null;
   connection: ClientConnection | null = null;
+
+  constructor(isClassic = false) {
+    this.isClassic = isClassic;
+  }
 
   send(text: string): void {
     this.received.push(text);
@@ -87,8 +94,8 @@ export function setUp(host = new FakeHost()) {
     onFault: (error) => faults.push(error),
   });
   const connect = (isClassic = false, resumeFrom: Position | null = null): FakeClient => {
-    const client = new FakeClient();
-    client.connection = agent.connect(client, isClassic, resumeFrom);
+    const client = new FakeClient(isClassic);
+    client.connection = agent.connect(client, resumeFrom);
     return client;
   };
   /** Lets time pass, and calls back what is due. */
@@ -112,3 +119,18 @@ export function setUp(host = new FakeHost()) {
   };
   return { agent, host, connect, pass, faults, timers, user, say, detailsTold: () => details };
 }
+
+export const types = (messages: FromAgent[]) => messages.map(({ type }) => type);
+
+export const assistant = (text: string): Message => ({
+  role: 'assistant',
+  content: [{ type: 'text', text }],
+  timestamp: 7,
+  stopReason: 'stop',
+});
+
+/** pi's event for more text of an answer. */
+export const delta = (text: string) => ({
+  message: { role: 'assistant' },
+  assistantMessageEvent: { type: 'text_delta', contentIndex: 0, delta: text },
+});

@@ -8,12 +8,13 @@ function setUp() {
   const sent: string[] = [];
   const outcomes: PromptOutcome[] = [];
   const due: number[] = [];
-  const pi = { free: true, holds: false, error: null as Error | null, queues: 0 };
+  const pi = { free: true, holds: false, error: null as Error | null, queues: 0, aborts: 0 };
   const prompts = new Prompts({
     send(content, deliver) {
       if (pi.error !== null) throw pi.error;
       sent.push(`${deliver} ${content}`);
     },
+    abort: () => pi.aborts++,
     isFree: () => pi.free,
     holdsMessages: () => pi.holds,
     onOutcome: (outcome) => outcomes.push(outcome),
@@ -52,7 +53,7 @@ describe('Prompts', () => {
     prompts.submit(prompt('a'), false, 0);
     prompts.submit(prompt('b'), false, 0);
     assert.deepEqual(sent, ['followUp text a']);
-    prompts.runStarted();
+    prompts.runStarted(1);
     prompts.appeared('text a');
     prompts.proceed(true, 5);
     assert.equal(sent.length, 1);
@@ -131,7 +132,7 @@ describe('Prompts', () => {
     prompts.submit(prompt('a'), false, 0);
     prompts.submit(prompt('b'), false, 0);
     prompts.submit(prompt('c'), false, 0);
-    prompts.stop();
+    prompts.stop(0);
     assert.deepEqual(
       outcomes.filter(({ status }) => status === 'removed'),
       [
@@ -145,16 +146,48 @@ describe('Prompts', () => {
     );
   });
 
+  it('stops what pi begins by itself, until its longest pause is over', () => {
+    for (const [after, aborts] of [
+      [64_999, 2],
+      [65_000, 1],
+    ] as const) {
+      const { prompts, pi } = setUp();
+      prompts.stop(1000);
+      assert.equal(pi.aborts, 1);
+      prompts.runStarted(1000 + after);
+      assert.equal(pi.aborts, aborts);
+    }
+  });
+
+  it('stops nothing any more once a run has ended for good, or a person goes on', () => {
+    const { prompts, prompt, pi } = setUp();
+    prompts.stop(0);
+    prompts.runEnded(true, 10);
+    prompts.runStarted(20);
+    assert.equal(pi.aborts, 2, 'pi may have repeated the run by itself');
+    for (const goOn of [
+      () => prompts.runEnded(false, 30),
+      () => prompts.typed('go on', 30),
+      () => void prompts.submit(prompt('a'), false, 30),
+    ]) {
+      prompts.stop(25);
+      const { aborts } = pi;
+      goOn();
+      prompts.runStarted(40);
+      assert.equal(pi.aborts, aborts);
+    }
+  });
+
   it('lets somebody at the terminal go first, and does not take their message for one of its own', () => {
     const { prompts, sent, prompt, due, statusOf } = setUp();
     prompts.typed('typed', 0);
     prompts.submit(prompt('a'), false, 1);
     assert.deepEqual([sent, due], [[], [1999]]);
-    prompts.runStarted();
+    prompts.runStarted(2);
     assert.equal(prompts.appeared('typed'), null);
     prompts.runEnded(false, 500);
     prompts.proceed(false, 510);
-    prompts.runStarted();
+    prompts.runStarted(520);
     assert.equal(prompts.appeared('text a'), 'a');
     assert.deepEqual(statusOf('a'), ['queued', 'delivered']);
   });
@@ -171,7 +204,7 @@ describe('Prompts', () => {
     const { prompts, sent, prompt, outcomes } = setUp();
     prompts.submit(prompt('a'), false, 0);
     for (const now of [10, 20]) {
-      prompts.runStarted();
+      prompts.runStarted(now - 5);
       prompts.runEnded(false, now);
       prompts.proceed(false, now + 5);
     }
