@@ -7,7 +7,7 @@ import type { Session } from './session.ts';
 import { duration } from './tool.ts';
 import { visible } from './visible.ts';
 
-/** What the agent is doing, or why nothing is known of it: one line above the composer. */
+/** One line above the composer: what the agent is doing, or why that is not known. */
 export function Activity({ session, link }: { session: Session; link: AgentLink }) {
   const { conversation } = session;
   const { phase, reason } = link.status.value;
@@ -26,7 +26,7 @@ export function Activity({ session, link }: { session: Session; link: AgentLink 
       </Line>
     );
   }
-  // The pane's header says so; what the agent did last is not known to go on.
+  // The pane's header says that; whether the agent's last activity goes on is not known.
   if (phase === 'connecting') return null;
   if (activity.state === 'failed')
     return <Line state="failed">{visible(activity.error ?? 'The last run failed.')}</Line>;

@@ -1,6 +1,6 @@
 /**
- * What a terminal would show of a program's output: colours as styles, progress lines as they ended, and nothing of the
- * sequences that move the cursor, set titles or ring.
+ * A program's output as a terminal would show it: colours become styles, progress lines keep their last text, and the
+ * sequences that move the cursor, set titles or ring are dropped.
  */
 
 export interface Style {
@@ -35,7 +35,7 @@ export function stripAnsi(text: string): string {
   return text.includes('\u001b') || text.includes('\u009b') ? text.replace(ESCAPE, '') : text;
 }
 
-/** What a line shows once a carriage return has gone back over it and a backspace has taken characters away. */
+/** A line as it looks after its carriage returns have overwritten it and its backspaces have deleted characters. */
 export function overwritten(line: string): string {
   let text = line.endsWith('\r') ? line.slice(0, -1) : line;
   const at = text.lastIndexOf('\r');
@@ -114,7 +114,7 @@ function indexed(index: number): number {
   return nearest(level(Math.floor(cube / 36)), level(Math.floor(cube / 6) % 6), level(cube % 6));
 }
 
-/** One bit for each of red, green and blue, and bright above: how the sixteen are numbered. */
+/** The nearest of the sixteen colours. Their numbers have one bit each for red, green, blue and bright. */
 function nearest(red: number, green: number, blue: number): number {
   const strongest = Math.max(red, green, blue);
   if (strongest < 48) return 0;

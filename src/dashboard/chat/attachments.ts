@@ -1,4 +1,4 @@
-/** Files that go with a prompt: read, and pictures made no larger than a model looks at. */
+/** Reads the files that go with a prompt, and shrinks pictures to the size that models use. */
 import { AGENT_LIMITS, type Attachment } from '../../protocol/agent.ts';
 
 /** Models scale larger pictures down to about this. */
@@ -13,7 +13,7 @@ export function sizeOf({ data }: Attachment): number {
 /**
  * Adds files to those that are there.
  *
- * @returns all that fit, and a sentence for what does not
+ * @returns the files that fit, and a sentence about those that do not
  */
 export function addFiles(
   present: readonly Attachment[],
@@ -54,7 +54,7 @@ export async function readFile(file: File): Promise<Attachment> {
   return attachment;
 }
 
-/** Null if the browser does not know the format: then it goes as it is. */
+/** Null if the browser does not know the format: the file is then sent unchanged. */
 async function shrink(file: File): Promise<Blob | null> {
   try {
     const bitmap = await createImageBitmap(file);

@@ -1,7 +1,7 @@
 /**
  * The conversation with one agent: everything below the pane's header. The shell loads it when the first agent is opened.
  *
- * What the shell and the chat know of each other is in `contract.ts`, and no more.
+ * `contract.ts` has all that the shell and the chat know of each other.
  */
 import { useComputed } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
@@ -16,12 +16,12 @@ import { sessionOf } from './session.ts';
 import { Transcript } from './transcript.tsx';
 import { trackKeyboard } from './viewport.ts';
 
-/** What the roster knew of the agent whose chat was opened last. */
+/** The roster's node of the agent whose chat was opened last. */
 let opened: ChatProps['node'] | null = null;
 
 export default function Chat({ node, link, seen }: ChatProps) {
   const session = useMemo(() => {
-    // What was being written to a session goes to the one that replaces it.
+    // The draft for a session goes to the session that replaces it.
     const { nodeId } = link;
     if (opened !== null && opened.peek().successor === nodeId) moveDraft(opened.peek().id, nodeId);
     opened = node;
@@ -35,7 +35,7 @@ export default function Chat({ node, link, seen }: ChatProps) {
 
   useEffect(() => {
     const detach = session.attach(link);
-    // Whoever opened it may have said so before there was anything to stop.
+    // The shell may have said so before the link had started.
     if (node.peek().status === 'offline') link.away();
     return detach;
   }, [session, link]);

@@ -1,9 +1,9 @@
 /**
- * pi's own events, as older extensions pass them on: every update repeats the message from its beginning, a message may be
- * told by the snapshot and by its event, and nobody says whether the agent works.
+ * pi's own events, as older extensions pass them on. Every update repeats the message from its beginning, a message may
+ * come in the snapshot and again as an event, and nothing says whether the agent works.
  *
- * So it is seen from the turn: it begins with the user's message or an answer being written, goes on while the answer
- * ends with tools to run, and ends with an answer that ends otherwise.
+ * The turn shows that: it begins with the user's message or an answer being written, continues while answers end with
+ * tools to run, and ends with an answer that does not.
  */
 import type { Command, FilesList, Message } from '../../protocol/agent.ts';
 import {
@@ -36,7 +36,7 @@ export type ClassicMessage =
 
 type ToolOutput = { content?: Message['content']; details?: unknown };
 
-/** A turn that seems open in the snapshot, but whose last message is older, was broken off. */
+/** If a turn seems open in the snapshot, but its last message is older than this, it was broken off. */
 const OPEN_TURN_MS = 10 * 60_000;
 /** How many of the last messages an event may repeat. */
 const REPEATED = 8;
@@ -134,7 +134,7 @@ function onWriting(
   if (message.role !== 'assistant') return message.role === 'user' ? onEnd(state, message, now) : state;
   if (repeatedAt(state, message) !== -1) return state;
   const { live } = state;
-  // The new extension sends such an update as a delta as well; what counts here is the message.
+  // The new extension puts a delta into such an update too; only its message counts here.
   if (live === null || (type === 'message_start' && !isSame(live.message, message))) {
     return working(beginMessage(state, message), now);
   }

@@ -11,7 +11,7 @@ const SHOWN_LINES = 200;
 /** A fenced block. While it is `open`, more of it is to come. */
 export function CodeBlock({ lang, text, open }: { lang: string; text: string; open: boolean }) {
   const [shown, setShown] = useState(SHOWN_LINES);
-  // Lines that have come are never taken away again while it is written.
+  // While it is being written, no line that was shown disappears again.
   const { lines, total } = fold(text, open ? Number.POSITIVE_INFINITY : shown, 'start');
   const cut = lines.some((line) => line.cut > 0);
   const code =
@@ -22,7 +22,7 @@ export function CodeBlock({ lang, text, open }: { lang: string; text: string; op
         <span class="lang">{visible(lang) || 'text'}</span>
         <CopyButton text={() => text} label="Copy code" />
       </figcaption>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls sideways must be reached with keys */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: keys must reach a box that scrolls sideways */}
       <pre tabIndex={0}>
         <Code text={code} lang={lang} open={open} />
       </pre>
@@ -39,7 +39,7 @@ export function CodeBlock({ lang, text, open }: { lang: string; text: string; op
 export function Code({ text, lang, open = false }: { text: string; lang: string; open?: boolean }) {
   const [coloured, setColoured] = useState<{ source: string; pieces: readonly Piece[] } | null>(null);
   const known = coloured !== null && text.startsWith(coloured.source) ? coloured : null;
-  // What is being written is coloured again each time it has grown by half: so all of it costs a small multiple of once.
+  // Code that is being written is coloured again each time it has grown by half: in all, a small multiple of once.
   const due =
     lang !== '' && (known === null || (open ? text.length > known.source.length * 1.5 + 200 : text !== known.source));
   const source = open ? text.slice(0, text.lastIndexOf('\n') + 1) : text;

@@ -11,9 +11,9 @@ import { type Choice, choose, commandChoices, fileChoices, step, type Trigger, t
 import { Menu } from './menu-view.tsx';
 import type { Session } from './session.ts';
 
-/** Text that comes by paste and is longer than this goes as a file. */
+/** Pasted text that is longer than this goes as a file. */
 const PASTED_FILE_CHARACTERS = 50_000;
-/** Between a key and the question to the agent which files there are. */
+/** The delay between a key and asking the agent for its files. */
 const FILES_DELAY_MS = 80;
 
 const touch = matchMedia('(pointer: coarse)');
@@ -25,7 +25,7 @@ interface ComposerProps {
   onInput(element: HTMLTextAreaElement | null): void;
 }
 
-/** Where one writes to the agent. What is written is kept until the agent has it. */
+/** The field for writing to the agent. A text is kept until the agent has it. */
 export function Composer({ session, link, onSent, onInput }: ComposerProps) {
   const { nodeId, conversation } = session;
   const input = useRef<HTMLTextAreaElement | null>(null);
@@ -63,7 +63,7 @@ export function Composer({ session, link, onSent, onInput }: ComposerProps) {
     element.style.height = `${element.scrollHeight + 2}px`;
   }, [text]);
 
-  // As it was last kept: another text there was written in another tab. If nothing can be kept, none is ever seen.
+  // The stored draft as this tab last saw it: a different one comes from another tab. Without storage it never differs.
   const kept = useRef(text);
   const composing = useRef(false);
   const write = (value: string) => {
@@ -72,7 +72,7 @@ export function Composer({ session, link, onSent, onInput }: ComposerProps) {
     kept.current = loadDraft(nodeId);
   };
   const takeOver = () => {
-    // An input method loses its place if the text is changed under it; it writes when it has ended.
+    // Changing the text would disturb an input method. The draft is written when the method ends.
     if (composing.current) return;
     const value = loadDraft(nodeId);
     if (value === kept.current) return;
@@ -171,7 +171,7 @@ export function Composer({ session, link, onSent, onInput }: ComposerProps) {
       return;
     }
     if (event.key !== 'Enter') return;
-    // 229: browsers that end the composition before they tell of the key.
+    // 229: some browsers end the composition before they report its key.
     const composing = event.isComposing || event.keyCode === 229;
     const action = onEnter({ shift: event.shiftKey, mod: event.metaKey || event.ctrlKey, composing }, touch.matches);
     if (action === 'send' || action === 'steer') {

@@ -7,15 +7,15 @@
  * pure reducer over the messages; a store by node id around it), with its position in the stream, its place on the screen
  * and its draft, so that coming back resumes where it was.
  *
- *     node    what the roster knows of the agent, as it changes. It outlives the agent's being offline: the
- *             transcript stays, marked. The pane's header shows name, state and place; the chat does not
+ *     node    the agent as the roster has it now. It stays while the agent is offline: so does the transcript,
+ *             with a mark. The pane's header shows name, state and place; the chat does not
  *     link    attach(), send(), status, reconnect(): see link/agent-link.ts. The shell calls away() and back()
  *     seen    the chat calls it when the person has the newest message in sight, so that "unread" goes
  *
- * Keys are the shell's (actions.ts): the chat registers what it can do for them in `chatCommands`, and removes that when
- * it is unmounted. Notices to people, copying, layers with Esc and focus, what is said to screen readers: platform/ and
- * state/notices.ts. Styles are chat/chat.css, loaded with the page, over the variables of styles/tokens.css. Its tests
- * are test/dashboard/chat-*.test.ts.
+ * The shell handles keys (actions.ts): the chat registers its commands in `chatCommands`, and removes them when it is
+ * unmounted. platform/ and state/notices.ts have notices, copying, layers with Esc and focus, and announcements to
+ * screen readers. The chat's styles are chat/chat.css, loaded with the page, over the variables of styles/tokens.css.
+ * Its tests are test/dashboard/chat-*.test.ts.
  */
 import { type ReadonlySignal, signal } from '@preact/signals';
 import type { Node } from '../../protocol/registry.ts';
@@ -27,7 +27,7 @@ export interface ChatProps {
   seen(): void;
 }
 
-/** What keys and the palette can ask of the chat that is open. Each does nothing if it does not apply. */
+/** The commands of keys and the palette to the open chat. Each does nothing if it does not apply. */
 export interface ChatCommands {
   /** `c`: focus into the composer. */
   compose(): void;
@@ -39,5 +39,5 @@ export interface ChatCommands {
   answer(yes: boolean): void;
 }
 
-/** Of the chat that is mounted; null without one. */
+/** The commands of the mounted chat; null without one. */
 export const chatCommands = signal<ChatCommands | null>(null);

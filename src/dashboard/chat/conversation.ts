@@ -1,9 +1,9 @@
 /**
- * What one agent's conversation looks like from here: pure, `(state, message, now) → state`.
+ * The state of the conversation with one agent: pure, `(state, message, now) → state`.
  *
- * An agent speaks one of two dialects. `delta.ts` reads events that have numbers and are told once; `classic.ts` reads
- * pi's own, which repeat the whole message every time and leave it to the reader to see whether the agent works. Both
- * change the same state with the functions of this file, so the views know nothing of it.
+ * An agent speaks one of two dialects. `delta.ts` reads numbered events that are sent once; `classic.ts` reads pi's own
+ * events, which repeat the whole message every time and do not say whether the agent works. Both change the same state
+ * with the functions of this file, so the views need not know the dialect.
  */
 import type {
   AgentFeature,
@@ -21,14 +21,14 @@ import type { Dialect } from '../link/agent-link.ts';
 import { contentOf, resultText } from './message.ts';
 import { onOutcome, type Prompt } from './outbox.ts';
 
-/** A message of the history, or something that happened between two of them and is in no history. */
+/** A message of the history, or an event between two messages that the history does not contain. */
 export type Entry = MessageEntry | SettledEntry | NoticeEntry;
 
 export interface MessageEntry {
   readonly kind: 'message';
   /** Stays the same while the message is written, finished, and sent again after a lost connection. */
   readonly key: string;
-  /** In the agent's history; a message that is being written has the index it is going to have. */
+  /** The index in the agent's history, or for a message that is being written, its future index. */
   readonly index: number;
   readonly message: Message;
 }
@@ -56,7 +56,7 @@ export interface ToolRun {
   /** By this page's clock, in milliseconds; null if its start was not seen. */
   readonly startedAt: number | null;
   readonly durationMs: number | null;
-  /** What it printed so far, or its result as text. */
+  /** Its output so far, or its result as text. */
   readonly output: string;
   readonly result: { readonly content?: Message['content']; readonly details?: unknown } | null;
   /** The tool that called it; the call is then in no message. */
@@ -81,9 +81,9 @@ export interface Answer {
 export interface Conversation {
   /** Null until the agent has said something. */
   readonly dialect: Dialect | null;
-  /** Of the last event handled; null in the classic dialect, and after a gap: then a snapshot is needed. */
+  /** The position of the last handled event; null in the classic dialect, and after a gap until a snapshot comes. */
   readonly position: Position | null;
-  /** Events are missing, so nothing more is taken until a snapshot comes. */
+  /** Events are missing, so all others are ignored until a snapshot comes. */
   readonly gap: boolean;
   /** Oldest first, without gaps. */
   readonly entries: readonly Entry[];
@@ -104,7 +104,7 @@ export interface Conversation {
   readonly outbox: readonly Prompt[];
   /** How far the agent's clock is ahead of ours, in milliseconds. */
   readonly clockAhead: number;
-  /** Names keys. */
+  /** Makes keys unique. */
   readonly counter: number;
 }
 
@@ -129,7 +129,7 @@ export const EMPTY: Conversation = {
   counter: 0,
 };
 
-/** Beyond this many characters of history the oldest messages are let go, to be fetched again when somebody scrolls up. */
+/** Above this many characters of history, the oldest messages are dropped; scrolling up fetches them again. */
 const MAX_KEPT_CHARACTERS = 3_000_000;
 const KEPT_AFTER_TRIM = 2_000_000;
 /** The newest are kept however large they are: they may be in sight. */
@@ -151,7 +151,7 @@ export function firstIndex({ entries }: Conversation): number {
   return first?.kind === 'message' ? first.index : 0;
 }
 
-/** The same message, told twice? A message has no id of its own. */
+/** Whether both are the same message, sent twice: messages have no ids. */
 export function isSame(one: Message, other: Message): boolean {
   if (one.role !== other.role || one.toolCallId !== other.toolCallId) return false;
   if (one.timestamp !== undefined || other.timestamp !== undefined) return one.timestamp === other.timestamp;
@@ -174,7 +174,7 @@ export function replaceHistory(state: Conversation, messages: readonly Message[]
   return { ...state, entries, runs, counter, hasOlder: oldestIndex > 0, live: null };
 }
 
-/** Puts older messages in front; what does not fit to the oldest one here is left out. */
+/** Puts older messages in front; ignores them if they leave a gap before the oldest one here. */
 export function prependHistory(
   state: Conversation,
   messages: readonly Message[],
@@ -197,7 +197,7 @@ export function prependHistory(
   };
 }
 
-/** A message is finished. It takes the place of the one that was being written, or of itself if it is told again. */
+/** Takes a finished message. It replaces the one that was being written, or its earlier copy if it is sent again. */
 export function finishMessage(state: Conversation, message: Message, index: number): Conversation {
   const isLive = message.role === 'assistant' && state.live !== null;
   const known = state.entries.findLastIndex((entry) => entry.kind === 'message' && entry.index === index);
@@ -217,7 +217,7 @@ export function beginMessage(state: Conversation, message: Message): Conversatio
   return { ...state, counter, live };
 }
 
-/** Puts a message in whole that had been cut. */
+/** Replaces a message that had been cut with the whole one. */
 export function replaceMessage(state: Conversation, index: number, message: Message): Conversation {
   const at = state.entries.findIndex((entry) => entry.kind === 'message' && entry.index === index);
   if (at === -1) return state;
@@ -225,7 +225,7 @@ export function replaceMessage(state: Conversation, index: number, message: Mess
   return { ...state, entries: state.entries.with(at, entry), runs: withResults(state.runs, [message]) };
 }
 
-/** Lets the oldest messages go if there are very many; they can be fetched again. */
+/** Drops the oldest messages if there are very many; they can be fetched again. */
 export function trim(state: Conversation): Conversation {
   let characters = 0;
   for (const entry of state.entries) characters += sizeOf(entry);
@@ -331,14 +331,14 @@ export function answerFailed(state: Conversation, id: string, error: string): Co
 
 // The connection
 
-/** What was on its way when the connection went may or may not have arrived. */
+/** Prompts and answers in transit when the connection was lost may or may not have arrived. */
 export function connectionLost(state: Conversation): Conversation {
   const answers = new Map(state.answers);
   for (const [id, answer] of answers)
     if (answer.status === 'sending') answers.set(id, { ...answer, status: 'unknown' });
   const outbox = state.outbox.map((prompt): Prompt => {
     if (prompt.status === 'sending') return { ...prompt, status: 'unknown' };
-    // A classic agent tells of no queue: whether a prompt that it took is still in it, nobody knows.
+    // A classic agent does not report its queue, so whether a prompt is still in it is not known.
     if (prompt.status === 'queued' && state.dialect === 'classic') return { ...prompt, status: 'unknown' };
     return prompt;
   });
@@ -352,7 +352,7 @@ export function setActivity(state: Conversation, activity: Activity): Conversati
   return same ? state : { ...state, activity };
 }
 
-/** Applies what the agent says of several prompts. */
+/** Applies the outcomes of several prompts. */
 export function applyOutcomes(state: Conversation, outcomes: readonly PromptOutcome[]): Conversation {
   return outcomes.reduce(onOutcome, state);
 }

@@ -3,7 +3,7 @@ import { announce } from '../platform/announce.ts';
 import { canCopy, copyText } from '../platform/clipboard.ts';
 import { Icon } from './icons.tsx';
 
-/** Copies a text whole and as it is, whatever is shown of it. Renders nothing if the browser gives this page no clipboard. */
+/** Copies a whole text unchanged, even if only a part is shown. Renders nothing if this page has no clipboard. */
 export function CopyButton({ text, label }: { text: () => string; label: string }) {
   const [copied, setCopied] = useState(false);
   if (!canCopy) return null;

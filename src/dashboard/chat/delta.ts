@@ -1,9 +1,9 @@
 /**
- * Events with numbers, each told once.
+ * Numbered events, each sent once.
  *
- * An event that is not newer than the position was in the snapshot, or came before: it is dropped. One that is not the
- * next shows that some are missing: from then on nothing is taken until a snapshot comes, which the owner of the
- * connection asks for by connecting without a position.
+ * An event that is not newer than the position was in the snapshot, or came before: it is dropped. If a number is
+ * skipped, events are missing: from then on all are ignored until a snapshot comes. The owner of the connection asks
+ * for it by connecting without a position.
  */
 import type {
   FromAgent,
@@ -104,7 +104,7 @@ function onInitState(before: Conversation, init: InitState, now: number): Conver
   return state;
 }
 
-/** The message that was being written before the connection went is still the same, with the same key. */
+/** A message that was being written when the connection was lost keeps its key. */
 function resumeLive(before: Conversation, state: Conversation, message: Message): Conversation {
   const begun = beginMessage(state, message);
   const known = before.live;
@@ -172,10 +172,10 @@ function onEvent(state: Conversation, event: StreamEvent): Conversation {
     case 'notice':
       return addEntry(state, { kind: 'notice', level: event.level, text: String(event.text) });
     case 'history_reset':
-      // The events go on, but the history is another one: a snapshot has both.
+      // The numbers go on, but the history has changed: only a snapshot has both.
       return { ...state, position: null, gap: true };
     default:
-      // Of the session, which the inspector shows, or from a newer agent.
+      // An event of the session, which the inspector shows, or of a newer agent.
       return state;
   }
 }
@@ -184,7 +184,7 @@ function onDelta(state: Conversation, { kind, index, delta, call }: MessageDelta
   const { live } = state;
   if (live === null) return state;
   const content = [...contentOf(live.message)];
-  // Nothing an agent sends makes a list of millions.
+  // No agent may make the page fill a list of millions.
   if (!Number.isInteger(index) || index < 0 || index > content.length + 100) return state;
   while (content.length < index) content.push({ type: 'text', text: '' });
   const part = content[index];

@@ -9,7 +9,7 @@ const STEP_ROWS = 500;
 /** From this width on there is room for two columns. */
 const SPLIT_PX = 900;
 
-/** What an edit changed: one column in the chat, two if it is wide enough. */
+/** An edit's changes: in one column, or in two if there is room. */
 export function DiffView({ diff }: { diff: Diff }) {
   const box = useRef<HTMLDivElement>(null);
   const [wide, setWide] = useState(false);
@@ -34,7 +34,7 @@ export function DiffView({ diff }: { diff: Diff }) {
         </button>
         <CopyButton text={() => patchOf(diff.rows)} label="Copy the difference" />
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls sideways must be reached with keys */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: keys must reach a box that scrolls sideways */}
       <div class="diff-box" tabIndex={0}>
         <table>
           <tbody>{wide ? splitRows(rows).map(SplitLine) : rows.map(Line)}</tbody>

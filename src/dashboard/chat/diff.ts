@@ -1,4 +1,4 @@
-/** What an edit changed, as rows for one column or two. */
+/** The changes of an edit, as rows for one column or two. */
 import { diffArrays, diffWordsWithSpace } from 'diff';
 
 export type Row =
@@ -12,7 +12,7 @@ export type Row =
   | { readonly kind: 'added'; readonly after: number | null; readonly text: string; readonly marks?: readonly Mark[] }
   | { readonly kind: 'gap' };
 
-/** A part of a changed line, and whether it is what changed in it. */
+/** A part of a changed line, and whether that part changed. */
 export interface Mark {
   readonly text: string;
   readonly changed: boolean;
@@ -24,7 +24,7 @@ export interface Diff {
   readonly removed: number;
 }
 
-/** Beyond this many lines on either side, or changes between them, an edit is shown as all removed, all added: finding less would take too long. */
+/** With more lines on either side, or more changes, an edit is shown as all removed, all added: to save time. */
 const MAX_DIFFED_LINES = 4000;
 const MAX_EDITS = 600;
 /** Longer lines get no marks within them. */
@@ -59,7 +59,7 @@ export function diffTexts(before: string, after: string, numbered = true): Diff 
  */
 export function readPiDiff(text: string): Diff | null {
   const rows: Row[] = [];
-  // On lines that did not change pi gives the number in the old file only.
+  // For unchanged lines pi gives only the number in the old file.
   let shift = 0;
   for (const line of text.replace(/\n$/, '').split('\n')) {
     const match = /^([+\- ])( *)(\d*) (.*)$/.exec(line);
@@ -91,7 +91,7 @@ export function joinDiffs(diffs: readonly Diff[]): Diff {
   };
 }
 
-/** Rows for two columns: what was removed beside what was added in its place. */
+/** Rows for two columns: removed lines beside the lines that replace them. */
 export function splitRows(rows: readonly Row[]): { readonly left: Row | null; readonly right: Row | null }[] {
   const pairs: { left: Row | null; right: Row | null }[] = [];
   for (let at = 0; at < rows.length; ) {
@@ -168,7 +168,7 @@ function markPair(old: Row, young: Row): [Row, Row] {
   if (Math.max(old.text.length, young.text.length) > MAX_MARKED_CHARACTERS) return [old, young];
   const parts = diffWordsWithSpace(old.text, young.text);
   const same = parts.reduce((sum, part) => sum + (part.added || part.removed ? 0 : part.value.trim().length), 0);
-  // Two lines with little in common are no change of one another.
+  // Two lines with little in common are not two versions of one line.
   if (same * 3 < Math.min(old.text.trim().length, young.text.trim().length)) return [old, young];
   const side = (leave: 'added' | 'removed') =>
     parts.filter((part) => !part[leave]).map((part) => ({ text: part.value, changed: part.added || part.removed }));

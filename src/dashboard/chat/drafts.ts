@@ -1,6 +1,6 @@
 /**
- * What a person has written and no agent has taken yet: kept in this browser, by agent, over switching, reload and
- * reconnect. Texts are in localStorage, which is there at once; files are in IndexedDB, which has room for them.
+ * Texts and files that no agent has taken yet. This browser keeps them for each agent over switching, reload and
+ * reconnect: texts in localStorage, which can be read at once; files in IndexedDB, which has room for them.
  */
 import type { Attachment } from '../../protocol/agent.ts';
 import { load, save } from '../platform/storage.ts';
@@ -18,7 +18,7 @@ export function saveDraft(nodeId: string, text: string): void {
   save(draftKey(nodeId), text === '' ? undefined : text);
 }
 
-/** What was written for an agent goes to the one that takes its place, unless something is written there. */
+/** Moves an agent's draft to the agent that takes its place, unless that has a draft. */
 export function moveDraft(from: string, to: string): void {
   const text = loadDraft(from);
   if (text !== '' && loadDraft(to) === '') {
@@ -27,7 +27,7 @@ export function moveDraft(from: string, to: string): void {
   }
 }
 
-/** IndexedDB tells no other tab of a change: this does. */
+/** A change of this key tells other tabs of new files, which IndexedDB does not. */
 const filesMarkKey = (nodeId: string) => `pi-de.files.${nodeId}`;
 
 /** Keeps the files that go with a draft, and lets other tabs know. */
@@ -37,8 +37,8 @@ export async function saveDraftFiles(nodeId: string, files: readonly Attachment[
 }
 
 /**
- * All tabs of a browser have one draft for each agent: what is written in one is seen in the others at once, so that none
- * overwrites what it has not shown. A tab that was frozen is told nothing, and looks when it is woken.
+ * All tabs of a browser share one draft for each agent. A change in one tab shows in the others at once, so that none
+ * overwrites a text that it has not shown. A frozen tab hears of no change, so it looks when it wakes.
  *
  * @returns a function that ends it
  */
@@ -48,7 +48,7 @@ export function watchDraft(nodeId: string, changed: { text(): void; files(): voi
   addEventListener(
     'storage',
     ({ key }) => {
-      // Null: all of it was deleted.
+      // Null: the whole storage was cleared.
       if (key === draftKey(nodeId) || key === null) changed.text();
       if (key === filesMarkKey(nodeId) || key === null) changed.files();
     },
@@ -66,7 +66,7 @@ export interface KeptPrompt {
   readonly files: number;
 }
 
-/** Prompts whose outcome was not known when the page went. */
+/** Prompts whose outcome was not known when the page was left. */
 export function loadOutbox(nodeId: string): KeptPrompt[] {
   const kept = load(outboxKey(nodeId));
   if (!Array.isArray(kept)) return [];
@@ -102,7 +102,7 @@ function database(): Promise<IDBDatabase> {
   });
 }
 
-/** Resolves to none if there are none, or the browser keeps nothing for this page. */
+/** Resolves to an empty list if there are none, or the browser keeps nothing for this page. */
 export async function loadFiles(nodeId: string): Promise<Attachment[]> {
   try {
     const db = await database();
@@ -116,7 +116,7 @@ export async function loadFiles(nodeId: string): Promise<Attachment[]> {
   }
 }
 
-/** Resolves once they are kept, or cannot be. */
+/** Resolves once they are kept, or once that has failed. */
 export async function saveFiles(nodeId: string, files: readonly Attachment[]): Promise<void> {
   try {
     const change = (await database()).transaction(STORE, 'readwrite');
@@ -128,6 +128,6 @@ export async function saveFiles(nodeId: string, files: readonly Attachment[]): P
       change.onabort = () => reject(change.error);
     });
   } catch {
-    // Then they are not kept over a reload.
+    // The files are not kept over a reload then.
   }
 }

@@ -7,8 +7,8 @@ export interface Enter {
 }
 
 /**
- * On a desk Enter sends and Shift+Enter breaks the line. On a touch screen, whose keyboards have no Shift+Enter worth the
- * name, Enter breaks the line. While an input method composes, Enter is its own.
+ * On a desk Enter sends and Shift+Enter breaks the line. On a touch screen, whose keyboards have no handy Shift+Enter,
+ * Enter breaks the line. While an input method composes, Enter belongs to it.
  */
 export function onEnter({ shift, mod, composing }: Enter, touch: boolean): 'send' | 'steer' | 'newline' | 'leave' {
   if (composing) return 'leave';

@@ -1,4 +1,4 @@
-/** HTML's character references in prose: marked leaves them to the browser, which never sees our text as HTML. */
+/** Decodes HTML's character references in prose: marked leaves them to the browser, but our text never becomes HTML. */
 
 const NAMED = new Map<string, string>(
   Object.entries({
@@ -41,7 +41,7 @@ const NAMED = new Map<string, string>(
   }),
 );
 
-/** One that is unknown, or names no character, stays as it is. */
+/** A reference that is unknown, or names no character, stays as it is. */
 export function decodeEntities(text: string): string {
   if (!text.includes('&')) return text;
   return text.replace(/&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|([a-zA-Z]{2,8}));/g, (whole, decimal, hex, name) => {

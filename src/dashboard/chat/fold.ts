@@ -1,4 +1,4 @@
-/** Long output, cut to what is worth showing at first. What is cut away stays in the text, to be shown or copied whole. */
+/** Cuts long output to the part worth showing at first. The text itself stays whole, to be shown or copied. */
 
 /** Lines that fit into a folded box, about 260 px. */
 export const FOLDED_LINES = 13;
@@ -8,9 +8,9 @@ export const STEP_LINES = 1000;
 export const MAX_SHOWN_LINE = 1000;
 
 export interface Fold {
-  /** What to show; each line at most `MAX_SHOWN_LINE` characters, and how many more it had. */
+  /** The lines to show, each of at most `MAX_SHOWN_LINE` characters, and how many more it had. */
   readonly lines: readonly { readonly text: string; readonly cut: number }[];
-  /** The first one's place in the whole, from 0. */
+  /** The index of the first line in the whole text, from 0. */
   readonly from: number;
   readonly total: number;
 }
@@ -29,7 +29,7 @@ export function fold(text: string, shown: number, end: 'start' | 'end'): Fold {
   return { lines, from, total };
 }
 
-/** A line feed at the very end ends the last line; it begins none. */
+/** A line feed at the very end ends the last line and begins no other. */
 export function countLines(text: string): number {
   if (text === '') return 0;
   let count = text.endsWith('\n') ? 0 : 1;

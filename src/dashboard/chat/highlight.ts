@@ -1,4 +1,4 @@
-/** Code as pieces of few kinds of colour. */
+/** Splits code into pieces, each of a kind that has a colour. */
 import { Prism } from './prism.ts';
 
 /** The kinds that have a colour of their own: `--syn-…` in styles/tokens.css. */
@@ -20,7 +20,7 @@ export interface Piece {
   readonly kind: Kind | null;
 }
 
-/** More, or longer lines, are shown without colours: some of Prism's patterns take time that grows faster than the text. */
+/** Longer texts or lines have no colours: some of Prism's patterns take time that grows faster than the text. */
 export const MAX_HIGHLIGHTED_CHARACTERS = 30_000;
 export const MAX_HIGHLIGHTED_LINE = 1000;
 
@@ -110,8 +110,8 @@ const ALIASES: Record<string, string> = {
 };
 
 /**
- * @param language as it stands behind a fence, or a file's extension
- * @returns null if the language is not known, or there is too much
+ * @param language the word behind a fence, or a file's extension
+ * @returns null if the language is not known, or the text is too long
  */
 export function highlight(text: string, language: string): readonly Piece[] | null {
   const name = language.toLowerCase();
@@ -121,7 +121,7 @@ export function highlight(text: string, language: string): readonly Piece[] | nu
   const pieces: { text: string; kind: Kind | null }[] = [];
   const push = (piece: string, kind: Kind | null) => {
     const last = pieces.at(-1);
-    // White space has no colour, so it joins whatever is before it: fewer elements.
+    // White space has no colour, so it joins the piece before it: fewer elements.
     if (last !== undefined && (last.kind === kind || piece.trim() === '')) last.text += piece;
     else pieces.push({ text: piece, kind });
   };
@@ -135,7 +135,7 @@ export function highlight(text: string, language: string): readonly Piece[] | nu
 }
 
 function grammarOf(name: string): Prism.Grammar | null {
-  // Beside the grammars, Prism's table of languages has functions, and whatever an object has.
+  // Prism's table of languages also has functions, and the fields that any object inherits.
   const grammar = Object.hasOwn(Prism.languages, name) ? Prism.languages[name] : undefined;
   return typeof grammar === 'object' ? (grammar as Prism.Grammar) : null;
 }

@@ -10,14 +10,14 @@ interface Job {
   run(highlight: Highlight): void;
 }
 
-/** How long it may work before the page has its turn. */
+/** How long it may work before the page gets its turn. */
 const SLICE_MS = 8;
 
 let loaded: Promise<Highlight> | null = null;
 const jobs = new Set<Job>();
 let working = false;
 
-/** @returns a function that calls it off */
+/** @returns a function that cancels it */
 export function highlightLater(
   text: string,
   language: string,
@@ -44,7 +44,7 @@ async function work(): Promise<void> {
       }
     }
   } catch {
-    // Without it code has no colours. It is tried again with the next code.
+    // Code has no colours then. Loading is tried again with the next code.
     loaded = null;
     jobs.clear();
   } finally {

@@ -1,4 +1,4 @@
-/** Small drawings, in the colour of the text around them. They are decoration: names are on what has them. */
+/** Small drawings, in the colour of the text around them. They are decoration: the elements around them have names. */
 
 const PATHS = {
   copy: 'M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z',

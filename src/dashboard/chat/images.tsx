@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { ImagePart } from '../../protocol/agent.ts';
 import { imageUrl } from './message.ts';
 
-/** Pictures of a message or a result: small at first, as wide as there is room once pressed. */
+/** Pictures of a message or a result: small at first, and as wide as possible once pressed. */
 export function Images({ images }: { images: readonly ImagePart[] }) {
   if (images.length === 0) return null;
   return (

@@ -15,7 +15,7 @@ export function safeLink(address: string): string | null {
   return SAFE_PROTOCOLS.has(url.protocol) ? url.href : null;
 }
 
-/** Whether an image may be shown: pictures that are in the text itself. Nothing is ever fetched from elsewhere. */
+/** Whether an image may be shown: only if the text itself contains it. Nothing is ever fetched from elsewhere. */
 export function isInlineImage(address: string): boolean {
   return DATA_IMAGE.test(address);
 }

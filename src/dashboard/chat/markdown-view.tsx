@@ -16,14 +16,14 @@ const SHOWN_CHARACTERS = 40_000;
 export function Markdown({ text, open = false }: { text: string; open?: boolean }) {
   const parsed = useRef<Parsed | undefined>(undefined);
   const views = useRef(new WeakMap<Block, VNode>());
-  // What came while somebody watched stays, also once it is finished.
+  // Text that was shown while it was being written stays once it is finished.
   const [limit, setLimit] = useState(open ? Number.POSITIVE_INFINITY : SHOWN_CHARACTERS);
   const shown = text.length <= limit ? text : text.slice(0, shownEnd(text, limit));
   parsed.current = parseMarkdown(shown, parsed.current, !open);
   return (
     <div class="markdown">
       {parsed.current.blocks.map((block, index) => {
-        // The very same element: what is settled is not even compared.
+        // The very same element, so that settled blocks are not even compared.
         const view = views.current.get(block) ?? (
           <BlockView key={`${parsed.current?.definitions} ${index}`} block={block} />
         );
@@ -39,7 +39,7 @@ export function Markdown({ text, open = false }: { text: string; open?: boolean 
   );
 }
 
-/** Where to cut a text so that what is shown of it has about `limit` characters: a line that is too long is shown in part. */
+/** Where to cut a text so that about `limit` characters show: only a part of a line that is too long does. */
 function shownEnd(text: string, limit: number): number {
   let shown = 0;
   for (let at = 0; at < text.length; ) {
@@ -52,7 +52,7 @@ function shownEnd(text: string, limit: number): number {
   return text.length;
 }
 
-/** Rendered again only if its text is another: a block that is finished never is. */
+/** Rendered again only if its text has changed, which that of a finished block never does. */
 class BlockView extends Component<{ block: Block }> {
   override shouldComponentUpdate({ block: next }: { block: Block }): boolean {
     const { block } = this.props;
@@ -145,7 +145,7 @@ function renderTable({ header, rows, align }: Tokens.Table) {
     </Cell>
   );
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls sideways must be reached with keys
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: keys must reach a box that scrolls sideways
     <div class="table" tabIndex={0}>
       <table>
         <thead>
@@ -196,7 +196,7 @@ const plainText = (text: string) => visible(decodeEntities(text));
 function renderLink({ href, text, tokens }: Tokens.Link, key: number) {
   const address = safeLink(href);
   const label = renderInline(tokens);
-  // An address that is no link is shown, for it may be what the text is about: a path, say.
+  // An address that may not be a link is shown as text, for the text may be about it: a path, say.
   if (address === null)
     return href === text ? (
       <span key={key}>{label}</span>
@@ -216,7 +216,7 @@ function renderLink({ href, text, tokens }: Tokens.Link, key: number) {
   );
 }
 
-/** Nothing is fetched from elsewhere: a picture there is a link to it. */
+/** Nothing is fetched from elsewhere: a picture there becomes a link. */
 function renderImage({ href, text }: Tokens.Image, key: number) {
   if (isInlineImage(href)) return <img key={key} src={href} alt={visible(text)} />;
   const address = safeLink(href);

@@ -3,9 +3,9 @@
  *
  *     source   ├── settled blocks ──┼── tail ──┤
  *
- * A settled block can't change whatever comes next, so its object stays the same and it is never parsed or rendered
- * again; each new piece of text costs one parse of the tail. Fenced code at the margin and lines that no parser should
- * meet are found here, by a scan whose cost is linear; the prose between them is for marked's lexer.
+ * Later text can't change a settled block, so its object stays the same and it is never parsed or rendered again; each
+ * new piece of text costs one parse of the tail. This file finds fenced code at the margin, and lines that are too long
+ * to parse, by a scan whose cost is linear; marked's lexer parses the prose between them.
  *
  * HTML is not a part of the language: its tags stay text.
  */
@@ -24,11 +24,11 @@ export interface Parsed {
   readonly settled: number;
   /** Where the tail begins in the source. */
   readonly tail: number;
-  /** How many definitions of links were followed in a finished text: with another number its blocks are others. */
+  /** How many link definitions a finished text has; 0 until then. If the number changes, so may every block. */
   readonly definitions: number;
 }
 
-/** Beyond these a line is shown as it stands: some cost marked's lexer seconds (a run of 10,000 asterisks: 0.8 s). */
+/** A line longer than these is shown unparsed: some cost marked's lexer seconds (a run of 10,000 asterisks: 0.8 s). */
 export const MAX_LINE_CHARACTERS = 8000;
 export const MAX_WORD_CHARACTERS = 2000;
 export const MAX_NESTING = 16;
@@ -59,7 +59,7 @@ const EMPTY: Parsed = { source: '', blocks: [], settled: 0, tail: 0, definitions
 export function parseMarkdown(text: string, before: Parsed = EMPTY, complete = false): Parsed {
   const source = text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text;
   const links = definitions(source);
-  // A definition at the end gives links to all that came before it.
+  // A definition at the end turns text before it into links.
   const start = source.startsWith(before.source) && !(complete && links.size > 0) ? before : EMPTY;
   const blocks = start.blocks.slice(0, start.settled);
   let { settled, tail } = start;
@@ -95,7 +95,7 @@ function definitions(source: string): Links {
 interface Part {
   readonly blocks: readonly Block[];
   readonly end: number;
-  /** Whether what follows can't change it. */
+  /** Whether later text can't change it. */
   readonly complete: boolean;
   /** If it is not complete: how many of its blocks are settled, and how much text they took. */
   readonly settled: number;
@@ -119,7 +119,7 @@ function nextPart(source: string, from: number, links: Links): Part {
     };
   }
   const end = Math.min(fence?.index ?? source.length, line?.index ?? source.length);
-  // The opening line of a fence may go on so that it opens none; a line that is too long stays too long.
+  // The opening line of a fence may grow into one that opens none; a line that is too long stays so.
   const followed = end < source.length && (end === line?.index || source.includes('\n', end));
   return prosePart(source.slice(from, end), from, followed, links);
 }
@@ -175,7 +175,7 @@ function prosePart(text: string, from: number, complete: boolean, links: Links):
     }
     length += token.raw.length;
   }
-  // The last block may go on; and as long as it may still become a part of the one before it, so may that.
+  // The last block may grow. If it may still become a part of the block before it, that one may grow too.
   let settled = Math.max(0, blocks.length - 1);
   if (settled > 0 && UNDECIDED.test(text.slice(starts[settled]))) settled -= 1;
   return { blocks, end, complete, settled, settledLength: starts[settled] ?? 0 };

@@ -10,7 +10,7 @@ interface MenuProps {
   take(choice: Choice): void;
 }
 
-/** Above the composer, and never higher than there is room. */
+/** A list above the composer, never higher than there is room. */
 export function Menu({ choices, chosen, loading, label, take }: MenuProps) {
   const list = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
@@ -28,7 +28,7 @@ export function Menu({ choices, chosen, loading, label, take }: MenuProps) {
         </div>
       )}
       {choices.map((choice, index) => (
-        // biome-ignore lint/a11y/useKeyWithClickEvents: keys are the text field's, which has the focus
+        // biome-ignore lint/a11y/useKeyWithClickEvents: the text field has the focus, and handles the keys
         <div
           key={choice.label}
           id={`choice-${index}`}

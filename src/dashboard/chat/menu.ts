@@ -3,7 +3,7 @@ import type { Command, FilesList } from '../../protocol/agent.ts';
 
 export interface Trigger {
   readonly kind: 'command' | 'file';
-  /** What the choice replaces: from the trigger's own character to the caret. */
+  /** The choice replaces the text from the trigger's own character to the caret. */
   readonly from: number;
   readonly to: number;
   readonly query: string;
@@ -12,15 +12,15 @@ export interface Trigger {
 export interface Choice {
   readonly label: string;
   readonly hint: string;
-  /** What is put in the place of trigger and query. */
+  /** The text that replaces trigger and query. */
   readonly insert: string;
-  /** The menu goes on with what is inside. */
+  /** The menu goes on inside this folder. */
   readonly isFolder: boolean;
 }
 
 const MAX_CHOICES = 50;
 
-/** What the caret stands behind; null if that opens no menu. */
+/** The trigger before the caret; null if no menu is to open. */
 export function triggerAt(text: string, caret: number): Trigger | null {
   const before = text.slice(0, caret);
   const command = /^\/(\S*)$/.exec(before);
@@ -50,7 +50,7 @@ export function commandChoices(commands: readonly Command[], query: string): Cho
 export function fileChoices(list: FilesList | null, query: string): Choice[] {
   if (list === null) return [];
   const wanted = query.toLowerCase();
-  // What the agent found for these very letters is its own choice; an older list is looked through until that comes.
+  // The agent's list for this very query is shown whole; until it comes, an older list is filtered.
   const found = list.prefix === query;
   const ranked = list.files
     .map((file) => ({
@@ -76,7 +76,7 @@ export function choose(text: string, { from, to }: Trigger, { insert }: Choice):
   return { text: text.slice(0, from) + put + after, caret: from + put.length };
 }
 
-/** The choice above or below, round and round. */
+/** The choice above or below; the ends are joined. */
 export function step(index: number, by: 1 | -1, count: number): number {
   return count === 0 ? 0 : (index + by + count) % count;
 }

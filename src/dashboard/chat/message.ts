@@ -1,7 +1,7 @@
-/** Reads pi's messages, which may be of any age and shape: nothing here throws. */
+/** Reads pi's messages, which may be of any age and shape: no message makes it throw. */
 import type { ContentPart, ImagePart, Message, Question } from '../../protocol/agent.ts';
 
-/** In the place of what is no message, so that the ones around it keep their indexes. */
+/** Stands for a value that is no message, so that the others keep their indexes. */
 export const UNREADABLE: Message = { role: 'unreadable' };
 
 export function readMessage(value: unknown): Message {
@@ -26,7 +26,7 @@ export function readText(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-/** The question with texts where texts must be. */
+/** The question, with a text in each field that must be one. */
 export function readQuestion(value: Question): Question {
   const { id, title, message, options } = value;
   return {

@@ -1,5 +1,5 @@
 /**
- * Prompts from here, until it is certain what became of them.
+ * Prompts from here, until their outcome is certain.
  *
  *   waiting ──written──▶ sending ──▶ queued ──▶ delivered (gone from here)
  *   (no connection)         │  │
@@ -11,7 +11,7 @@ import type { Conversation } from './conversation.ts';
 import { imagesOf, textOf } from './message.ts';
 
 export interface Prompt {
-  /** Made here; an agent takes one id only once, so a repeat of it can't come twice. */
+  /** Made here. An agent takes an id only once, so a repeated prompt can't arrive twice. */
   readonly id: string;
   readonly text: string;
   readonly attachments: readonly Attachment[];
@@ -36,7 +36,7 @@ export function dropPrompt(state: Conversation, id: string): Conversation {
   return { ...state, outbox: state.outbox.filter((prompt) => prompt.id !== id) };
 }
 
-/** What the agent says became of a prompt, perhaps of somebody else's. */
+/** Applies the outcome of a prompt, perhaps of another client's. */
 export function onOutcome(state: Conversation, { id, status, error }: PromptOutcome): Conversation {
   switch (status) {
     case 'queued':
@@ -46,7 +46,7 @@ export function onOutcome(state: Conversation, { id, status, error }: PromptOutc
     case 'failed':
       return updatePrompt(state, id, { status: 'failed', error: error ?? 'The agent could not take it.' });
     case 'removed':
-      // What somebody took out on purpose is gone; what went because the run was stopped stays, to be sent again.
+      // A prompt that somebody removed is gone; one that was dropped with a stopped run stays, to be sent again.
       if (error === undefined) return dropPrompt(state, id);
       return updatePrompt(state, id, { status: 'failed', error: `Not delivered: ${error}.` });
   }
@@ -59,7 +59,7 @@ export function onUserMessage(state: Conversation, message: Message): Conversati
   const prompt = state.outbox.find((candidate) => {
     if (candidate.status === 'waiting' || candidate.status === 'failed') return false;
     const wanted = candidate.text.trim();
-    // An agent may put what it says of attachments around the text.
+    // An agent may add its own words about attachments around the text.
     return text === wanted || (candidate.attachments.length > 0 && (text.includes(wanted) || images > 0));
   });
   return prompt === undefined ? state : dropPrompt(state, prompt.id);

@@ -14,7 +14,7 @@ interface OutputProps {
   label: string;
 }
 
-/** What a tool printed or read: folded to a few lines, shown whole or copied whole on demand. */
+/** A text that a tool printed or read: folded to a few lines, and shown or copied whole on demand. */
 export function Output({ text, end, lang = '', label }: OutputProps) {
   const [shown, setShown] = useState(FOLDED_LINES);
   const folded = useMemo(() => fold(text, shown, end), [text, shown, end]);

@@ -1,4 +1,4 @@
-/** How somebody reads, kept in this browser. */
+/** How the person reads, kept in this browser. */
 import { effect, signal } from '@preact/signals';
 import { load, save } from '../platform/storage.ts';
 

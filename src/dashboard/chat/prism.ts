@@ -1,8 +1,8 @@
 /// <reference path="./prism-core.d.ts" />
 /**
- * Prism's tokenizer with the languages that agents write most. It is a part of its own, loaded when code is first shown.
+ * Prism's tokenizer with the languages that agents write most. It is a separate file, loaded when code is first shown.
  *
- * Prism finds its languages a place in a global, and would colour the page by itself unless told not to before it loads.
+ * Prism keeps its languages in a global, and would colour the page by itself unless told not to before it loads.
  */
 import './prism-manual.ts';
 import Prism from 'prismjs/components/prism-core.js';

@@ -8,7 +8,7 @@ import type { Session } from './session.ts';
 import { duration } from './tool.ts';
 import { visible } from './visible.ts';
 
-/** What the agent asks, in the composer's place: the oldest first, those behind it told. */
+/** The agent's questions, in the composer's place: a form for the oldest, and the titles of the others. */
 export function Questions({ session, canAnswer }: { session: Session; canAnswer: boolean }) {
   const { conversation } = session;
   const questions = useComputed(() => conversation.value.questions).value;
@@ -50,7 +50,7 @@ function QuestionForm({ question, answer, canAnswer, session }: FormProps) {
   const sending = answer?.status === 'sending';
   const disabled = sending || !canAnswer;
   useEffect(() => {
-    // Whoever was about to write goes on here; nobody is torn out of anything else, and no phone's keyboard comes up.
+    // Takes the focus from the composer, but from nothing else, and not on phones, where a keyboard would come up.
     if (matchMedia('(pointer: coarse)').matches) return;
     const { activeElement } = document;
     if (activeElement === document.body || activeElement === null || activeElement.closest('.dock') !== null)

@@ -1,4 +1,4 @@
-/** Whatever an agent says, in either dialect. */
+/** Takes an agent's messages, in either dialect. */
 import type { FromAgent } from '../../protocol/agent.ts';
 import type { Dialect } from '../link/agent-link.ts';
 import { type ClassicMessage, receiveClassic } from './classic.ts';
@@ -6,9 +6,9 @@ import type { Conversation } from './conversation.ts';
 import { receiveDelta } from './delta.ts';
 
 /**
- * @param message as it was parsed: of any shape, for agents are not to be trusted
+ * @param message parsed JSON of any shape, for agents are not to be trusted
  * @param now by this page's clock, in milliseconds
- * @returns the very same state if there was nothing in it, or nothing that makes sense
+ * @returns the very same state if the message changes nothing, or makes no sense
  */
 export function receive(before: Conversation, message: object, dialect: Dialect, now: number): Conversation {
   const state = before.dialect === dialect ? before : { ...before, dialect };

@@ -1,4 +1,4 @@
-/** What a transcript consists of: one row for each message that people read, and for what happened in between. */
+/** The rows of a transcript: one for each message that people read, and for each event in between. */
 import { Component, type ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { ContentPart, Message, ToolCallPart } from '../../protocol/agent.ts';
@@ -13,7 +13,7 @@ import { Output } from './output-view.tsx';
 import { ToolCard } from './tool-card.tsx';
 import { visible } from './visible.ts';
 
-/** What people type is shown up to this many lines at first. */
+/** A person's message is shown up to this many lines at first. */
 const USER_LINES = 24;
 
 export interface RowProps {
@@ -27,7 +27,7 @@ export interface RowProps {
   onWhole(index: number): void;
 }
 
-/** Whether it has a row of its own: a tool's result is a part of its call's, if the call is there. */
+/** Whether it has a row of its own: a tool's result is in the row of its call, if the call is there. */
 export function hasRow(entry: Entry, calls: ReadonlySet<string>): boolean {
   if (entry.kind !== 'message') return true;
   const { role, toolCallId, display } = entry.message;
@@ -41,7 +41,7 @@ export function callsOf(message: Message): readonly ToolCallPart[] {
   return contentOf(message).filter((part) => part.type === 'toolCall');
 }
 
-/** Rendered again only if its message, or a run of one of its tools, is another. */
+/** Rendered again only if its message, or a run of one of its tools, has changed. */
 export class Row extends Component<RowProps, { broken: boolean }> {
   override state = { broken: false };
 
@@ -54,12 +54,12 @@ export class Row extends Component<RowProps, { broken: boolean }> {
     if (next.runs === runs) return false;
     if (entry.message.role === 'toolResult') return true;
     return callsOf(entry.message).some(({ id }) => {
-      // While it runs, the tools that it calls itself may have changed.
+      // While it runs, the tools that it calls may have changed.
       return next.runs.get(id) !== runs.get(id) || next.runs.get(id)?.status === 'running';
     });
   }
 
-  /** A message that nobody foresaw must not take the others with it. */
+  /** A message of unforeseen shape must not break the others. */
   override componentDidCatch(): void {
     this.setState({ broken: true });
   }
@@ -236,7 +236,7 @@ function nestedIn(runs: ReadonlyMap<string, ToolRun>, id: string): ToolRun[] {
   return nested;
 }
 
-/** Folded: what a model thinks is for those who want to know. */
+/** A model's thoughts, folded: only some people want to read them. */
 function Thinking({ text, redacted, open }: { text: string; redacted: boolean; open: boolean }) {
   const [shown, setShown] = useState(false);
   if (redacted && text.trim() === '') return <p class="between">Thinking that the provider does not show.</p>;
@@ -256,7 +256,7 @@ function Thinking({ text, redacted, open }: { text: string; redacted: boolean; o
   );
 }
 
-/** Its last line while it goes on, its first one after. */
+/** The last line while thinking goes on, the first line after. */
 function summaryOf(text: string, open: boolean): string {
   const trimmed = text.trim();
   const line = open ? trimmed.slice(trimmed.lastIndexOf('\n') + 1) : (trimmed.split('\n', 1)[0] ?? '');

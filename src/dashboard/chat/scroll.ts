@@ -1,5 +1,5 @@
 /**
- * Where a transcript is scrolled to. Pure: what happened and what was measured come in, where to scroll goes out.
+ * Decides where a transcript scrolls to. Pure: events and measurements come in, a position goes out.
  *
  *              wheel, touch or key upward; the answer's first line at the top
  *            ┌──────────────────────────────────────────────────────────────▶┐
@@ -11,7 +11,7 @@
  * or comes in above or below it: the browser's own scroll anchoring is off, since not every browser has one.
  */
 
-/** From here the bottom counts as reached, in CSS pixels. */
+/** The bottom counts as reached within this distance of it, in CSS pixels. */
 export const BOTTOM_PX = 48;
 
 export interface Anchor {
@@ -51,7 +51,7 @@ export function onScrolled(scroll: Scroll, anchor: Anchor | null, metrics: Metri
   const left = bottomOf(metrics) - metrics.top;
   const downward = metrics.top > scroll.top + 1;
   if (scroll.mode === 'following') {
-    // A bar dragged upward, a search in the page: no gesture told of it.
+    // Without a gesture: somebody dragged the scroll bar upward, or searched in the page.
     if (metrics.top < scroll.top - 1 && left > BOTTOM_PX)
       return { mode: 'reading', anchor, unseen: 0, top: metrics.top };
     return { ...scroll, top: metrics.top };
@@ -66,15 +66,15 @@ export function onMessages(scroll: Scroll, count: number): Scroll {
   return scroll.mode === 'reading' && count > 0 ? { ...scroll, unseen: scroll.unseen + count } : scroll;
 }
 
-/** To the bottom, and on from there. */
+/** Goes to the bottom, and follows from there. */
 export function follow(scroll: Scroll): Scroll {
   return { mode: 'following', anchor: null, unseen: 0, top: scroll.top };
 }
 
 /**
- * The content has changed, or the view's size: where to scroll.
+ * Where to scroll after the content, or the view's size, has changed.
  *
- * @param measured the anchor's row as it is now, by the same measure as `Anchor.offset`; null if it is gone
+ * @param measured the present offset of the anchor's row, measured like `Anchor.offset`; null if the row is gone
  * @param answer the first row of the answer being written, if following stops at its start
  * @returns the position to scroll to; null to leave it
  */
@@ -93,7 +93,7 @@ export function place(
     return { scroll: { ...scroll, top: to }, to: Math.abs(to - metrics.top) < 0.5 ? null : to };
   }
   if (scroll.anchor === null || measured === null) return { scroll, to: null };
-  // What the person has scrolled since the anchor was measured is theirs.
+  // The person's own scrolling since the anchor was measured is not undone.
   const moved = measured - (scroll.anchor.offset - (metrics.top - scroll.top));
   if (Math.abs(moved) < 0.1) return { scroll, to: null };
   const to = metrics.top + moved;

@@ -1,8 +1,8 @@
-/** The element that scrolls, for `scroll.ts`: measures, listens, and puts it where it should be. */
+/** Measures the element that scrolls, listens to it, and scrolls it as `scroll.ts` decides. */
 import { signal } from '@preact/signals';
 import { type Anchor, follow, type Metrics, onMessages, onScrolled, onUpward, place, type Scroll } from './scroll.ts';
 
-/** A view that a keyboard leaves hardly any room counts as this high. */
+/** A view counts as at least this high, even if a keyboard leaves it hardly any room. */
 const MIN_SCREEN_PX = 600;
 const UPWARD_KEYS = new Set(['ArrowUp', 'PageUp', 'Home']);
 
@@ -20,7 +20,7 @@ export class Scroller {
   #answerKey: string | null = null;
 
   /**
-   * @param element what scrolls
+   * @param element the element that scrolls
    * @param rows its only child: each of its children with `data-key` is a row
    */
   constructor(element: HTMLElement, rows: HTMLElement, scroll: Scroll, changed: (scroll: Scroll) => void) {
@@ -34,7 +34,7 @@ export class Scroller {
       'scroll',
       () => {
         const metrics = this.#metrics();
-        // While it follows, its own scrolling is most of what it hears: no row needs to be looked for.
+        // While it follows, most events come from its own scrolling, and need no anchor.
         const own = this.#scroll.mode === 'following' && metrics.top >= this.#scroll.top - 1;
         this.#update(onScrolled(this.#scroll, own ? null : this.#anchor(), metrics));
       },
@@ -52,7 +52,7 @@ export class Scroller {
       'touchmove',
       (event) => {
         const y = event.touches[0]?.clientY ?? 0;
-        // The finger goes down: the text goes with it, so one sees what is above.
+        // The finger moves down, and the text with it: older text comes into sight.
         if (y > this.#touchY + 2) this.#upward();
         this.#touchY = y;
       },
@@ -108,7 +108,7 @@ export class Scroller {
     this.#answerKey = key;
   }
 
-  /** Takes up a place that was left. */
+  /** Returns to a place that was left. */
   restore(scroll: Scroll): void {
     this.#update({ ...scroll, top: this.#element.scrollTop });
     this.settle();
@@ -142,7 +142,7 @@ export class Scroller {
   }
 
   /**
-   * The row from which on a transcript would have to be kept, if it has grown far beyond the view; null if it has not.
+   * The first row to keep of a transcript that has grown far beyond the view; null if it has not.
    *
    * @param most screens above the view that may be there
    * @param kept screens above the view that stay, if there are more
@@ -158,7 +158,7 @@ export class Scroller {
     return this.#firstRow(0);
   }
 
-  /** @param from measured from the top of the view, in CSS pixels: the first row that ends below it */
+  /** The first row that ends below `from`, which is measured from the top of the view, in CSS pixels. */
   #firstRow(from: number): Anchor | null {
     const top = this.#element.getBoundingClientRect().top;
     const rows = this.#rows.children;

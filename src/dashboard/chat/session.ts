@@ -1,6 +1,6 @@
 /**
- * The edge of a conversation's state: what an agent sends goes in, at most one commit a frame comes out to the views, and
- * what a person does goes to the agent. It outlives the view, so that coming back resumes where it was.
+ * Connects a conversation's state to agent and views: the agent's messages come in, at most one commit a frame goes to
+ * the views, and the person's actions go to the agent. It outlives the view, so that coming back resumes where it was.
  */
 import { computed, type ReadonlySignal, signal } from '@preact/signals';
 import type { AgentRequest, Attachment, Delivery } from '../../protocol/agent.ts';
@@ -24,12 +24,12 @@ import { receive } from './receive.ts';
 import { AT_BOTTOM, type Scroll } from './scroll.ts';
 
 const HISTORY_PAGE = 50;
-/** An agent that never answers a request for history is asked again after this. */
+/** If an agent does not answer a request for history in this time, it may be asked again. */
 const HISTORY_TIMEOUT_MS = 15_000;
-/** Text that is written shows in steps of this. Twice as often is no easier to read, and half as much work again. */
+/** Text being written appears in steps of this. Twice as often is no easier to read, and costs half as much again. */
 const COMMIT_INTERVAL_MS = 100;
 const HIDDEN_INTERVAL_MS = 250;
-/** Two gaps closer than this are no accident of the network. */
+/** If two gaps are closer than this, the network is not the cause. */
 const GAP_PAUSE_MS = 5000;
 /** Conversations kept while others are open. */
 const MAX_SESSIONS = 12;
@@ -103,7 +103,7 @@ export class Session implements AgentListener {
   message(message: { type?: unknown }, dialect: Dialect): void {
     const before = this.#state;
     let state = receive(before, message, dialect, Date.now());
-    // A conversation is trimmed at its beginning, which nobody sees who follows its end.
+    // Trimming removes the beginning, which is out of sight while the end is followed.
     if (state.entries !== before.entries && this.scroll.mode === 'following') state = trim(state);
     this.#set(state);
     if (state.gap && !before.gap) this.#askForSnapshot();
@@ -115,7 +115,7 @@ export class Session implements AgentListener {
     this.#tell(before, state);
   }
 
-  /** By connecting without a position; an agent whose events never fit together is not asked without end. */
+  /** Connects without a position; waits in between if an agent's events never fit together. */
   #askForSnapshot(): void {
     const now = Date.now();
     const again = now - this.#gapAt < GAP_PAUSE_MS;
@@ -159,7 +159,7 @@ export class Session implements AgentListener {
     this.#deliver(prompt);
   }
 
-  /** Sends a prompt again that failed, or whose outcome is unknown. An agent that has it already takes it no second time. */
+  /** Repeats a prompt that failed, or whose outcome is unknown. An agent that has it already does not take it twice. */
   repeat(id: string): void {
     const prompt = this.#state.outbox.find((candidate) => candidate.id === id);
     if (prompt === undefined) return;
@@ -257,7 +257,7 @@ export class Session implements AgentListener {
       if (error !== null) throw new Error(error);
     }
     if (!this.#link?.send(text)) throw new Error('There is no connection to the agent.');
-    // It queues what comes while it works, and says nothing of it.
+    // While it works it queues prompts, but does not say so.
     if (this.#state.activity.state === 'working')
       this.#change((state) => updatePrompt(state, id, { status: 'queued' }));
   }
@@ -268,7 +268,7 @@ export class Session implements AgentListener {
 
   // Commits
 
-  /** Something that the person did shows at once. */
+  /** Shows a change by the person at once. */
   #change(change: (state: Conversation) => Conversation): void {
     const state = change(this.#state);
     if (state === this.#state) return;
@@ -283,14 +283,14 @@ export class Session implements AgentListener {
     if (this.#scheduled) return;
     this.#scheduled = true;
     const early = this.#committedAt + COMMIT_INTERVAL_MS - performance.now();
-    // Nobody sees a hidden page, and its frames do not come.
+    // A hidden page gets no frames, and nobody sees it.
     if (document.hidden) setTimeout(() => this.#commit(), HIDDEN_INTERVAL_MS);
     else if (early <= 0) requestAnimationFrame(() => this.#commit());
     else setTimeout(() => requestAnimationFrame(() => this.#commit()), early);
   }
 
   #keepOutbox(before: readonly Prompt[], outbox: readonly Prompt[]): void {
-    // What is incomplete is kept as it was, with the number of its files.
+    // While files are being fetched, the stored prompts stay as they are, with the numbers of their files.
     if (this.#incomplete.size === 0) saveOutbox(this.nodeId, outbox);
     const ids = new Set(outbox.map(({ id }) => id));
     for (const { id, attachments } of before) {
@@ -309,7 +309,7 @@ const filesKey = (nodeId: string, promptId: string) => `${nodeId} ${promptId}`;
 
 const sessions = new Map<string, Session>();
 
-/** The conversation with an agent; those of late are kept. */
+/** The conversation with an agent; the latest ones are kept. */
 export function sessionOf(nodeId: string): Session {
   const session = sessions.get(nodeId) ?? new Session(nodeId);
   sessions.delete(nodeId);
@@ -326,7 +326,7 @@ function newId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** What this page calls itself, for others to read: "answered by Pi-DE on Linux". */
+/** This page's name for others to read: "answered by Pi-DE on Linux". */
 function clientName(): string {
   const agent = navigator as Navigator & { userAgentData?: { platform?: string } };
   const platform =

@@ -45,7 +45,7 @@ const STATUS_WORDS: Record<Status, string> = {
   lost: 'no result',
 };
 
-/** One call of a tool: a line that says what it is about, and below it what came of it. */
+/** One call of a tool: a line that describes the call, and its result below. */
 export function ToolCard({ name, args, partial, run, nested = [], cwd, expected }: ToolCardProps) {
   const known = useMemo(() => (partial === undefined ? args : partialArgs(partial)), [partial, args]);
   const call = useMemo(() => describeCall(name, known, cwd), [name, known, cwd]);
@@ -65,7 +65,7 @@ export function ToolCard({ name, args, partial, run, nested = [], cwd, expected 
   const [chosen, setChosen] = useState<boolean | null>(null);
   const open = chosen ?? opensItself;
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for what one fills in
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for fields to fill in
     <div
       class="tool"
       data-status={status}
@@ -249,7 +249,7 @@ function StatusMark({ status }: { status: Status }) {
   return <span class="chat-turning" role="img" aria-label={STATUS_WORDS[status]} />;
 }
 
-/** What can be read of arguments that are still being written. */
+/** The fields that can be read so far from arguments that are still being written. */
 function partialArgs(json: string): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   for (const name of ['path', 'file_path', 'command', 'pattern', 'content']) {

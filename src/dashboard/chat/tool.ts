@@ -1,4 +1,4 @@
-/** What a tool's card says of its call: read from arguments that an agent made, so of any shape. */
+/** The texts of a tool's card, from the call's arguments: an agent made those, so they may have any shape. */
 import { type Diff, diffTexts, joinDiffs, readPiDiff } from './diff.ts';
 
 export type ToolKind = 'bash' | 'read' | 'write' | 'edit' | 'search' | 'other';
@@ -6,9 +6,9 @@ export type ToolKind = 'bash' | 'read' | 'write' | 'edit' | 'search' | 'other';
 export interface ToolCall {
   readonly kind: ToolKind;
   readonly name: string;
-  /** The command, the path, or whatever tells one call from another; '' if nothing does. */
+  /** The command, the path, or another text that distinguishes the call; '' if there is none. */
   readonly subject: string;
-  /** What else matters: a range of lines, a folder searched in. */
+  /** Other details: a range of lines, a folder searched in. */
   readonly detail: string;
   /** The path, if the call is about one file. */
   readonly path: string | null;
@@ -74,7 +74,7 @@ function relative(path: string, cwd: string | null): string {
   return path.startsWith(folder) ? path.slice(folder.length) : path;
 }
 
-/** What an edit changed: as the tool reports it, with the file's line numbers, or else from its arguments. */
+/** An edit's changes: as the tool reports them, with the file's line numbers, or else from its arguments. */
 export function diffOf(args: unknown, details: unknown): Diff | null {
   const reported = fieldsOf(details).diff;
   const read = typeof reported === 'string' && reported.length < 400_000 ? readPiDiff(reported) : null;
@@ -103,7 +103,7 @@ export function partialField(json: string, ...names: string[]): string | null {
   return null;
 }
 
-/** How a file's name tells its language; '' if it doesn't. */
+/** The language that a file's name tells; '' if none. */
 export function languageOf(path: string): string {
   const name = path.slice(path.lastIndexOf('/') + 1).toLowerCase();
   if (name === 'dockerfile' || name === 'containerfile') return 'docker';
@@ -115,7 +115,7 @@ export function languageOf(path: string): string {
 /**
  * "0.4 s", "12 s", "3 min 20 s", "2 h 5 min"
  *
- * @param goesOn it is counted each second, so there are no tenths
+ * @param goesOn whether it is still growing, second by second: then tenths are left out
  */
 export function duration(ms: number, goesOn = false): string {
   const seconds = Math.max(0, ms) / 1000;

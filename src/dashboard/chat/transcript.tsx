@@ -23,7 +23,7 @@ const placeKey = (nodeId: string) => `pi-de.place.${nodeId}`;
 interface TranscriptProps {
   session: Session;
   seen(): void;
-  /** Handed out, so that keys can bring it to the bottom. */
+  /** Hands out the scroller, so that keys can scroll to the bottom. */
   onScroller(scroller: Scroller | null): void;
 }
 
@@ -66,7 +66,7 @@ export function Transcript({ session, seen, onScroller }: TranscriptProps) {
 
   useRestoredPlace(session, scroller, entries, known, setFrom);
 
-  // What is new at the end, and what came in above: the scroller keeps the place before anything is drawn.
+  // Rows may have come at the end or above: the scroller restores the place before anything is drawn.
   const live = liveKey === null ? null : conversation.peek().live;
   const shown = live === null ? entries : [...entries, live];
   const lastKey = useRef(shown.at(-1)?.key);
@@ -89,7 +89,7 @@ export function Transcript({ session, seen, onScroller }: TranscriptProps) {
     return () => document.removeEventListener('visibilitychange', look);
   }, [atEnd, entries, known]);
 
-  // While the end is followed, what has left the page far above is taken out of it.
+  // While the end is followed, rows far above the view are removed from the page.
   useEffect(() => {
     if (entries.length > 0 && !entries.some(({ key }) => key === from)) setFrom(startKey(entries));
     if (!scroller.current?.following.peek()) return;
@@ -117,7 +117,7 @@ export function Transcript({ session, seen, onScroller }: TranscriptProps) {
 
   return (
     <div class="transcript-frame">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached with keys */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: keys must reach a box that scrolls */}
       <div class="transcript" ref={element} tabIndex={0} role="log" aria-live="off" aria-label="Conversation">
         <div class="entries" ref={list}>
           {more && (
@@ -149,14 +149,14 @@ export function Transcript({ session, seen, onScroller }: TranscriptProps) {
   );
 }
 
-/** The row of one message, from its first word on: while it is written, this alone is rendered with each piece. */
+/** The row of one message. While the message is being written, each new piece renders this alone. */
 function Slot({ session, entry, open, ...rest }: { session: Session } & RowProps) {
   const shown = open ? (session.conversation.value.live ?? entry) : entry;
   return <Row {...rest} entry={shown} open={open} />;
 }
 
 function Pill({ scroller, session }: { scroller: { current: Scroller | null }; session: Session }) {
-  // The scroller comes with the first layout, after this was rendered once.
+  // The scroller exists only after the first layout, so this renders once more then.
   const [, setReady] = useState(false);
   useEffect(() => setReady(true), [session]);
   const made = scroller.current;
@@ -190,7 +190,7 @@ function Skeleton() {
   );
 }
 
-/** Puts the place back where it was when the page was left, and keeps it from then on. */
+/** Restores the place at which the page was left, and keeps it from then on. */
 function useRestoredPlace(
   session: Session,
   scroller: { current: Scroller | null },
@@ -218,7 +218,7 @@ function useRestoredPlace(
   }, [session]);
 }
 
-/** By the message's index, for keys are this page's own. */
+/** With the message's index, since keys mean nothing to another page. */
 function placeOf({ scroll, conversation }: Session): { index: number; offset: number } | undefined {
   if (scroll.mode === 'following' || scroll.anchor === null) return undefined;
   const entry = conversation.peek().entries.find(({ key }) => key === scroll.anchor?.key);
@@ -248,7 +248,7 @@ function rowsOf(entries: readonly Entry[], start: number): readonly Entry[] {
   return shown.filter((entry) => hasRow(entry, calls));
 }
 
-/** How many messages for people have come behind the one that was last. */
+/** How many messages for people have come after the one that was last. */
 function newRows(entries: readonly Entry[], before: string): number {
   const at = entries.findLastIndex((entry) => entry.key === before);
   if (at === -1) return 0;
@@ -256,7 +256,7 @@ function newRows(entries: readonly Entry[], before: string): number {
     .length;
 }
 
-/** The first row after what the person said last. */
+/** The first row of the answer to the person's last message. */
 function answerKey(entries: readonly Entry[]): string | null {
   const at = entries.findLastIndex((entry) => entry.kind === 'message' && entry.message.role === 'user');
   const first = entries.slice(at + 1).find((entry) => entry.kind === 'message' && entry.message.role === 'assistant');

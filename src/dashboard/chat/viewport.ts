@@ -1,6 +1,6 @@
 /**
- * The keyboard of a phone covers the lower part of the page, and not every browser makes the page smaller for it. How much
- * it covers is in `--keyboard`, so that the composer stays above it. Browsers that make the page smaller cover nothing.
+ * The keyboard of a phone covers the lower part of the page, and not every browser makes the page smaller for it.
+ * `--keyboard` is the height that it covers, so that the composer stays above it: 0 if the page became smaller.
  */
 
 /** @returns a function that ends it */
@@ -9,7 +9,7 @@ export function trackKeyboard(): () => void {
   if (!viewport) return () => {};
   const root = document.documentElement;
   const update = () => {
-    // Somebody who has zoomed in looks at a part of the page: nothing is covered.
+    // If somebody has zoomed in, the viewport is smaller, but nothing is covered.
     const covered = viewport.scale > 1.01 ? 0 : window.innerHeight - viewport.height - viewport.offsetTop;
     root.style.setProperty('--keyboard', `${Math.max(0, Math.round(covered))}px`);
   };

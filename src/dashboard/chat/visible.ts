@@ -1,8 +1,8 @@
 /**
- * Makes characters visible that would otherwise change how text around them looks or hide in it.
+ * Makes characters visible that would otherwise hide in a text, or change how it looks.
  *
- * Agents' text is never trusted: a right-to-left override can make a harmless-looking command of a harmful one ("Trojan
- * source", CVE-2021-42574), tag characters carry text that only a model reads, and control characters show as nothing.
+ * Agents' text is never trusted: a right-to-left override can make a harmful command look harmless ("Trojan source",
+ * CVE-2021-42574), tag characters carry text that only a model reads, and control characters show as nothing.
  */
 
 const HIDDEN =
