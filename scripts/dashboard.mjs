@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 
-/** What the code and the styles may rely on: dialogs, `light-dark()`, `:has()`, nesting. */
+/** Browsers with the features that code and styles rely on: dialogs, `light-dark()`, `:has()`, nesting. */
 const TARGET = ['chrome123', 'firefox121', 'safari17.5'];
 
 const TYPES = {
@@ -47,7 +47,7 @@ export async function buildDashboard(from, to) {
   });
   const worker = await build({ ...options, entryPoints: { sw: join(from, 'sw.ts') }, format: 'iife' });
 
-  /** Path in URLs → contents. What has a hash in its name never changes under that name. */
+  /** Path in URLs → contents. A file with a hash in its name never changes under that name. */
   const assets = new Map(
     app.outputFiles.map(({ path, contents }) => [`/assets/${basename(path)}`, { contents, immutable: true }]),
   );
@@ -75,7 +75,7 @@ export async function buildDashboard(from, to) {
   await writeFile(join(to, 'manifest.json'), `${JSON.stringify({ assets: listed }, null, 2)}\n`);
 }
 
-/** Writes an asset as it is, and compressed where that makes it smaller. @returns its entry in the manifest */
+/** Writes an asset as it is, and compressed if that makes it smaller. @returns its entry in the manifest */
 async function writeAsset(to, path, { contents, immutable, file = path.slice(1) }) {
   const encoded = {
     br: await promisify(brotliCompress)(contents, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }),

@@ -1,7 +1,7 @@
 /**
  * Everything that a key does. This list feeds the keys, the palette and the help alike.
  *
- * No key of the browser's own is taken (Mod+T, W, N, 1–9), and none works while something is typed in, but Mod+K and Esc.
+ * The browser's own keys (Mod+T, W, N, 1–9) are left to it. While somebody types, only Mod+K and Esc work.
  */
 import { effect } from '@preact/signals';
 import { type ChatCommands, chatCommands } from './chat/contract.ts';
@@ -23,7 +23,7 @@ export interface Action {
   /** As `KeyboardEvent.key` has it; `Mod+` is Ctrl, or ⌘ on a Mac. */
   keys: readonly string[];
   group: 'Moving' | 'Agent' | 'Page';
-  /** Also while something is typed in. */
+  /** Works also while somebody types. */
   everywhere?: boolean;
   /** Not in the palette: it makes sense only as a key. */
   keyOnly?: boolean;
@@ -32,7 +32,7 @@ export interface Action {
   run(): void;
 }
 
-/** The chat of an agent that has just been opened may be on its way: what was asked of it is done once it is there. */
+/** The chat of an agent that has just been opened may still be loading: commands to it wait for at most this long. */
 const CHAT_PATIENCE_MS = 3000;
 
 function chat(command: (commands: ChatCommands) => void): void {
@@ -52,7 +52,7 @@ const confirmOf = () => {
   return node?.question?.kind === 'confirm' ? { id: node.id, question: node.question } : null;
 };
 
-/** The chat that is open answers what it shows; else the roster's row does. */
+/** The open chat answers the question that it shows; the roster's row answers any other. */
 function answer(yes: boolean): void {
   const asked = confirmOf();
   if (asked !== null && asked.id !== openId.peek()) void give(asked.id, asked.question.id, yes);

@@ -18,7 +18,7 @@ const isItsOwn = (key: string, element: Element | null): boolean =>
 
 export function listenToKeys(): void {
   document.addEventListener('keydown', (event) => {
-    // Whoever was first to it, and whoever composes a character, has it.
+    // Another listener has handled it, or it composes a character.
     if (event.defaultPrevented || event.isComposing) return;
     const key = nameOf(event);
     if (key === null) return;

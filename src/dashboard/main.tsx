@@ -1,4 +1,4 @@
-/** The page: begins everything. */
+/** Starts the page. */
 import { render } from 'preact';
 import { listenToKeys } from './keys.ts';
 import { watchBuild } from './state/build.ts';

@@ -1,7 +1,7 @@
 /**
- * The service worker: only what a page cannot do itself. It shows notifications (phones let nobody else), brings the page
- * to the front when one is clicked, and makes the page installable. It caches nothing and answers no request, so what the
- * daemon serves is what is seen.
+ * The service worker, for tasks that a page cannot do itself. It shows notifications (on phones only a worker may),
+ * brings the page to the front when one is clicked, and makes the page installable. It caches nothing and answers no
+ * request, so the page is always as the daemon serves it.
  */
 export {};
 

@@ -142,7 +142,7 @@ function withoutFarContext(rows: readonly Row[]): Row[] {
   return kept;
 }
 
-/** Counts, and marks what changed within lines that were replaced one by one. */
+/** Counts changed lines, and marks the changes within lines that were replaced one by one. */
 function finish(rows: readonly Row[]): Diff {
   const marked: Row[] = [];
   for (let at = 0; at < rows.length; ) {

@@ -1,4 +1,4 @@
-/** Markdown as elements. Text only ever becomes text nodes, so what an agent writes can't become markup. */
+/** Markdown as elements. Text only ever becomes text nodes, so an agent's text can't become markup. */
 
 import type { Token, Tokens } from 'marked';
 import { Component, type ComponentChildren, type VNode } from 'preact';
@@ -72,7 +72,7 @@ class BlockView extends Component<{ block: Block }> {
   }
 }
 
-/** A line too long for the parser, cut to what can be laid out. */
+/** A line too long for the parser, cut so that it can be laid out. */
 function Plain({ text }: { text: string }) {
   const [shown, setShown] = useState(MAX_SHOWN_LINE);
   return (

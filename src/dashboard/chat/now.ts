@@ -2,6 +2,6 @@ import { clock } from '../platform/clock.ts';
 
 /** The time in milliseconds, updated every second while something `ticks`; 0 while nothing does. */
 export function useNow(ticks: boolean): number {
-  // Reading the clock in a component is what makes it render again with it.
+  // A component that reads the clock is rendered again with it.
   return ticks && clock.value > 0 ? Date.now() : 0;
 }

@@ -17,7 +17,7 @@ export function receive(before: Conversation, message: object, dialect: Dialect,
       ? receiveDelta(state, message as FromAgent, now)
       : receiveClassic(state, message as ClassicMessage, now);
   } catch {
-    // A message whose fields are not what its type promises changes nothing.
+    // A message whose fields do not fit its type changes nothing.
     return state;
   }
 }

@@ -94,7 +94,7 @@ export class Session implements AgentListener {
     };
   }
 
-  // What the agent says
+  // From the agent
 
   position(): Position | null {
     return this.#state.position;
@@ -149,7 +149,7 @@ export class Session implements AgentListener {
     this.#change(connectionLost);
   }
 
-  // What the person does
+  // From the person
 
   send(text: string, attachments: readonly Attachment[], deliver: Delivery): void {
     const id = newId();

@@ -1,9 +1,9 @@
 /**
- * The connection to one agent, through the daemon's relay: what the chat is given to talk to it.
+ * The connection to one agent, through the daemon's relay, for the chat.
  *
- * It offers deltas and, if the chat was connected before, to go on from there; an agent that knows neither answers
- * in the classic way. It is live from the agent's first message, not from the 101: behind that the daemon may have put an
- * error in words, which becomes the status.
+ * It offers deltas and, if the chat was connected before, to go on from there; an agent that knows neither answers in
+ * the classic dialect. The connection is live from the agent's first message, not from the 101: after that the daemon
+ * may still send an error in words, which becomes the status.
  */
 import { signal } from '@preact/signals';
 import { AgentCloseCode, successorOf } from '../../protocol/agent.ts';
@@ -17,16 +17,16 @@ export type Dialect = 'classic' | 'delta';
 export interface AgentLinkStatus {
   /** `away`: the agent is offline, so nothing is tried until the roster has it again. */
   phase: 'connecting' | 'live' | 'lost' | 'away';
-  /** Of the connection that is live, or was last. */
+  /** The dialect of the present live connection, or of the last one. */
   dialect: Dialect | null;
   /** Why it is lost, in words for people. */
   reason: string | null;
 }
 
 export interface AgentListener {
-  /** How far it has come; null to begin with a snapshot. Asked before every connection. */
+  /** The position to go on from; null to begin with a snapshot. Asked before every connection. */
   position(): Position | null;
-  /** Every message, parsed, in order. What is no JSON object never gets here. */
+  /** Every message, parsed, in order. All are JSON objects. */
   message(message: { type?: unknown }, dialect: Dialect): void;
   /** The session was replaced, and `successor` is about to be opened in its place. */
   replaced(successor: string): void;
@@ -48,7 +48,7 @@ export class AgentLink {
   #listener: AgentListener | null = null;
   readonly #observers = new Set<(message: { type?: unknown }) => void>();
   #dialect: Dialect = 'classic';
-  /** What the daemon said instead of a connection. */
+  /** The daemon's words, if it refused a connection. */
   #refusal: string | null = null;
   #live = false;
 
@@ -81,7 +81,7 @@ export class AgentLink {
   }
 
   /**
-   * Begins: the chat must be there first, so that no message is missed.
+   * Connects, with the chat as the listener from the start, so that no message is missed.
    *
    * @returns a function that ends it
    */
@@ -111,12 +111,12 @@ export class AgentLink {
     return this.#link.send(typeof message === 'string' ? message : JSON.stringify(message));
   }
 
-  /** Another connection at once: after a "try again", or when the way to the daemon was found dead. */
+  /** Makes a new connection at once: after a "try again", or if the connection to the daemon was found dead. */
   reconnect(): void {
     this.#link.replace();
   }
 
-  /** The roster says that the agent went. */
+  /** The roster says that the agent has gone. */
   away(): void {
     if (this.#listener === null) return;
     this.#link.stop();

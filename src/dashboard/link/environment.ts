@@ -1,5 +1,5 @@
 /**
- * What links need of the browser, behind an interface, so that their tests have a clock, sockets and a page of their own.
+ * The parts of a browser that links need, as an interface, so that tests have a clock, sockets and a page of their own.
  */
 
 /** The part of a WebSocket that links use. */
@@ -16,7 +16,7 @@ export interface Socket {
 export interface Environment {
   /** Milliseconds; only differences count. */
   now(): number;
-  /** @returns a function that calls it off */
+  /** @returns a function that cancels it */
   after(ms: number, callback: () => void): () => void;
   random(): number;
   /** @throws if the URL or a subprotocol is malformed */

@@ -14,10 +14,10 @@ export interface Way {
   token(): string | null;
 }
 
-/** What the agent said. */
+/** The agent's reply to an answer. */
 export type AnswerOutcome =
   | { kind: 'accepted' }
-  /** Somebody was faster. */
+  /** Somebody else answered first. */
   | { kind: 'already'; settled: QuestionSettled | null }
   | { kind: 'not-delivered'; why: string };
 
@@ -50,7 +50,7 @@ export function answer(
   });
 }
 
-/** Stops what the agent is doing. @returns null, or why that is not known to have happened */
+/** Stops the agent's run. @returns null, or why it is not known to have stopped */
 export function abort(way: Way, nodeId: string): Promise<string | null> {
   return errand<string | null>(
     way,
@@ -59,7 +59,7 @@ export function abort(way: Way, nodeId: string): Promise<string | null> {
     (message, send) => {
       if (message.type === 'init_state') {
         send({ type: 'abort' });
-        // One of the older kind tells no state: that it was sent is all there is to know.
+        // An older agent tells no state: only that the request was sent is known.
         return message.state === undefined || message.state === 'idle' ? null : undefined;
       }
       return message.type === 'state' && message.state !== 'working' ? null : undefined;
@@ -68,8 +68,8 @@ export function abort(way: Way, nodeId: string): Promise<string | null> {
 }
 
 /**
- * @param failed makes a result of why it could not be done
- * @param step takes each message; what it returns ends the errand, unless undefined
+ * @param failed turns the reason of a failure into a result
+ * @param step takes each message; a result other than undefined ends the errand
  */
 function errand<T>(
   { environment, address, token }: Way,

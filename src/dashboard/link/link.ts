@@ -1,5 +1,5 @@
 /**
- * A WebSocket that comes back: the one way in which the page is connected to anything.
+ * A WebSocket that comes back: each lasting connection of the page is one.
  *
  *   stopped ──start──▶ connecting ──opened──▶ open
  *                       ▲      │              │
@@ -7,10 +7,10 @@
  *                       │   open in 10 s      │
  *                       └──── waiting ◀───────┘
  *
- * It waits as `backoff` says, without end: there is no number of tries after which it gives up. A connection counts once
- * its owner says that it has `settled`, for one that opens and ends at once, again and again, must not spin. While hidden
- * the page does not try; once it wakes, it tries at once. If it wakes and nothing has come for 45 s, the socket is
- * replaced: it may have died while the laptop slept, and a browser would notice only when it next sends something.
+ * It waits as `backoff` says, and never gives up. A connection counts as a success once its owner calls `settled`, so
+ * that one that opens and ends at once, again and again, does not spin. While hidden the page does not try; once it
+ * wakes, it tries at once. If it wakes and nothing has come for 45 s, the socket is replaced: it may have died while
+ * the laptop slept, and a browser would notice only when it next sends something.
  *
  * A socket that was replaced is not listened to any more, so its late close changes nothing.
  */
@@ -19,7 +19,7 @@ import type { Environment, Socket } from './environment.ts';
 
 export const CONNECT_TIMEOUT_MS = 10_000;
 export const SILENCE_MS = 45_000;
-/** No two tries without a wait are closer than this. */
+/** Tries without a wait are at least this far apart. */
 const INSTANT_GAP_MS = 1000;
 /** A code of our own for a socket that was given up; the other side may never see it. */
 const GIVEN_UP = 4000;
@@ -107,12 +107,12 @@ export class Link {
     this.#drop(GIVEN_UP);
     this.#tries = 0;
     if (wasOpen) this.#handlers.lost(1006, '', true);
-    // Whoever was told of the loss may have stopped it.
+    // The owner may have stopped it when told of the loss.
     if (this.#stopped()) return;
     this.#connect();
   }
 
-  /** The connection does what it is for: the next loss is one of its own. */
+  /** The connection works: its loss will not count as one more failed try. */
   settled(): void {
     this.#settled = true;
   }
@@ -148,7 +148,7 @@ export class Link {
     }
     this.#enter('waiting');
     this.#timer(delay, () => {
-      // A page that nobody sees waits to be woken.
+      // A hidden page waits until it is woken.
       if (!this.#environment.hidden()) this.#connect();
     });
   }

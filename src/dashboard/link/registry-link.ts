@@ -20,10 +20,10 @@ import { Link, type Phase, type Traffic } from './link.ts';
 
 export const PING_INTERVAL_MS = 25_000;
 export const PING_TIMEOUT_MS = 10_000;
-/** What a request may take; some read folders on slow disks. */
+/** The time that a request may take; some read folders on slow disks. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-/** The other side said no, in words. */
+/** The daemon refused, in words. */
 export class RequestError extends Error {}
 
 /** No answer came, so it is not known whether the request was carried out. */
@@ -44,7 +44,7 @@ export interface RegistryHandlers {
   lost(code: number, wasLive: boolean): void;
   /** Which of our features the daemon has; none if it is older. */
   features(granted: readonly string[]): void;
-  /** The way to the daemon was dead, and is replaced: whatever else goes there had better be too. */
+  /** The connection to the daemon was dead, and is replaced: other connections to it had better be too. */
   deaf(): void;
 }
 
@@ -146,13 +146,13 @@ export class RegistryLink {
     this.request('subscribe', { features: Object.values(Feature) }).then(
       ({ features }) => {
         this.#handlers.features(Array.isArray(features) ? features : []);
-        // What changed between the roster and the subscription was told to nobody.
+        // Changes between the roster and the subscription were pushed to nobody here.
         this.request('list_nodes', {}).then(
           (nodes) => this.#handlers.push({ event: 'init', nodes, protocol_version: PROTOCOL_VERSION }),
           () => {},
         );
       },
-      // An older daemon knows no such method, and has nothing of it to tell.
+      // An older daemon does not know this method, and has no features.
       () => this.#handlers.features([]),
     );
   }
@@ -160,7 +160,7 @@ export class RegistryLink {
   #pingLater(): void {
     this.#cancelPing?.();
     this.#cancelPing = this.#environment.after(PING_INTERVAL_MS, () => {
-      // What nobody sees need not be right; once it is seen, waking looks after it.
+      // A hidden page need not be right; once it is seen, waking checks the connection.
       if (this.#environment.hidden()) {
         this.#pingLater();
         return;

@@ -1,9 +1,9 @@
-/** What a screen reader says by itself: short, and rarely. */
+/** Announcements by screen readers: short, and rare. */
 import { signal } from '@preact/signals';
 
 export const announcement = signal('');
 
 export function announce(text: string): void {
-  // The same words twice are said twice: a space makes them others.
+  // A space makes repeated words different, so that they are said twice.
   announcement.value = announcement.peek() === text ? `${text} ` : text;
 }

@@ -1,6 +1,6 @@
 /**
- * Whether the daemon serves a newer page than this one, and how far its clock is from ours: both are in the page's own
- * answer, which is asked for when the daemon is back.
+ * Whether the daemon serves a newer page than this one, and how far its clock is from ours: the response with the page
+ * has both, and is requested when the daemon is back.
  */
 
 const BUILD = /<meta name="build" content="([^"]*)"/;
@@ -13,7 +13,7 @@ export interface Served {
   clockAhead: number | null;
 }
 
-/** @returns null if it cannot be had */
+/** @returns null if the daemon does not answer */
 export async function askServed(): Promise<Served | null> {
   try {
     const before = Date.now();
@@ -21,7 +21,7 @@ export async function askServed(): Promise<Served | null> {
     const text = await response.text();
     const build = BUILD.exec(text)?.[1];
     const date = Date.parse(response.headers.get('date') ?? '');
-    // The header has whole seconds: half of one is what is missing on average.
+    // The header has whole seconds, on average half a second too few.
     const clockAhead = Number.isNaN(date) ? null : Math.round((date + 500 - (before + Date.now()) / 2) / 1000);
     return { isNewer: build !== undefined && build !== own, clockAhead };
   } catch {

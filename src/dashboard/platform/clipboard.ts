@@ -1,4 +1,4 @@
-/** Browsers have a clipboard for pages on localhost and over TLS alone. */
+/** Browsers have a clipboard only for pages on localhost or over TLS. */
 
 export const canCopy = typeof navigator.clipboard?.writeText === 'function';
 

@@ -1,4 +1,4 @@
-/** The time, for what is shown as "3 m ago": one timer for all of it, and none while nobody looks. */
+/** The time, for texts such as "3 m ago": one timer for all of them, and none while nobody looks. */
 import { signal } from '@preact/signals';
 
 const nowInSeconds = () => Math.floor(Date.now() / 1000);

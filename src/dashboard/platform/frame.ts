@@ -1,10 +1,10 @@
-/** Work put together: once a frame at the most, and no more often than somebody can see. */
+/** Joins requests for work: it is done once a frame at the most, and no more often than somebody can see. */
 
 const HIDDEN_MS = 250;
 
 /**
- * @param gapMs from the end of one to the beginning of the next, in milliseconds; the first after a rest does not wait
- * @returns asks for `work` to be done soon; once, however often it is asked until then
+ * @param gapMs from the end of one run to the start of the next, in milliseconds; the first after a rest does not wait
+ * @returns a function that requests a run of `work` soon; there is one for all requests until then
  */
 export function coalesced(work: () => void, gapMs = 0): () => void {
   let asked = false;

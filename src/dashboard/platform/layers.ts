@@ -1,6 +1,6 @@
 /**
- * What lies over the page: dialogs, menus, sheets. The topmost has the focus and the Esc key; when it goes, the focus goes
- * back to where it was.
+ * The layers over the page: dialogs, menus, sheets. The topmost has the focus and the Esc key; when it goes, the focus
+ * goes back to where it was.
  */
 
 interface Layer {
@@ -13,8 +13,8 @@ const layers: Layer[] = [];
 export const hasLayers = () => layers.length > 0;
 
 /**
- * @param close what Esc does; it must lead to the returned function being called
- * @returns takes the layer away, and gives the focus back
+ * @param close the action of Esc; it must lead to a call of the returned function
+ * @returns a function that takes the layer away, and gives the focus back
  */
 export function pushLayer(close: () => void): () => void {
   const layer = { close, returnTo: document.activeElement };

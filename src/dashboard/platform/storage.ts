@@ -1,6 +1,6 @@
-/** This browser's own storage, which may be full, forbidden or hold what an older build wrote. */
+/** This browser's own storage, which may be full, forbidden or hold values of an older build. */
 
-/** @returns undefined if there is nothing, or nothing that can be read */
+/** @returns undefined if there is nothing that can be read */
 export function load(key: string): unknown {
   try {
     const text = localStorage.getItem(key);

@@ -1,6 +1,6 @@
 /**
- * Answers given from the roster, each until the agent has confirmed it: the buttons are shut at once, and nothing counts as
- * answered before the agent says so.
+ * Answers given from the roster, each until the agent has confirmed it. The buttons are disabled at once, but a
+ * question counts as answered only once the agent says so.
  */
 import { signal } from '@preact/signals';
 import { abort, answer } from '../link/errand.ts';
@@ -11,7 +11,7 @@ import { notify } from './notices.ts';
 import { relayTo } from './relays.ts';
 import { nameOf } from './rows.ts';
 
-/** What this page calls itself to agents: others read who answered. */
+/** This page's name, by which agents tell others who answered. */
 export const CLIENT = `dashboard-${Math.random().toString(36).slice(2, 8)}`;
 
 export type Giving =
@@ -62,7 +62,7 @@ function settledInWords(settled: { by: string; client?: string; value?: string |
   return `Already answered${where}${what}`;
 }
 
-/** Stops all that work, and says which did not. */
+/** Stops all agents that work, and says which did not stop. */
 export async function stopAll(): Promise<void> {
   const working = [...nodes.peek().values()].filter((node) => standing(node) === 'working');
   const outcomes = await Promise.all(working.map(async (node) => ({ node, why: await abort(relayTo, node.id) })));

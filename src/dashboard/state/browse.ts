@@ -1,11 +1,11 @@
-/** Paths as the spawn dialog walks them. Pure. */
+/** The paths of the spawn dialog. Pure. */
 
 export interface Crumb {
   name: string;
   path: string;
 }
 
-/** `/home/me/work` in home `/home/me` → ~, work. What is above home cannot be browsed. */
+/** `/home/me/work` in home `/home/me` → ~, work. Folders above home cannot be browsed. */
 export function crumbsOf(home: string, current: string): Crumb[] {
   const crumbs: Crumb[] = [{ name: '~', path: home }];
   if (!current.startsWith(`${home}/`)) return crumbs;
@@ -20,7 +20,7 @@ export function crumbsOf(home: string, current: string): Crumb[] {
 export const join = (folder: string, name: string): string =>
   folder.endsWith('/') ? folder + name : `${folder}/${name}`;
 
-/** Whether the daemon would take it as a new folder: relative, and not out of the folder it is in. */
+/** Why the daemon would refuse it as a new folder, which must be inside this one; null if it would not. */
 export function newFolderProblem(name: string): string | null {
   const trimmed = name.trim();
   if (trimmed === '') return null;

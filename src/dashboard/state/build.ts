@@ -1,4 +1,4 @@
-/** A new build under an old tab: said, and taken when nobody looks. */
+/** If the daemon serves a newer page than this tab has, says so, and loads it when nobody looks. */
 import { effect } from '@preact/signals';
 import { askServed } from '../platform/build.ts';
 import { live, setClockAhead } from './connection.ts';

@@ -1,4 +1,4 @@
-/** The connection to the daemon: whether it is there, what it is asked, and what it tells whoever listens. */
+/** The connection to the daemon: its state, the requests to the daemon, and its pushes to listeners. */
 import { computed, signal } from '@preact/signals';
 import type { Method, Params, Push, RequestedPush, Result } from '../../protocol/registry.ts';
 import { browser } from '../link/environment.ts';
@@ -33,9 +33,9 @@ export function daemonEvent(event: DaemonEvent): void {
 
 interface Listener {
   push(push: Push | RequestedPush): void;
-  /** What has come and was not taken yet is out of date. */
+  /** Pushes that are not applied yet are out of date. */
   lost(): void;
-  /** The way to the daemon was dead, and is replaced: whatever else goes there had better be too. */
+  /** The connection to the daemon was dead, and is replaced: other connections to it had better be too. */
   deaf(): void;
 }
 const listeners = new Set<Partial<Listener>>();
@@ -80,13 +80,13 @@ export function request<M extends Method>(method: M, params: Params<M>): Promise
   return registry.request(method, params);
 }
 
-/** A browser says nothing of why a WebSocket failed; asking for the same by HTTP does. */
+/** A browser does not say why a WebSocket failed; the same request by HTTP shows it. */
 async function findObstacle(): Promise<void> {
   const asked = token.peek();
   try {
     const headers = asked === null ? {} : { Authorization: `Bearer ${encodeToken(asked)}` };
     const { status } = await fetch('ws', { headers, cache: 'no-store', redirect: 'error' });
-    // A proxy in between answers for a daemon that is gone.
+    // If the daemon is gone, a proxy in between may answer for it.
     const obstacle = status === 401 ? 'token' : status >= 500 || status === 404 ? 'silent' : 'refused';
     if (asked === token.peek()) daemonEvent({ kind: 'obstacle', obstacle });
   } catch {
@@ -94,5 +94,5 @@ async function findObstacle(): Promise<void> {
   }
 }
 
-/** Field values are bytes: those of its UTF-8. */
+/** Field values are bytes: here the bytes of the UTF-8. */
 const encodeToken = (text: string) => String.fromCharCode(...new TextEncoder().encode(text));

@@ -1,5 +1,5 @@
 /**
- * What the page knows of the daemon, and how calmly it says so. Pure.
+ * What the page knows of the daemon, and when it says so. Pure.
  *
  * The roster greys at once when the daemon is gone. The banner comes 4 s after the first drop, however many tries fail in
  * between, and goes once the roster is back.
@@ -7,7 +7,7 @@
 
 export const BANNER_DELAY_MS = 4000;
 
-/** Why the daemon cannot be had. */
+/** Why the page cannot use the daemon. */
 export type Obstacle =
   /** It does not answer. */
   | 'silent'
@@ -17,14 +17,14 @@ export type Obstacle =
   | 'refused';
 
 export interface Daemon {
-  /** Whether the roster is what it says now. */
+  /** Whether the roster is up to date. */
   live: boolean;
-  /** Since when not, in milliseconds; null while it is. */
+  /** Since when it is not, in milliseconds; null while it is. */
   downSince: number | null;
   obstacle: Obstacle | null;
   /** Whether it was ever live. */
   met: boolean;
-  /** What it has of our features. */
+  /** The features that it has of ours. */
   features: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** What the agent that is open says of itself, for the inspector: it outlives a connection, and the agent's going. */
+/** The open agent's description of itself, for the inspector. It stays if the connection is lost, or the agent goes. */
 import { signal } from '@preact/signals';
 import type { Command, InitState, Tool } from '../../protocol/agent.ts';
 import type { AgentLink } from '../link/agent-link.ts';
@@ -11,7 +11,7 @@ export interface Facts {
 }
 
 const NO_FACTS: Facts = { tools: [], commands: null, session: null, totalMessages: null };
-/** An agent that is opened again goes on where it was, and does not say all of it again. */
+/** So many agents' facts are kept: an agent that is opened again does not repeat all of its own. */
 const MOST_AGENTS = 100;
 
 /** By node id. */
@@ -26,7 +26,7 @@ export function observeFacts(link: AgentLink): () => void {
     const before = known.peek().get(nodeId) ?? NO_FACTS;
     const after = factsAfter(before, message);
     if (after === before) return;
-    // The one that was looked at last is the last.
+    // The agent that was opened last comes last.
     const others = [...known.peek()].filter(([id]) => id !== nodeId).slice(1 - MOST_AGENTS);
     known.value = new Map([...others, [nodeId, after]]);
   });
@@ -62,7 +62,7 @@ export function factsAfter(facts: Facts, message: { type?: unknown }): Facts {
   }
 }
 
-/** The older kind may send bare names. */
+/** Older agents may send bare names. */
 function toTool(tool: unknown): Tool | null {
   if (typeof tool === 'string') return { name: tool };
   if (typeof tool !== 'object' || tool === null) return null;

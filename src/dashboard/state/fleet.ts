@@ -1,6 +1,6 @@
 /**
- * Who is there, how each stands and what is unread: the signals that the views read, fed by the connection. What comes is
- * put together until the next frame, so hundreds of changes a second cost a few renderings a second.
+ * All agents, their standings and what is unread: the signals that the views read, fed by the connection. Changes are
+ * collected until the next frame, so hundreds of them cost a few renderings a second.
  */
 import { batch, computed, effect, signal } from '@preact/signals';
 import type { Node, Push, RequestedPush } from '../../protocol/registry.ts';
@@ -13,7 +13,7 @@ import { STANDINGS, type Standing, standingOf } from './standing.ts';
 import { fromStored, hear, read, readElsewhere, toStored, type Unread } from './unread.ts';
 
 const UNREAD_KEY = 'hypi.unread';
-/** For a roster of thousands it takes the page a while; who leaves the page has it kept then. */
+/** Keeping it takes the page a while for a roster of thousands. It is also kept whenever the page is left. */
 const KEEP_MS = 60_000;
 const nowInSeconds = () => Math.floor(Date.now() / 1000);
 
@@ -22,7 +22,7 @@ export const unread = signal<Unread>(fromStored(load(UNREAD_KEY), nowInSeconds()
 
 export const standing = (node: Node): Standing => standingOf(node, unread.value.ids.has(node.id));
 
-/** How many stand how, of all. */
+/** How many agents have each standing. */
 export const counts = computed(() => {
   const result = Object.fromEntries(STANDINGS.map((each) => [each, 0])) as Record<Standing, number>;
   const { ids } = unread.value;
@@ -39,7 +39,7 @@ const pending: (Push | RequestedPush)[] = [];
 /** Twenty times a second is as often as anybody sees a number change. */
 const FLUSH_GAP_MS = 50;
 const flush = coalesced(() => batch(applyPending), FLUSH_GAP_MS);
-/** Ids that finished, failed or began to wait while the page was open; for telling. */
+/** Is told which nodes have changed, and whether they have finished by that, for notifications. */
 type ChangeListener = (changes: { node: Node; before: Node | undefined; finished: boolean }[]) => void;
 const listeners = new Set<ChangeListener>();
 
@@ -71,7 +71,7 @@ function applyPending(): void {
 function followSuccessor(before: Nodes, after: Nodes, pushes: readonly (Push | RequestedPush)[]): void {
   const id = openId.peek();
   if (id === null || after.has(id)) return;
-  // It may have been said and gone within the same frame.
+  // The agent may have named its successor and gone within the same frame.
   const said = pushes.find((push) => push.event === 'node_updated' && push.id === id && push.successor != null);
   const successor = said?.event === 'node_updated' ? said.successor : before.get(id)?.successor;
   if (successor != null) open(successor);
@@ -90,7 +90,7 @@ listen({
 
 // The agent that is open
 
-/** What was last known of it: it outlives the agent's place in the roster, so that its transcript stays. */
+/** The open agent as last known: kept after it has left the roster, so that its transcript stays. */
 const lastKnown = signal<Node | null>(null);
 effect(() => {
   const id = openId.value;
@@ -110,7 +110,7 @@ export const openNode = computed<Node | null>(() => {
 export function markRead(id: string): void {
   const before = unread.peek();
   unread.value = read(before, id);
-  // At once: other tabs are to know.
+  // At once, so that other tabs know.
   if (unread.peek() !== before) keep();
 }
 
@@ -122,7 +122,7 @@ function keep(): void {
   save(UNREAD_KEY, toStored(kept));
 }
 
-/** Written when it has changed, but not each time, and when there is nothing else to do. */
+/** Keeps what is unread: not after every change, and if possible when there is nothing else to do. */
 export function keepUnread(): void {
   setInterval(() => {
     if ('requestIdleCallback' in window) requestIdleCallback(keep);

@@ -17,7 +17,7 @@ export function count(value: number): string {
   return `${(Math.floor(value / 100_000) / 10).toFixed(1).replace('.0', '')}M`;
 }
 
-/** US dollars: cents, and tenths of one below ten. */
+/** US dollars, to the cent; below ten cents, to a tenth of one. */
 export function dollars(value: number): string {
   return value > 0 && value < 0.1 ? `$${value.toFixed(3)}` : `$${value.toFixed(2)}`;
 }

@@ -16,19 +16,19 @@ export function machinesAfter(machines: Machines, event: MachineEvent): Machines
   return next;
 }
 
-/** As people look for them: the daemon's own, then by name. */
+/** In the order in which people look for them: the daemon's own, then by name. */
 export const inOrder = (machines: Machines): Machine[] =>
   [...machines.values()].sort(
     (a, b) => Number(b.here ?? false) - Number(a.here ?? false) || a.name.localeCompare(b.name, undefined, NUMERIC),
   );
 const NUMERIC = { numeric: true, sensitivity: 'base' } as const;
 
-/** Those that let callers start agents, also while the connection to one is lost. */
+/** The machines on which callers may start agents, also those whose connection is lost. */
 export const startable = (machines: Machines): Machine[] =>
   inOrder(machines).filter(({ features }) => features.includes(HubFeature.SPAWN));
 
 /**
- * The one to start with: the one that was chosen last, unless it is gone or not connected.
+ * The machine to begin with: the one that was chosen last, unless it is gone or not connected.
  *
  * @param last its id; null for the daemon's own
  */
@@ -65,7 +65,7 @@ export function machineNameOf({ hub, machine }: Node, here: string | null): stri
 /** The machine that an agent named, if it says more than that of its hub; null if not. */
 export function innerMachineOf({ hub, machine }: Node): string | null {
   if (hub === undefined || isLoopback(machine)) return null;
-  // The second of two laptops is `laptop-2` for whoever must tell them apart.
+  // Of two machines called `laptop`, the second is `laptop-2` here.
   return hub === machine || hub.replace(/-\d+$/, '') === machine ? null : machine;
 }
 
@@ -73,6 +73,6 @@ export function innerMachineOf({ hub, machine }: Node): string | null {
 export function idAtHub({ hub, id }: Node): string | null {
   if (hub === undefined) return null;
   const at = id.lastIndexOf(`@${hub}`);
-  // There may be a number behind it, where even that was taken.
+  // A number follows if even that id was taken.
   return at > 0 && /^(-\d+)?$/.test(id.slice(at + hub.length + 1)) ? id.slice(0, at) : null;
 }

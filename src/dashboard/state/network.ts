@@ -1,4 +1,4 @@
-/** The machines as signals, fed by the connection. An older daemon tells of none, and all is as if there were one. */
+/** The machines as signals, fed by the connection. With an older daemon, which tells of none, there seems to be one. */
 import { computed, effect, signal } from '@preact/signals';
 import { Feature, type Node } from '../../protocol/registry.ts';
 import { daemon, listen, live, request } from './connection.ts';
@@ -11,7 +11,7 @@ import { grouping } from './prefs.ts';
 export const machines = signal<Machines>(new Map());
 
 const granted = computed(() => daemon.value.features.includes(Feature.MACHINES));
-/** A daemon that tells something, but not that. */
+/** Whether the daemon has named its features, without this one. */
 const refused = computed(() => daemon.value.features.length > 0 && !granted.value);
 
 function ask(): void {
@@ -28,7 +28,7 @@ effect(() => {
   if (granted.value) ask();
 });
 
-/** The daemon tells of the load of others, not of its own: it is asked as long as somebody sees it. */
+/** The daemon pushes the load of other machines, not its own: that is asked for while somebody sees it. */
 const ASK_MS = 10_000;
 const seesLoad = computed(
   () => grouping.value === 'machine' || dialog.value === 'machines' || dialog.value === 'spawn',
@@ -73,13 +73,13 @@ const lost = computed(() => {
 
 export const lostCount = computed(() => lost.value.size);
 
-/** Whether the agent's hub is out of reach, so that what the roster says of the agent is what was last known. */
+/** Whether the agent's hub is out of reach, so that the roster has only the last known state of the agent. */
 export const isCutOff = (node: Node): boolean => node.hub !== undefined && lost.value.has(node.hub);
 
-/** Whether anybody knows how the agent stands now. */
+/** Whether the agent's present standing is known. */
 export const isKnown = (node: Node): boolean => live.value && !isCutOff(node);
 
-/** Whether there are agents on more than one, or on another than the daemon's own. */
+/** Whether agents are on more than one machine, or on another than the daemon's own. */
 const hasMachines = computed(() => {
   let first: string | null = null;
   const here = hereName.value;
@@ -106,7 +106,7 @@ export const agentCounts = computed(() => {
 /**
  * The machine to show beside an agent, in words; null for none.
  *
- * @param isGrouped whether the group that it stands in says so already
+ * @param isGrouped whether its group names the machine already
  */
 export function machineShownOf(node: Node, isGrouped: boolean): string | null {
   const inner = innerMachineOf(node);

@@ -1,4 +1,4 @@
-/** What the page has to say, until it is dismissed or replaced. */
+/** The page's notices, each until it is dismissed or replaced. */
 import { signal } from '@preact/signals';
 
 export interface Notice {

@@ -1,4 +1,4 @@
-/** The agent that is open, as the address says. */
+/** The agent that is open, which the address names. */
 import { signal } from '@preact/signals';
 import { agentOf, hashOf } from './place.ts';
 
@@ -16,7 +16,7 @@ function showPlace(): void {
   openId.value = agentOf(location.hash);
 }
 
-/** From now on the browser's own way back is one here. */
+/** From now on the open agent follows the address, so the browser's Back works. */
 export function followAddress(): void {
   showPlace();
   addEventListener('popstate', showPlace);

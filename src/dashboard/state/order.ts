@@ -11,7 +11,7 @@ import { needsAttention, type Standing, standingOf } from './standing.ts';
 export const query = signal('');
 export const shownStandings = signal<ReadonlySet<Standing>>(new Set());
 
-/** The order of rows is worked out a few times a second, and rests while a pointer moves over them. */
+/** The order of rows is computed a few times a second, and rests while a pointer moves over them. */
 const ORDER_MS = 150;
 const REST_MS = 1500;
 export const rows = signal<readonly Row[]>([]);
@@ -37,7 +37,7 @@ function orderRows(): void {
   });
 }
 
-// A person's own choice is obeyed at once; what agents do waits for its turn.
+// A person's own choice takes effect at once; changes by agents wait for their turn.
 effect(() => {
   void [grouping.value, query.value, shownStandings.value, closedGroups.value, hereName.value];
   restUntil = 0;

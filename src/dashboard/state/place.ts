@@ -1,5 +1,5 @@
 /**
- * Where one is, as it stands in the address after the `#`, which no browser sends anywhere: `#/agent/<id>`. Pure.
+ * The open place, in the part of the address after the `#`, which no browser sends anywhere: `#/agent/<id>`. Pure.
  */
 
 /** @returns the agent's id; null for the roster */
@@ -16,8 +16,8 @@ export function agentOf(hash: string): string | null {
 export const hashOf = (agent: string | null): string => (agent === null ? '' : `#/agent/${encodeURIComponent(agent)}`);
 
 /**
- * A token that came with the address, as a link for a phone has it (`#token=…`, beside `/agent/…` or alone), or as people
- * are used to (`?token=…`); and the address without it.
+ * A token that came with the address, as in a link for a phone (`#token=…`, beside `/agent/…` or alone), or as is usual
+ * (`?token=…`); and the address without it.
  *
  * @param address with query and fragment
  */

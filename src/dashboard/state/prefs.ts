@@ -1,4 +1,4 @@
-/** What a person chose, kept in this browser. */
+/** A person's choices, kept in this browser. */
 import { effect, type Signal, signal } from '@preact/signals';
 import { load, save } from '../platform/storage.ts';
 import type { Grouping } from './rows.ts';
@@ -6,7 +6,7 @@ import type { Grouping } from './rows.ts';
 /**
  * A choice that is kept.
  *
- * @param read what was kept, or undefined, into a value that holds
+ * @param read turns the stored value, or undefined, into a valid one
  */
 export function pref<T>(key: string, read: (stored: unknown) => T): Signal<T> {
   const choice = signal(read(load(`hypi.${key}`)));
@@ -19,7 +19,7 @@ export function pref<T>(key: string, read: (stored: unknown) => T): Signal<T> {
   return choice;
 }
 
-/** Pages so wide have room to spare. */
+/** Pages of this width have room to spare. */
 const WIDE_PX = 1800;
 
 const oneOf =
@@ -41,7 +41,7 @@ export const closedGroups = pref<readonly string[]>('closed', (stored) =>
 /** The id of the machine on which an agent was started last; null for the daemon's own. */
 export const spawnMachine = pref('spawn-machine', (stored) => (typeof stored === 'string' ? stored : null));
 
-/** What one wants to be told of an agent while looking elsewhere. */
+/** The news of an agent that the person wants while looking elsewhere. */
 export type Telling = 'all' | 'waits' | 'none';
 export const telling = pref<Readonly<Record<string, Telling>>>('telling', (stored) =>
   typeof stored === 'object' && stored !== null ? (stored as Record<string, Telling>) : {},

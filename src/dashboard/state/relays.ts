@@ -1,4 +1,4 @@
-/** The ways to agents. */
+/** The connections to agents. */
 import { AgentLink } from '../link/agent-link.ts';
 import { browser } from '../link/environment.ts';
 import { relayAddress } from '../link/page-address.ts';

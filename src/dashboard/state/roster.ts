@@ -1,12 +1,12 @@
-/** Who is there, as the daemon said last. Pure. */
+/** The roster, as the daemon told it last. Pure. */
 import type { Node, Push, RequestedPush } from '../../protocol/registry.ts';
 
 export type Nodes = ReadonlyMap<string, Node>;
 
 /**
- * What a number of pushes make of the roster; one copy for all of them, since hundreds may come in a second.
+ * Applies a number of pushes to the roster; in one copy for all of them, since hundreds may come in a second.
  *
- * @returns the roster, the very same map if nothing changed, and who joined or changed
+ * @returns the roster, the very same map if nothing changed, and the nodes that joined or changed
  */
 export function applyPushes(
   nodes: Nodes,
@@ -53,7 +53,7 @@ export function applyPushes(
   return { value, changed };
 }
 
-/** Null removes a field. Nothing is deleted, for objects that something was deleted from are slow to read ever after. */
+/** Null removes a field. The field is left out of a copy: deleting it would make the object slow to read ever after. */
 function merge(node: Node, update: { event: string; id: string }): Node {
   const before = node as unknown as Record<string, unknown>;
   const fields = update as Record<string, unknown>;

@@ -21,7 +21,7 @@ export interface HeaderRow {
   kind: 'header';
   key: string;
   title: string;
-  /** What tells two of the same title apart; '' if nothing must. */
+  /** Tells two groups of the same title apart; '' if that is not needed. */
   detail: string;
   count: number;
   closed: boolean;
@@ -71,14 +71,14 @@ export function arrange(
   }
   // Sorting keeps the order of names among equals.
   const byRank = (a: Node, b: Node) => (ranks.get(a) as number) - (ranks.get(b) as number);
-  // What has waited longest comes first; what finished last, too.
+  // Of equal rank, the agent that has been so for longest comes first.
   attention.sort((a, b) => byRank(a, b) || (a.state_since ?? 0) - (b.state_since ?? 0));
   const rows: Row[] = [];
   if (attention.length > 0) {
     addGroup(rows, { key: ATTENTION_KEY, title: 'Needs you', detail: '', members: attention }, closed);
   }
   const sorted = [...groups.values()].sort((a, b) => compareText(a.title, b.title) || compareText(a.detail, b.detail));
-  // Without groups, and with nobody above, a header would say nothing.
+  // Without groups, and if nobody needs attention, a header would say nothing.
   const bare = grouping === 'none' && attention.length === 0;
   for (const group of sorted) {
     group.members.sort(byRank);
@@ -114,15 +114,15 @@ export function splitPath(path: string): { folder: string; parent: string } {
   return { folder: trimmed.slice(cut + 1), parent: trimmed.slice(0, Math.max(cut, 0)) || (cut === 0 ? '/' : '') };
 }
 
-/** A longer id was made by a machine, for machines. */
+/** A longer id was probably generated, not chosen by a person. */
 const READABLE_ID = 24;
 
-/** What a person calls it: the session's name, an id that somebody chose, or the folder it works in. */
+/** Its name for people: the session's name, an id that somebody chose, or the folder it works in. */
 export function nameOf({ name, id, cwd }: Node): string {
   return name || (id.length <= READABLE_ID ? id : splitPath(cwd).folder || id);
 }
 
-/** What tells agents of the same name apart; null if the name does. */
+/** Tells agents of the same name apart; null if the name does that. */
 export const shortIdOf = ({ name, id }: Node): string | null =>
   name || id.length <= READABLE_ID ? null : id.slice(0, 8);
 
@@ -149,7 +149,7 @@ function matches(node: Node, words: string[], here: string | null): boolean {
   return words.every((word) => (haystack as string).includes(word));
 }
 
-/** By name, as sorted: without case and accents, numbers by their value. Comparing these is many times faster than collating. */
+/** By name: without case and accents, numbers by their value. Comparing these is many times faster than collating. */
 const sortKeys = new Map<string, string>();
 const MOST_KEYS = 50_000;
 
@@ -173,7 +173,7 @@ function compareText(a: string, b: string): number {
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
-/** Where each stood in the order of names, and what its name was made of: it seldom changes, and costs most of the sorting. */
+/** Each agent's index in the order of names, and the sources of its name. The order is costly, but seldom changes. */
 let places = new Map<string, { name: string | undefined; cwd: string; at: number }>();
 
 function inNameOrder(nodes: Iterable<Node>): Node[] {
@@ -186,7 +186,7 @@ function inNameOrder(nodes: Iterable<Node>): Node[] {
     ordered[place.at] = node;
     known++;
   }
-  // As many as there were, each in a place of its own.
+  // The same agents as before, each at its own index.
   if (known === all.length && known === places.size) return ordered;
   all.sort(compareNames);
   places = new Map(all.map(({ id, name, cwd }, at) => [id, { name, cwd, at }]));

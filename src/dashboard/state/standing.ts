@@ -1,9 +1,9 @@
-/** Where an agent stands, for people: what it waits for, or what can wait. Pure. */
+/** An agent's standing, for people: whether it waits for somebody, or can wait. Pure. */
 import type { Node } from '../../protocol/registry.ts';
 
 /**
- * In the order of attention. `finished` is idle with something unread; `online` is an agent of the older kind, which does
- * not say what it is doing.
+ * In the order of attention. `finished` is idle with something unread; `online` is an older agent, which does not say
+ * what it is doing.
  */
 export const STANDINGS = ['question', 'failed', 'finished', 'working', 'idle', 'online', 'offline'] as const;
 export type Standing = (typeof STANDINGS)[number];
@@ -48,7 +48,7 @@ export function standingOf(node: Node, unread: boolean): Standing {
   }
 }
 
-/** Since when it stands so, in Unix seconds on the daemon's clock; null if nobody said. */
+/** Since when it has this standing, in Unix seconds on the daemon's clock; null if that is not known. */
 export function standingSince(node: Node): number | null {
   if (node.status === 'offline') return node.offline_since ?? null;
   return node.state_since ?? null;

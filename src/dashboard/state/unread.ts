@@ -1,13 +1,13 @@
 /**
- * What nobody has read yet: an agent that finished since it was last looked at. Pure; kept in this browser.
+ * The agents that have finished since the person last looked at them. Pure; kept in this browser.
  *
- * An agent has finished if it was working when last heard of, and is not any more; also over a reload, and also if
- * the whole run fell into the time that the page was closed: its state then is younger than the one that is remembered,
- * or than its registration. On the very first visit nothing is unread.
+ * An agent has finished if it was working when last heard of, also before a reload, and no longer is. It has also
+ * finished if a whole run took place while the page was closed: its state is then younger than the remembered one, or
+ * than its registration. On the very first visit nothing is unread.
  */
 import type { Node } from '../../protocol/registry.ts';
 
-/** What was last heard of an agent: its state, and since when. */
+/** The last news of an agent: its state, and since when. */
 interface Heard {
   state: string;
   since: number;
@@ -72,7 +72,7 @@ export function hear(
 function hasRun(node: Node, before: Heard | undefined, returning: boolean): boolean {
   if (before !== undefined) {
     if (before.state === 'working' || before.state === 'waiting') return true;
-    // Both idle: it worked in between if the later idle began later. A daemon that was restarted says it anew.
+    // Both idle: it worked in between if the later idle began later. A daemon that restarted dates it anew.
     return before.state === 'idle' && began(node) > before.since + REGISTRATION_SECONDS && !registeredSince(node);
   }
   return returning && !registeredSince(node);
@@ -80,7 +80,7 @@ function hasRun(node: Node, before: Heard | undefined, returning: boolean): bool
 
 const began = (node: Node): number => node.state_since ?? 0;
 
-/** Whether its state is as old as its registration: then it says nothing of a run. */
+/** Whether its state is as old as its registration: such a state does not prove a run. */
 function registeredSince(node: Node): boolean {
   return node.last_seen === undefined || began(node) <= node.last_seen + REGISTRATION_SECONDS;
 }
@@ -94,9 +94,9 @@ export function read(state: Unread, id: string): Unread {
 }
 
 /**
- * What another tab has read is read here too.
+ * Agents that another tab has read are read here too.
  *
- * @param theirs as that tab has kept it; what it has not heard of yet says nothing
+ * @param theirs as that tab has kept it; agents that it has not heard of yet stay unread here
  */
 export function readElsewhere(state: Unread, theirs: Unread): Unread {
   const isRead = (id: string) =>
@@ -105,7 +105,7 @@ export function readElsewhere(state: Unread, theirs: Unread): Unread {
   return ids.size === state.ids.size ? state : { ...state, ids };
 }
 
-/** As it is kept. */
+/** The form in which it is kept. */
 export function toStored(state: Unread): unknown {
   return { heard: Object.fromEntries(state.heard), ids: [...state.ids] };
 }

@@ -50,7 +50,7 @@ async function tell(title: string, options: NotificationOptions): Promise<void> 
     if (worker !== null) await worker.showNotification(title, options);
     else new Notification(title, options);
   } catch {
-    // The browser has changed its mind: it is shown in the settings.
+    // The permission has been withdrawn, which the settings show.
     permission.value = Notification.permission;
   }
 }
@@ -75,7 +75,7 @@ interface TrustedTypes {
   createPolicy(name: string, rules: { createScriptURL(): string }): { createScriptURL(input: string): string };
 }
 
-/** The only script URL that this page ever makes, and it is a constant: the page's policy wants it vouched for. */
+/** The only script URL that this page makes, a constant. The page's policy demands a trusted type for it. */
 function workerUrl(): string {
   const { trustedTypes } = window as { trustedTypes?: TrustedTypes };
   return trustedTypes?.createPolicy('hypivisor', { createScriptURL: () => 'sw.js' }).createScriptURL('') ?? 'sw.js';

@@ -1,4 +1,4 @@
-/** All tabs of this page: who is looking at what, and which of them tells. */
+/** All tabs of this page: which agent each one shows, and which tab sends the notifications. */
 import { effect } from '@preact/signals';
 import { openId } from '../state/opened.ts';
 import type { Presence } from './telling.ts';

@@ -1,9 +1,9 @@
 /**
- * Who is told what, and when. Pure.
+ * Which changes become notifications. Pure.
  *
- * Three kinds are worth a notification: an agent waits, failed, or is done. Never one for each message. One per device:
- * of several tabs only the leader tells. Nobody is told of what is open in a tab that is visible to somebody who did
- * something in the last three minutes; that must be proven, so what is not known means: tell.
+ * Three kinds are worth a notification: an agent waits, failed, or is done. Messages are not. There is one per device:
+ * of several tabs only the leader tells. An agent causes none if it is open in a visible tab in which somebody did
+ * something in the last three minutes. If that is not certain, it does cause one.
  */
 import type { Node } from '../../protocol/registry.ts';
 import type { Telling } from '../state/prefs.ts';
@@ -27,7 +27,7 @@ export interface Change {
   finished: boolean;
 }
 
-/** What a change is to people; null for nothing. */
+/** The kind of news that a change is; null for none. */
 export function kindOf({ node, before, finished }: Change): Kind | null {
   const now = standingOf(node, false);
   const was = before === undefined ? null : standingOf(before, false);
@@ -35,7 +35,7 @@ export function kindOf({ node, before, finished }: Change): Kind | null {
     const isNew = was !== 'question' || (node.question !== undefined && node.question.id !== before?.question?.id);
     return isNew ? 'waits' : null;
   }
-  // What one sees first in a roster may be long ago.
+  // An agent that is new here may have changed long ago.
   if (before === undefined) return null;
   if (now === 'failed') return was === 'failed' ? null : 'failed';
   return finished && before.state !== undefined ? 'done' : null;
@@ -45,7 +45,7 @@ export function isWanted(kind: Kind, telling: Telling): boolean {
   return telling === 'all' || (telling === 'waits' && kind === 'waits');
 }
 
-/** Whether somebody demonstrably has the agent before their eyes, in any tab. */
+/** Whether somebody certainly has the agent in sight, in any tab. */
 export function isSeen(agent: string, tabs: Iterable<Presence>, now: number): boolean {
   for (const { open, visible, actedAt } of tabs) {
     if (open === agent && visible && now - actedAt < PRESENCE_MS) return true;

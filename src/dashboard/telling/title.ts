@@ -1,4 +1,4 @@
-/** The tab's title and icon: what needs somebody before what works. */
+/** The tab's title and icon: agents that need somebody come before agents that work. */
 import { effect } from '@preact/signals';
 import { visible } from '../chat/visible.ts';
 import { coalesced } from '../platform/frame.ts';
@@ -6,7 +6,7 @@ import { live } from '../state/connection.ts';
 import { attentionCount, counts, openNode } from '../state/fleet.ts';
 import { nameOf } from '../state/rows.ts';
 
-/** Browsers take their time over a title: it may be late by that much. */
+/** Changing a title is slow in browsers, so it may be late by this much. */
 const TITLE_GAP_MS = 300;
 
 export function keepTitle(): void {

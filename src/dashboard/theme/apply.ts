@@ -3,7 +3,7 @@ import { effect } from '@preact/signals';
 import { pref, scheme } from '../state/prefs.ts';
 import type { PiTheme } from './pi-theme.ts';
 
-/** A theme of pi's that was brought here; null for our own. */
+/** A theme of pi's that was imported here; null for our own. */
 export const piTheme = pref<PiTheme | null>('pi-theme', (stored) =>
   typeof stored === 'object' && stored !== null && 'variables' in stored ? (stored as PiTheme) : null,
 );

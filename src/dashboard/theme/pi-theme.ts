@@ -2,7 +2,7 @@
  * pi's themes (`~/.pi/agent/themes/*.json`) on this page: its colour tokens become our variables. Pure.
  *
  * A value is a colour in hex or as `oklch(…)`, the name of one of the theme's `vars`, an index into the 256 colours of
- * terminals (a number, or `{kind: "indexed", index}`), or '' for the terminal's own. What is missing stays as it was.
+ * terminals (a number, or `{kind: "indexed", index}`), or '' for the terminal's own. Other variables stay as they are.
  */
 
 export interface PiTheme {
@@ -49,7 +49,7 @@ const MAPPING: Record<string, readonly string[]> = {
   'syn-punctuation': ['syntaxPunctuation'],
 };
 
-/** Of `export`, which themes have for pages. */
+/** The same for `export`, the part of a theme that is for pages. */
 const PAGE_MAPPING: Record<string, string> = {
   bg: 'pageBg',
   surface: 'cardBg',
@@ -106,7 +106,7 @@ const HEX = /^#(?:[0-9a-f]{3}|[0-9a-f]{6})$/i;
 const OKLCH = /^oklch\(\s*[\d.]+%?\s+[\d.]+%?\s+[\d.]+(?:deg)?\s*\)$/i;
 
 function colourOf(value: unknown, vars: Record<string, unknown>, depth: number): string | null {
-  // A name may stand for a name, but not without end.
+  // A name may stand for another name, but not without end.
   if (depth > 8) return null;
   if (typeof value === 'number') return indexed(value);
   if (isObject(value)) return value.kind === 'indexed' ? indexed(value.index) : null;

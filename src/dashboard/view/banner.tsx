@@ -1,4 +1,4 @@
-/** What is wrong between the page and the daemon, calmly. */
+/** Says calmly what is wrong with the connection to the daemon. */
 import { useEffect } from 'preact/hooks';
 import { announce } from '../platform/announce.ts';
 import { bannerShown, daemon, live, retryNow } from '../state/connection.ts';

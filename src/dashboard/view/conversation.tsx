@@ -1,4 +1,4 @@
-/** The agent that is open: who it is, how it stands, and the chat with it. */
+/** The agent that is open: its name, its standing, and the chat with it. */
 import { computed, type ReadonlySignal, signal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Node } from '../../protocol/registry.ts';
@@ -30,7 +30,7 @@ export function ConversationPane() {
   const id = openId.value;
   const pane = useRef<HTMLElement>(null);
   useEffect(() => {
-    // On a phone the row that was tapped is not there any more.
+    // On a phone the row that was tapped is out of sight now.
     if (id !== null && (document.activeElement === document.body || !document.activeElement?.checkVisibility())) {
       pane.current?.focus({ preventScroll: true });
     }
@@ -47,7 +47,7 @@ function Opened({ id }: { id: string }) {
     let last = openNode.peek() as Node;
     return computed(() => {
       const current = openNode.value;
-      // While another agent is being opened, this one is still on its way out.
+      // When another agent is opened, this one is rendered until it is unmounted.
       if (current?.id === id) last = current;
       return last;
     });
@@ -65,7 +65,7 @@ function Opened({ id }: { id: string }) {
   // Once its machine is connected again, there is no need to wait for the next try.
   const isReachable = useMemo(() => computed(() => isKnown(node.value)), [node]);
   useEffect(() => {
-    // A daemon that is gone says nothing about the agent: the link's own tries go on.
+    // Without the daemon, nothing is known about the agent: the link's own tries go on.
     if (!live.value) return;
     if (isThere.value) link.back();
     else link.away();
@@ -149,7 +149,7 @@ function openNext(): void {
 }
 
 function NobodyOpen() {
-  // The banner says it; nothing that is known now can be added.
+  // The banner says it, and there is nothing to add.
   if (!live.value && daemon.value.met) return null;
   return (
     <div class="empty centered">
@@ -183,7 +183,7 @@ function NobodyOpen() {
 }
 
 function Missing({ id }: { id: string }) {
-  // Before the roster has come, nobody knows.
+  // Before the roster has come, that is not known.
   if (!live.value) return null;
   return (
     <div class="empty centered">

@@ -16,19 +16,19 @@ interface DialogProps {
 export function Dialog({ title, size = 'narrow', bare = false, children }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
-  // Before the next key comes: it is meant for the dialog.
+  // In a layout effect, since the next key is meant for the dialog.
   useLayoutEffect(() => {
     const dialog = element.current as HTMLDialogElement;
     const before = document.activeElement;
     dialog.showModal();
-    // A click on the backdrop: the dialog itself is covered by what is in it.
+    // Only a click on the backdrop has the dialog as its target: its content covers the rest.
     dialog.addEventListener('click', ({ target }) => {
       if (target === dialog) hide();
     });
     // The browser may close it without asking: on the second Esc, say.
     dialog.addEventListener('close', hide);
     return () => {
-      // What is shown in its place stays.
+      // A dialog that is shown in its place stays.
       dialog.removeEventListener('close', hide);
       dialog.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });

@@ -1,4 +1,4 @@
-/** The fleet at a glance: how many stand how, each a filter; the next that waits; stop all that work. */
+/** The fleet at a glance: a count for each standing, as a filter; buttons for the next that waits, and to stop all. */
 import { batch } from '@preact/signals';
 import { live } from '../state/connection.ts';
 import { show } from '../state/dialogs.ts';

@@ -1,4 +1,4 @@
-/** Icons, drawn on 16 by 16 with one stroke. They say nothing to a screen reader: what they stand in has a name. */
+/** Icons, drawn on 16 by 16 with one stroke. Screen readers skip them: the elements around them have names. */
 
 const PATHS = {
   search: 'M7 12A5 5 0 1 0 7 2a5 5 0 0 0 0 10Zm3.6-1.4L14 14',

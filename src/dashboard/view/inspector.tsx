@@ -1,4 +1,4 @@
-/** All there is to know of the agent that is open, beside what it says. */
+/** All that is known of the open agent, except its conversation. */
 
 import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
@@ -26,7 +26,7 @@ const close = () => (inspectorOpen.value = false);
 export function Inspector() {
   const node = openNode.value;
   useEffect(() => {
-    // Asked for once; the older kind answers it as well.
+    // Asked for once; older agents answer it as well.
     if (openedLink.value?.status.value.phase === 'live' && node !== null && factsOf(node.id).commands === null) {
       openedLink.value.send({ type: 'list_commands' });
     }
@@ -300,7 +300,7 @@ function Connection() {
   const link = openedLink.value;
   if (link === null) return null;
   const { phase, dialect, reason } = link.status.value;
-  // The counters are plain numbers: they are looked at once a second.
+  // The counters are plain numbers, so they are read once a second.
   void clock.value;
   const { traffic } = link;
   const words = { connecting: 'connecting', live: 'live', lost: 'lost, trying again', away: 'the agent is offline' }[

@@ -1,10 +1,10 @@
-/** What a machine's group says beside its name: since when it is joined, how, its load and version. */
+/** The details beside the name of a machine's group: since when it has joined, how, its load and version. */
 import { visible } from '../chat/visible.ts';
 import { loadOf } from '../state/format.ts';
 import { machineCalled } from '../state/network.ts';
 import { Since } from './since.tsx';
 
-/** Nothing for a machine whose hub is not known. */
+/** Shows nothing for a machine whose hub is not known. */
 export function MachineDetail({ name }: { name: string }) {
   const machine = machineCalled.value.get(name);
   if (machine === undefined) return null;

@@ -3,7 +3,7 @@ import { show } from '../state/dialogs.ts';
 import { lostCount, machines } from '../state/network.ts';
 import { Icon } from './icon.tsx';
 
-/** Nothing if the daemon tells of no machines. */
+/** Shows nothing if the daemon tells of no machines. */
 export function MachinesButton() {
   const { size } = machines.value;
   if (size === 0) return null;

@@ -1,4 +1,4 @@
-/** Every machine: what runs on it, how it does, and how it came here; and how one more comes. */
+/** Every machine: its agents, its load, and how it is connected; and how to add one. */
 import { batch } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { HubFeature, type Machine, type UpperHub } from '../../protocol/hub.ts';
@@ -134,7 +134,7 @@ function Figures({ machine: { load, cpus, memory: all, memory_free: free } }: { 
 interface FigureProps {
   name: string;
   value: number | undefined;
-  /** Without it there is no meter. */
+  /** Without a maximum there is no meter. */
   max: number | undefined;
   children: ComponentChildren;
 }
@@ -179,7 +179,7 @@ function Uppers({ uppers }: { uppers: readonly UpperHub[] }) {
   );
 }
 
-/** How one more machine comes. */
+/** How to add a machine. */
 function Invitation({ isFirst }: { isFirst: boolean }) {
   const { address, isGuess } = joinAddress();
   const command = `hypivisor --join ${address}`;
@@ -216,7 +216,7 @@ function Invitation({ isFirst }: { isFirst: boolean }) {
   );
 }
 
-/** Where another machine finds this hub: as this page did, unless that means this very machine for each machine. */
+/** This hub's address for other machines: the one that this page has, unless that is a loopback address. */
 function joinAddress(): { address: string; isGuess: boolean } {
   const here = hereName.value;
   if (!isLoopback(location.hostname) || here === null) return { address: registryAddress(), isGuess: false };
@@ -232,7 +232,7 @@ async function copy(command: string): Promise<void> {
   });
 }
 
-/** The roster with the agents of that machine alone. */
+/** Shows the roster with the agents of that machine alone. */
 function showAgents(name: string): void {
   batch(() => {
     grouping.value = 'machine';

@@ -1,7 +1,7 @@
 /** The mark of an agent's standing: a shape of its own for each, so that nothing depends on colour alone. */
 import type { Standing } from '../state/standing.ts';
 
-/** For the eye alone: the words stand beside it. `null` while nobody knows, for the daemon is gone. */
+/** For the eye alone: the words stand beside it. Null while the standing is not known. */
 export function Mark({ standing }: { standing: Standing | null }) {
   return (
     <svg class="mark" data-standing={standing ?? 'unknown'} viewBox="0 0 16 16" aria-hidden="true">

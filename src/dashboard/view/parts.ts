@@ -1,4 +1,4 @@
-/** What the page needs only once somebody asks for it: fetched together, so that the second is there at once. */
+/** The parts that the page needs only on request: fetched together, so that the second is there at once. */
 export { Help } from './help.tsx';
 export { Inspector } from './inspector.tsx';
 export { Machines } from './machines.tsx';

@@ -4,18 +4,18 @@ import { visible } from '../chat/visible.ts';
 import { give, giving } from '../state/answers.ts';
 import { open } from '../state/opened.ts';
 
-/** More than these, or longer ones, are for the chat. */
+/** A question with more options, or longer ones, is answered in the chat. */
 const MOST_OPTIONS = 4;
 const LONGEST_OPTION = 40;
 
-/** What stands before the options in a row, what an option needs beside its letters, and a letter, in CSS pixels. */
+/** Widths, in CSS pixels: in a row before its options, in an option beside its letters, and of a letter. */
 const INDENT = 62;
 const PADDING = 22;
 const LETTER = 6.8;
 
 /**
- * How many lines the options of a question take in a roster that is so wide: rows are placed before they are rendered, so
- * this is worked out rather than measured.
+ * How many lines the options of a question take in a roster of this width. Rows are placed before they are rendered, so
+ * this is computed, not measured.
  */
 export function linesOf(question: NodeQuestion, width: number): number {
   const options = optionsOf(question);

@@ -1,4 +1,4 @@
-/** The roster's pane: what it is called, how it is searched, the fleet, and the rows. */
+/** The roster's pane: its title, the search, the fleet, and the rows. */
 
 import { live } from '../state/connection.ts';
 import { show } from '../state/dialogs.ts';

@@ -1,4 +1,4 @@
-/** The roster: everybody, those who need somebody first. Of thousands of rows only those in sight are rendered. */
+/** The roster: all agents, those that need somebody first. Of thousands of rows only those in sight are rendered. */
 import { computed, effect, signal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { NodeQuestion } from '../../protocol/registry.ts';
@@ -19,7 +19,7 @@ import { MachineDetail } from './machine-detail.tsx';
 import { linesOf } from './quick-answer.tsx';
 import { Row } from './row.tsx';
 
-/** What the styles say how high rows are, in CSS pixels: higher if a finger is the pointer. */
+/** The heights of rows, from the styles, in CSS pixels: higher if a finger is the pointer. */
 const heights = signal(readHeights());
 matchMedia('(pointer: coarse)').addEventListener('change', () => (heights.value = readHeights()));
 
@@ -45,11 +45,11 @@ export function moveCursor(by: 1 | -1): void {
   cursor.value = ids[next] as string;
 }
 
-/** What of the rows is in sight. */
+/** The part of the rows that is in sight. */
 const view = signal({ top: 0, height: 0 });
 const width = signal(0);
 
-/** Who asks, and so has a higher row, with the question. The very same until one comes or goes, whatever else changes. */
+/** The agents that ask, which have higher rows, with their questions. The very same map until one comes or goes. */
 let lastAsking: ReadonlyMap<string, NodeQuestion> = new Map();
 const asking = computed(() => {
   const now = new Map<string, NodeQuestion>();
@@ -96,7 +96,7 @@ export function RosterList() {
     };
   }, []);
 
-  // Who has opened an agent begins from it; who comes back to the roster finds the focus there.
+  // The cursor starts from the agent that was opened, whose row gets the focus when the roster is back.
   useEffect(() => {
     let last = openId.peek();
     return effect(() => {
@@ -112,7 +112,7 @@ export function RosterList() {
     });
   }, []);
 
-  // Whoever moves by keys has the row in sight, and the focus on it.
+  // If somebody moves by keys, the row comes into sight and gets the focus.
   useEffect(
     () =>
       effect(() => {
@@ -224,7 +224,7 @@ function Nobody() {
   );
 }
 
-/** Where rows will be. */
+/** Takes the place of the rows until they come. */
 function Loading() {
   return (
     <div class="loading" role="status" aria-label="The roster is coming">

@@ -14,7 +14,7 @@ import { Since } from './since.tsx';
 
 interface RowProps {
   node: Node;
-  /** Null while nobody knows: the daemon is gone. */
+  /** Null while it is not known. */
   standing: Standing | null;
   isOpen: boolean;
   isCursor: boolean;
@@ -32,7 +32,7 @@ export const Row = memo(({ node, standing, isOpen, isCursor, showProject, machin
         href={hashOf(node.id)}
         aria-current={isOpen ? 'page' : undefined}
         onClick={(event) => {
-          // A new tab is the browser's business.
+          // The browser opens a new tab itself.
           if (event.metaKey || event.ctrlKey || event.shiftKey) return;
           event.preventDefault();
           open(node.id);

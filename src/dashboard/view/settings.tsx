@@ -1,4 +1,4 @@
-/** What a person can choose. */
+/** The settings. */
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { followsAnswerStart } from '../chat/preferences.ts';

@@ -17,7 +17,7 @@ export function Share() {
   const [withToken, setWithToken] = useState(false);
   const address = useMemo(() => {
     const place = withAgent ? hashOf(openId.peek()) : '';
-    // Behind the # no browser sends it anywhere; the page takes it out of its address at once.
+    // No browser sends the part behind the # anywhere; the page takes the token out of its address at once.
     const secret = withToken ? `${place === '' ? '#' : '&'}token=${encodeURIComponent(token.peek() ?? '')}` : '';
     return location.origin + location.pathname + place + secret;
   }, [withAgent, withToken]);
@@ -75,7 +75,7 @@ export function Share() {
   );
 }
 
-/** Dark on light in every theme: cameras want it so. */
+/** Dark on light in every theme, as cameras need it. */
 function QrCode({ text }: { text: string }) {
   const [code, setCode] = useState({ path: '', size: 1 });
   useEffect(() => {

@@ -21,7 +21,7 @@ export function SpawnFolders({ home, listing, browse, newFolder, onNewFolder }: 
   const [filter, setFilter] = useState('');
   useEffect(() => {
     setFilter('');
-    // Where typing needs no keyboard on the screen, and nobody is choosing a machine by keys.
+    // Unless that brings up a keyboard on the screen, or somebody is choosing a machine by keys.
     if (matchMedia('(pointer: coarse)').matches || document.activeElement?.closest('.spawn-machines')) return;
     focusFilter();
   }, [listing]);
@@ -58,7 +58,7 @@ export function SpawnFolders({ home, listing, browse, newFolder, onNewFolder }: 
         onKeyDown={(event) => {
           const up = crumbs.at(-2);
           if (event.key === 'Enter') {
-            // Into the only one, or the first of those that fit what was typed.
+            // Opens the first of the folders that fit the filter.
             event.preventDefault();
             if (filter !== '' && shown[0] !== undefined) browse(join(listing.current, shown[0]));
           } else if (event.key === 'ArrowLeft' && filter === '' && up !== undefined) {

@@ -1,4 +1,4 @@
-/** Where the spawn dialog begins: the machine on which the agent is to run. */
+/** The first choice of the spawn dialog: the machine on which the agent is to run. */
 import type { Machine } from '../../protocol/hub.ts';
 import { visible } from '../chat/visible.ts';
 import { loadOf, memory } from '../state/format.ts';
@@ -27,7 +27,7 @@ export function SpawnMachine({ choices, chosen, onChoose, onDone }: SpawnMachine
               onChange={() => onChoose(machine)}
               onKeyDown={(event) => {
                 if (event.key !== 'Enter') return;
-                // It would start an agent in whatever folder comes first.
+                // Enter would start an agent in the folder that is open now.
                 event.preventDefault();
                 onDone();
               }}
@@ -41,7 +41,7 @@ export function SpawnMachine({ choices, chosen, onChoose, onDone }: SpawnMachine
   );
 }
 
-/** What room there is for another agent. */
+/** The room for another agent. */
 function vacancy({ here, load, cpus, memory_free: free }: Machine): string {
   return [
     ...(here ? ['this machine'] : []),

@@ -9,7 +9,7 @@ import { nodes } from '../state/fleet.ts';
 import { machines } from '../state/network.ts';
 import { open } from '../state/opened.ts';
 
-/** Without `spawn_id` an agent is known by its folder, so long after it was started. */
+/** After this long, the page says why the agent may not have registered. */
 const LONG_MS = 30_000;
 const POLL_MS = 2000;
 
@@ -18,7 +18,7 @@ export interface Started {
   /** Undefined for the daemon's own, or if there is no other. */
   machine: Machine | undefined;
   spawnId: string | null;
-  /** Who was there before. */
+  /** The agents that were there before. */
   before: ReadonlySet<string>;
   at: number;
 }
@@ -41,7 +41,7 @@ export function Watch({ started, again }: { started: Started; again(): void }) {
     hide();
     open(arrived.id);
   }, [arrived?.id]);
-  // Before anybody sees that it starts: its end may come at once.
+  // In a layout effect, since its end may come at once.
   useLayoutEffect(() => {
     const { spawnId } = started;
     const timer = setTimeout(() => setLong(true), LONG_MS);
@@ -57,7 +57,7 @@ export function Watch({ started, again }: { started: Started; again(): void }) {
         const status = await request('spawn_status', { ...onMachine(started.machine), spawn_id: spawnId });
         if (status.status === 'ended') setEnded(status);
       } catch {
-        // An older daemon, or none just now: the roster tells when it comes.
+        // The daemon is an older one, or gone just now: the roster shows when the agent comes.
       }
     }, POLL_MS);
     return () => {

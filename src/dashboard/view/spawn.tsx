@@ -28,12 +28,12 @@ export function Spawn() {
   );
 }
 
-/** The daemon's own machine needs no id, which may change as the daemon is started anew. */
+/** The daemon's own machine needs no id: that may change when the daemon restarts. */
 const keyOf = (machine: Machine | null): string | null => (machine === null || machine.here ? null : machine.id);
 
 function Choose({ onStart }: { onStart(started: Started): void }) {
   const choices = startable(machines.value);
-  // With none but the daemon's own there is nothing to choose.
+  // If there is only the daemon's own, there is nothing to choose.
   const isChoice = choices.some(({ here }) => !here);
   const [machineId, setMachineId] = useState(() => keyOf(firstChoice(choices, spawnMachine.peek())));
   const chosen = choices.find((machine) => keyOf(machine) === machineId);
@@ -48,7 +48,7 @@ function Choose({ onStart }: { onStart(started: Started): void }) {
   const [prompt, setPrompt] = useState('');
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  /** What was asked for last: somebody may be faster to click than the disk to answer. */
+  /** The number of the last request: somebody may click faster than the disk answers. */
   const lastAsked = useRef(0);
 
   const browse = async (path?: string) => {

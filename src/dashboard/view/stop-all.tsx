@@ -1,4 +1,4 @@
-/** Stops all that work, after a question. */
+/** Stops all agents that work, after a question. */
 import { stopAll } from '../state/answers.ts';
 import { hide } from '../state/dialogs.ts';
 import { counts } from '../state/fleet.ts';
