@@ -1,13 +1,13 @@
 /**
- * The hubs that have joined this one: who they are, what they share, the connections they open for relays, and what
- * they are asked.
+ * The hubs that have joined this one: their names, the nodes and machines that they share, the connections that they
+ * open for relays, and the requests to them.
  *
  *   join ──▶ JOINED ──(share)──▶ SHARING ──(the connection ends)──▶ LOST ──(hubTtlMs)──▶ gone, with its nodes
  *              └───────────────────────────(likewise)────────────────▲ │
  *              └──────────────────────────────(join)──────────────────┘
  *
- * What a hub has shared stays while it is lost, as unproven. If it comes back and goes on where it was, nothing has to
- * be told again; otherwise it sends all, and the differences are told.
+ * A hub's nodes stay while it is lost, as unproven. If it comes back and goes on from its last message, nothing is sent
+ * again; otherwise it sends a snapshot, and subscribers are told the differences.
  */
 import {
   HubFeature as Has,
@@ -88,7 +88,7 @@ export interface HubsEvents {
   onLost: (hub: JoinedHubInfo) => void;
   /** It has not come back. */
   onLeft: (hub: JoinedHubInfo) => void;
-  /** So many of its nodes are not in the roster. Told once for each join. */
+  /** `nodes` of its nodes are not in the roster. Told once for each join. */
   onLeftOut: (hub: JoinedHubInfo & { nodes: number }) => void;
   /** A machine is new, has changed, or is no more. */
   onMachinesChanged: () => void;
@@ -148,7 +148,7 @@ export class Hubs implements HubDesk {
       this.#byCaller.delete(replaced);
       replaced.dismiss('another hub has joined with this id');
     }
-    // Whoever had the id so far has not proven it.
+    // The hub that has had the id so far has not proven it.
     if (hub !== undefined && hub.isProven !== info.isProven) {
       this.#remove(hub);
       hub = undefined;
@@ -238,7 +238,7 @@ export class Hubs implements HubDesk {
     return this.#machines.shared;
   }
 
-  /** Tells of a change of this machine's own entry: how it stands with the hubs that it joins. */
+  /** Tells of a change of this machine's own entry: the state of its links to hubs above. */
   noteOwnChange(): void {
     if (this.#watchers.size > 0) this.#tellOfMachine({ event: 'machine_updated', machine: this.#here() });
   }
@@ -268,7 +268,7 @@ export class Hubs implements HubDesk {
     this.#relabel();
   }
 
-  /** Nodes are shown at their machines by the names that those have now. */
+  /** Gives nodes the present names of their machines. */
   #relabel(): void {
     const { naming } = this.#machines;
     if (naming === this.#naming) return;
@@ -366,7 +366,7 @@ class JoinedHub implements JoinedHubInfo {
   #epoch: string | null = null;
   #seq = 0;
   #snapshot: Snapshot | null = null;
-  /** Its nodes are known as they are now, since it has joined last. */
+  /** It has shared since it joined last, so its nodes are known as they are now. */
   #isCurrent = false;
   /** It was asked for a connection to its agents, and opened none. */
   #isWayLost = false;
@@ -382,7 +382,7 @@ class JoinedHub implements JoinedHubInfo {
     this.#nodes = new SharingHub(id, name);
     this.#expiry = new Deadline({
       onDeadline: () => {
-        // It is there again, but has said nothing of what it shared before.
+        // It is connected again, but has shared nothing since, so its nodes may be out of date.
         if (this.caller !== null) this.#forget();
         hubs.onExpired(this);
       },
@@ -394,7 +394,7 @@ class JoinedHub implements JoinedHubInfo {
   }
 
   /**
-   * A hub that joins on a new connection changes all its nodes, and changes them back: each second no more of them than the
+   * If a hub joins on a new connection, all its nodes change, and change back: each second no more of them than the
    * roster has room for.
    */
   mayJoinAgain(): boolean {
@@ -409,7 +409,7 @@ class JoinedHub implements JoinedHubInfo {
     return true;
   }
 
-  /** Up to where its nodes are known, if they are. */
+  /** The last message up to which its nodes are known, if they are. */
   get position(): { epoch: string; seq: number } | Record<string, never> {
     return this.#epoch === null ? {} : { epoch: this.#epoch, seq: this.#seq };
   }
@@ -423,7 +423,7 @@ class JoinedHub implements JoinedHubInfo {
     this.#offset = 0;
     this.#noteClock(info.now, true);
     if (this.#epoch !== null) {
-      // Until it goes on from there, what it has shared stays as if it were lost.
+      // Until it goes on from there, its nodes stay as if it were lost.
       this.#isCurrent = false;
       this.#noteLink();
       deadlines.set(this.#expiry, limits.hubTtlMs);
@@ -435,7 +435,7 @@ class JoinedHub implements JoinedHubInfo {
     };
     const way = waysBack.open({ ask: (ticket) => caller.askBack(ticket), onProved }, `its hub ${name}`);
     this.way = way;
-    // It is answered first.
+    // Later, so that the answer to its join goes first.
     setImmediate(() => way.start());
   }
 
@@ -467,10 +467,10 @@ class JoinedHub implements JoinedHubInfo {
       const snapshot = this.#addToSnapshot(share, reader);
       if (share.more) return { status: 'shared', seq };
       this.#dropSnapshot();
-      // All that stays is in it, and is told as it is now.
+      // The snapshot has all nodes that stay, as they are now.
       this.#isCurrent = true;
       this.#nodes.unproven = this.#unproven;
-      // Their machines were told before the end, if not before them.
+      // The parts may have told the machines after the nodes, so names are looked up only now.
       const put = snapshot.nodes.map(({ node, path }) => {
         return { node: { ...node, hub: reader.nameOf(path[0] as string) }, path };
       });
@@ -630,8 +630,8 @@ class JoinedHub implements JoinedHubInfo {
   }
 
   /**
-   * What is measured is longer than the truth by the time that the message took: of several the least is the best, and
-   * the one at the beginning of a connection is good.
+   * The measured difference is too large by the time that the message took: of several the least is the best, and the
+   * first one of a connection is good.
    */
   #noteClock(theirs: number, isFirst = false): void {
     const measured = now() - theirs;

@@ -1,13 +1,13 @@
 /**
- * The link to a hub above: connects as a client, joins, shares the roster, opens the connections that are asked for,
- * does what it is asked on this machine, and comes back for ever.
+ * The link to a hub above: connects as a client, joins, shares the roster, opens the connections that the hub asks for,
+ * carries out its requests on this machine, and reconnects for ever.
  *
  *   CONNECTING ──(connected)──▶ JOINING ──(joined)──▶ JOINED
  *     ▲     ▲                      │                    │
  *     │     └──(after a pause)─────┼────────(lost)──────┘
  *     └──(after a pause)── REFUSED ◀──(the hub says no: a loop, a wrong token, one that is too old)
  *
- * The hub above is not trusted beyond the features that it was given: whatever else it says costs the link at the most.
+ * The hub above is not trusted beyond the features that it was given: any other message can at most end the link.
  */
 import type { Close } from '../frame/close.ts';
 import type { DataOpcode } from '../frame/message.ts';
@@ -64,7 +64,7 @@ const LASTING_MS = 10_000;
 
 /** The time between two messages with changes. */
 const SHARE_INTERVAL_MS = 50;
-/** How often we look whether the numbers of a machine are due. */
+/** How often the link looks whether the numbers of a machine are due. */
 const MACHINES_INTERVAL_MS = 5000;
 /** With more unsent bytes, changes wait. Several changes of a node are then sent as one. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
@@ -73,18 +73,18 @@ const MAX_UNANSWERED = 16;
 /** A hub that refuses so many snapshots in a row does not understand us. */
 const MAX_REFUSED_SNAPSHOTS = 5;
 
-/** More than this in a second is no hub, and is not listened to. */
+/** A server that sends more than this in a second is no hub, and the link to it is ended. */
 const MAX_BYTES_PER_SECOND = 8 * 1024 * 1024;
 const MAX_MESSAGES_PER_SECOND = 2000;
 /** A page that turns to all agents at once opens hundreds of relays in a second. */
 const MAX_DIAL_BACKS_PER_SECOND = 1000;
-/** What is for us is small: a request that another client may send is at most so long. */
+/** Messages for this hub are small: a request from another client, passed on, is at most this long. */
 const MAX_READ_BYTES = 1024 * 1024;
 /** Requests of the hub that wait for this machine. */
 const MAX_REQUESTS = 16;
 /** A longer answer is no use to the hub, which would close a connection that sent it. */
 const MAX_ANSWER_BYTES = 512 * 1024;
-/** A hub that has so much of its answers unread does not read. */
+/** A hub with so many unread bytes of answers does not read. */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 /** Connections for the hub that are being opened, or wait for a relay. */
 const MAX_WAITING_BACKS = 32;
@@ -98,10 +98,10 @@ export interface Asker {
 }
 
 export interface LinkOptions {
-  /** Of the hub above: `ws:`, `wss:`, `http:` or `https:`. */
+  /** The URL of the hub above: `ws:`, `wss:`, `http:` or `https:`. */
   readonly url: string;
   readonly token: string | null;
-  /** Certificates in PEM to trust instead of those that Node trusts; null for those. */
+  /** Certificates in PEM to trust instead of Node's own; null for Node's. */
   readonly ca: string | null;
   /** The rights of the hub above. */
   readonly features: readonly HubFeature[];
@@ -111,7 +111,7 @@ export interface LinkOptions {
   readonly version: string;
   /** Random, one for each run. */
   readonly epoch: string;
-  /** For the proxy's variables. */
+  /** The environment, for the proxy's variables. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly connections: Connections;
   readonly roster: SharedRoster;
@@ -141,9 +141,9 @@ export class Link implements WebSocketHandler {
   readonly #options: LinkOptions;
   readonly #sink: LinkSink;
   readonly #target: ConnectTarget;
-  /** Of the hub that answered last. */
+  /** The id of the hub that answered last. */
   #upperId: string | null = null;
-  /** For people: no token, no user, no password. */
+  /** The URL for people: without token, user and password. */
   readonly #shownUrl: string;
   readonly #share: Share;
   readonly #reconnect: Reconnect;
@@ -151,7 +151,7 @@ export class Link implements WebSocketHandler {
   #socket: WebSocketConnection | null = null;
   #state: State = 'waiting';
   #status: UpperHub;
-  /** Why the connection that ends now does. */
+  /** Why this side ends the connection; null if the other side does. */
   #reason: { status: 'connecting' | 'refused'; reason: string } | null = null;
   #flushesNext = false;
   #flushedAt = 0;
@@ -261,7 +261,7 @@ export class Link implements WebSocketHandler {
       name,
       version,
       features: [...features],
-      // More would be refused. What comes by a hub that is not told here is known by its path.
+      // The hub above would refuse more. The paths of nodes show any loop through a hub that is left out.
       below: [...below()].slice(0, HUB_LIMITS.below),
       now: seconds(),
     };
@@ -379,7 +379,7 @@ export class Link implements WebSocketHandler {
     if (typeof ticket !== 'string' || !/^[A-Za-z0-9_-]{1,128}$/.test(ticket)) return;
     if (++this.#second.dialBacks > MAX_DIAL_BACKS_PER_SECOND || !connections.hasRoom()) return;
     for (const back of this.#backs) if ('gone' in back && back.gone) this.#backs.delete(back);
-    // The youngest is the one that is asked for: of the others some may be forgotten.
+    // The hub waits for the newest connection; it may have forgotten older ones.
     const [oldest] = this.#backs;
     if (this.#backs.size >= MAX_WAITING_BACKS && oldest !== undefined) {
       this.#backs.delete(oldest);
@@ -467,7 +467,7 @@ export class Link implements WebSocketHandler {
     this.#socket?.destroy();
   }
 
-  /** Counts what comes, and hangs up on what is no hub. */
+  /** Counts messages and bytes, and hangs up if they are more than a hub would send. */
   #isFlooded(bytes: number): boolean {
     const socket = this.#socket;
     if (socket === null) return true;
@@ -518,7 +518,7 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** Text of the hub above, for people: it is one line, and not a long one. */
+/** Turns text of the hub above into one short line for people. */
 function shorten(text: string): string {
   const line = text.slice(0, 201).replace(/[\p{C}\u2028\u2029]/gu, ' ');
   return line.length <= 200 ? line : `${line.slice(0, 199)}…`;

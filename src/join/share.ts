@@ -6,9 +6,9 @@
  *      ▲                             │
  *      └──(it has not, or it says that we are out of step)
  *
- * No message is kept for a link that is cut. For each node we remember the number of the message that told it last, and
- * so too for the nodes that are no more: what has a higher number than the upper hub has seen is told again. So many
- * changes of a node cost one message, and a link that is slow or away costs no memory beyond a number for each node.
+ * No message is kept for a link that is cut. For each node, also for those that are no more, we remember the number of
+ * the message that told it last. Nodes with a higher number than the upper hub has seen are told again. So many changes
+ * of a node cost one message, and a link that is slow or away costs no memory beyond a number for each node.
  */
 import { HUB_LIMITS, type SharedMachine, type SharedNode } from '../protocol/hub.ts';
 import type { Node } from '../protocol/registry.ts';
@@ -48,10 +48,10 @@ export interface ShareMoment {
   readonly steadyMs: number;
 }
 
-/** So many nodes that are no more are remembered. A link that misses more of them gets a snapshot. */
+/** How many nodes that are no more are remembered. A link that misses more of them gets a snapshot. */
 const MAX_REMEMBERED_GONE = 10_000;
 
-/** With so many changes that wait, we look for those that need not be told. */
+/** If so many changes wait, we look for those that need not be told. */
 const MANY_CHANGES = 10_000;
 
 /** Room for the names and numbers of a message around its nodes, in bytes. */
@@ -72,7 +72,7 @@ export class Share {
   /** An id that did not fit in the last part of the snapshot. */
   #leftOver: string | null = null;
   readonly #changed = new Set<string>();
-  /** How many changes we take without a look at them. */
+  /** How many changes may wait before we look at them. */
   #maxChanges = MANY_CHANGES;
   /** The number of the last message that had the node. */
   readonly #told = new Map<string, number>();
@@ -106,7 +106,7 @@ export class Share {
   /**
    * The link is up.
    *
-   * @param held what the upper hub still has of this hub; null for nothing
+   * @param held the last message that the upper hub has taken, if it still has the nodes; null if not
    */
   begin(upperId: string, held: SharePosition | null): void {
     const isSame = upperId === this.#upperId;
@@ -188,7 +188,7 @@ export class Share {
       this.#changed.add(id);
     }
     this.#seq = seq;
-    // They are few, and may have been in a message that was lost.
+    // Machines are few, and may have been in a message that was lost.
     this.#machineFacts = '';
     this.#machineNumbers = '';
   }
@@ -245,7 +245,7 @@ export class Share {
         this.#remember(id, seq);
       }
     }
-    // One that came and went in between is not told.
+    // Nodes that came and went in between are not told.
     if (put.length === 0 && gone.length === 0 && machines === null) return null;
     this.#seq = seq;
     return this.#encode(seq, now, machines, '', put, gone);

@@ -6,7 +6,7 @@ import { Link, type LinkOptions } from './link.ts';
 export interface UpperOptions {
   readonly url: string;
   readonly token: string | null;
-  /** Certificates in PEM to trust instead of those that Node trusts; null for those. */
+  /** Certificates in PEM to trust instead of Node's own; null for Node's. */
   readonly ca: string | null;
   readonly features: readonly HubFeature[];
 }
@@ -22,7 +22,7 @@ export interface UpperClient {
 }
 
 export interface UppersEvents {
-  /** How it stands with one of them has changed, or why. */
+  /** The status of one of them has changed, or the reason for it. */
   onChanged(hub: UpperHub, before: UpperHub['status'], features: readonly HubFeature[]): void;
   /** Takes over a connection that one of them has asked for. */
   onDialledBack(connection: Connection, rest: Buffer, client: UpperClient): void;
@@ -77,13 +77,13 @@ export class Uppers {
     for (const link of this.#links) link.noteMachines();
   }
 
-  /** A line for each, with its end: how it stands. */
+  /** A line for each, with its line end: its status. */
   get health(): string {
     return this.up.map((hub) => `${describe(hub)}\n`).join('');
   }
 }
 
-/** `join server: joined since 2026-01-31T12:00:00Z`; by its host, as long as its name is not known. */
+/** `join server: joined since 2026-01-31T12:00:00Z`; with its host until its name is known. */
 function describe({ name, url, status, since, reason }: UpperHub): string {
   const who = name ?? new URL(url).host;
   const when = new Date(since * 1000).toISOString().replace('.000', '');

@@ -1,6 +1,6 @@
 /**
- * Reads what other hubs say: checked, bounded, and copied field by field. What is a fault of the whole message throws;
- * a node or a machine that cannot be read is left out, and so is a field of one, for the other hub may be a newer one.
+ * Reads messages of other hubs: checked, bounded, and copied field by field. A fault of the whole message throws; a
+ * node or a machine that cannot be read is left out, and so is a field of one, for the other hub may be a newer one.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -52,13 +52,13 @@ export interface Share {
 
 /** The context in which a share is read. */
 export interface ShareReader {
-  /** Of the hub that shares. */
+  /** The id of the hub that shares. */
   readonly hubId: string;
-  /** Of the hub that reads. */
+  /** The id of the hub that reads. */
   readonly ownId: string;
   /** The correction for the times of the other hub, in seconds. */
   readonly offset: number;
-  /** The name by which a machine is known here that the hub tells of. */
+  /** The name here of a machine that the hub tells of. */
   nameOf(machineId: string): string;
 }
 
@@ -216,7 +216,7 @@ export function paramsFor(method: HubRequestMethod, params: Fields): Fields {
   return passed;
 }
 
-/** Reads what another machine has answered. @returns null if it is no answer to that */
+/** Reads an answer of another machine. @returns null if it does not answer that method */
 export function readAnswer(method: HubRequestMethod, value: unknown): Fields | null {
   const fields = fieldsOf(value);
   switch (method) {
@@ -261,7 +261,7 @@ function readEnd(exitCode: unknown, signal: unknown): { exit_code: number | null
   };
 }
 
-/** The hubs that something came through. A path that leads through the hub that reads it is a loop. */
+/** Reads the hubs that a node or machine came through. A path that leads through the reading hub is a loop. */
 function readPath(value: unknown, { hubId, ownId }: ShareReader): string[] | null {
   if (!Array.isArray(value) || value.length === 0 || value.length > HUB_LIMITS.path) return null;
   const path = value as unknown[];

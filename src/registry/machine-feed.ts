@@ -1,6 +1,6 @@
 /**
- * What a reader that does not read is to be told of machines: of each only what counts in the end, so that it never has more
- * to hear than there are machines. Pure.
+ * The events of machines for a client that is slow to read: for each machine only the net change, so that there are
+ * never more of them than machines. Pure.
  */
 import type { MachineEvent } from '../protocol/hub.ts';
 
