@@ -1,13 +1,14 @@
 /** Acting on an agent in a real browser: prompts and their fate, the queue, drafts, files, menus, keys, questions. */
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
-import type { Locator, Page } from 'playwright-core';
+import { describe, it, type TestContext } from 'node:test';
+import type { Locator, Page, WebSocketRoute } from 'playwright-core';
 import type { Question } from '../../src/protocol/agent.ts';
 import { assertAccessible } from './support/axe.ts';
-import { openPage, skip } from './support/browser.ts';
+import { eventually, openPage, skip, visit } from './support/browser.ts';
 import { openChat, partsOf, textsOf, until } from './support/open-chat.ts';
 import { PICTURE, user } from './support/sample-conversation.ts';
 import type { ScriptedAgent } from './support/scripted-agent.ts';
+import { Stage } from './support/stage.ts';
 
 const prompts = (agent: ScriptedAgent) => agent.received.filter((request) => request.type === 'prompt');
 
@@ -43,6 +44,63 @@ function takesPrompts(agent: ScriptedAgent): void {
     }
     if (request.type === 'abort') agent.emit({ type: 'state', state: 'idle', since: Date.now() });
   };
+}
+
+/** Tabs of one browser with the same agent, whose connections to it can be cut while the daemon serves the page. */
+async function tabsOf(t: TestContext, stage: Stage, url: string) {
+  const agent = await stage.agent('ada');
+  takesPrompts(agent);
+  const { context, problems, page: blank } = await visit(t, 'about:blank');
+  let isCut = false;
+  const sockets = new Set<WebSocketRoute>();
+  await context.routeWebSocket(/\/ws\/agent\//, (socket) => {
+    if (isCut) return void socket.close();
+    socket.connectToServer();
+    sockets.add(socket);
+  });
+  const open = async () => {
+    const page = await openPage(context, problems);
+    await page.goto(`${url}#/agent/ada`);
+    const parts = partsOf(page);
+    await parts.composer.waitFor();
+    const isTrying = () => parts.chat.getByText(/Trying again/).waitFor();
+    return {
+      page,
+      ...parts,
+      async write(words: string) {
+        await isTrying();
+        await parts.composer.fill(words);
+        await parts.composer.press('Enter');
+        await parts.chat.locator('[data-pending="waiting"]', { hasText: words }).waitFor();
+      },
+      waits: (texts: string[]) =>
+        eventually(async () => {
+          assert.deepEqual(await textsOf(parts.chat.locator('[data-pending="waiting"] .bubble')), texts);
+        }),
+      async reload() {
+        await page.bringToFront();
+        await page.reload();
+        await isTrying();
+      },
+      async tryNow() {
+        // The connection may have come back by itself.
+        await page.bringToFront();
+        await page.evaluate(() => window.dispatchEvent(new Event('online')));
+      },
+    };
+  };
+  await blank.close();
+  const network = {
+    async cut() {
+      isCut = true;
+      await Promise.all([...sockets].map((socket) => socket.close().catch(() => {})));
+      sockets.clear();
+    },
+    mend() {
+      isCut = false;
+    },
+  };
+  return { agent, network, open };
 }
 
 describe('sending', { skip }, () => {
@@ -181,9 +239,7 @@ describe('sending', { skip }, () => {
                 keys.result.find(
                   (key) =>
                     String(key).startsWith('ada ') &&
-                    window.localStorage
-                      .getItem('pi-de.outbox.ada')
-                      ?.includes(`"id":"${String(key).slice(4)}","text":"lost"`),
+                    window.localStorage.getItem(`pi-de.outbox.${key}`)?.includes('"text":"lost"'),
                 ) as string,
               );
               store.transaction.oncomplete = done;
@@ -199,6 +255,74 @@ describe('sending', { skip }, () => {
     assert.deepEqual([prompts(agent)[0].text, prompts(agent)[0].attachments.length], ['kept', 1]);
     await chat.getByText('Its files are gone.').waitFor();
     assert.equal(prompts(agent).length, 1);
+  });
+
+  it('keeps what waits in each of two tabs, and sends it once: also if one is closed, and the other reloaded', async (t) => {
+    const stage = await Stage.open(t);
+    const { agent, network, open } = await tabsOf(t, stage, stage.url);
+    const [first, second] = [await open(), await open()];
+    await network.cut();
+    await first.write('from the first');
+    await second.write('from the second');
+    await first.write('again from the first');
+    await first.reload();
+    await first.waits(['from the first', 'again from the first']);
+    await second.waits(['from the second']);
+    await second.page.close();
+    await first.page.evaluate(() => window.dispatchEvent(new Event('focus')));
+    const all = ['from the first', 'from the second', 'again from the first'];
+    await first.waits(all);
+    await first.reload();
+    await first.waits(all);
+    network.mend();
+    await first.tryNow();
+    await first.waits([]);
+    assert.deepEqual(
+      prompts(agent).map(({ text }) => text),
+      all,
+    );
+  });
+
+  it('sends what waits in one tab once, whatever other tabs are opened and reloaded, and keeps nothing of it', async (t) => {
+    const stage = await Stage.open(t);
+    const { agent, network, open } = await tabsOf(t, stage, stage.url);
+    const first = await open();
+    await network.cut();
+    await first.write('Only once');
+    const second = await open();
+    await second.chat.getByText(/Trying again/).waitFor();
+    await second.waits([]);
+    network.mend();
+    for (const tab of [second, first]) await tab.tryNow();
+    for (const tab of [first, second]) await tab.entries.getByText('Only once').waitFor();
+    for (const tab of [first, second]) await tab.waits([]);
+    assert.equal(prompts(agent).length, 1);
+    const kept = await first.page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes('outbox')));
+    assert.deepEqual(kept, []);
+  });
+
+  it('has no locks off localhost: what waits is kept over a reload, and what a tab has left waits for a person', async (t) => {
+    const stage = await Stage.open(t, { args: ['--allow-host', 'desk.test'] });
+    const { agent, network, open } = await tabsOf(t, stage, `http://desk.test:${stage.daemon.port}/`);
+    const [first, second] = [await open(), await open()];
+    await network.cut();
+    await first.write('mine');
+    await second.write('yours');
+    await first.reload();
+    await first.waits(['mine']);
+    await second.page.close();
+    await first.page.evaluate(() => window.dispatchEvent(new Event('focus')));
+    await first.chat.locator('[data-pending="unknown"]', { hasText: 'yours' }).waitFor();
+    network.mend();
+    await first.tryNow();
+    await first.waits([]);
+    assert.deepEqual(
+      prompts(agent).map(({ text }) => text),
+      ['mine'],
+    );
+    await first.chat.getByRole('button', { name: 'Send again' }).click();
+    await first.chat.locator('[data-pending]').waitFor({ state: 'detached' });
+    assert.equal(prompts(agent)[1]?.text, 'yours');
   });
 
   it('stops the agent', async (t) => {

@@ -3,11 +3,11 @@
  * reconnect: texts in localStorage, which can be read at once; files in IndexedDB, which has room for them.
  */
 import type { Attachment } from '../../protocol/agent.ts';
-import { load, save } from '../platform/storage.ts';
+import { keysBehind, load, save } from '../platform/storage.ts';
+import { OWN_TAB } from '../platform/tab.ts';
 import type { Prompt } from './outbox.ts';
 
 const draftKey = (nodeId: string) => `pi-de.draft.${nodeId}`;
-const outboxKey = (nodeId: string) => `pi-de.outbox.${nodeId}`;
 
 export function loadDraft(nodeId: string): string {
   const text = load(draftKey(nodeId));
@@ -64,28 +64,55 @@ export interface KeptPrompt {
   readonly prompt: Prompt;
   /** How many files go with it. */
   readonly files: number;
+  /** The name of the tab that sends it, and no other does. */
+  readonly tab: string;
 }
 
-/** Prompts whose outcome was not known when the page was left. */
+/** Each prompt is an entry of its own, so that no tab overwrites what another has kept. */
+const promptKey = (nodeId: string, id: string) => `${promptPrefix(nodeId)}${id}`;
+const promptPrefix = (nodeId: string) => `pi-de.outbox.${nodeId} `;
+
+/** Prompts of all tabs whose outcome was not known when they were kept, the oldest first. */
 export function loadOutbox(nodeId: string): KeptPrompt[] {
-  const kept = load(outboxKey(nodeId));
-  if (!Array.isArray(kept)) return [];
-  return kept.filter(isPrompt).map(({ files, ...prompt }): KeptPrompt => {
-    const { status } = prompt;
-    const lost = status === 'sending' || status === 'queued';
-    return { prompt: { ...prompt, attachments: [], status: lost ? 'unknown' : status }, files: Number(files) || 0 };
-  });
+  return keysBehind(promptPrefix(nodeId))
+    .map((id) => loadPrompt(nodeId, id))
+    .filter((kept) => kept !== null)
+    .sort((one, other) => one.prompt.sentAt - other.prompt.sentAt);
 }
 
-export function saveOutbox(nodeId: string, outbox: readonly Prompt[]): void {
-  const kept = outbox.map((prompt) => ({ ...prompt, attachments: [], files: prompt.attachments.length }));
-  save(outboxKey(nodeId), kept.length === 0 ? undefined : kept);
+/** Null if there is none, or it is of an agent whose id begins with that of this one. */
+function loadPrompt(nodeId: string, id: string): KeptPrompt | null {
+  const kept = load(promptKey(nodeId, id));
+  if (!isPrompt(kept) || kept.id !== id) return null;
+  const { files, tab, ...prompt } = kept;
+  const { status } = prompt;
+  const lost = status === 'sending' || status === 'queued';
+  return {
+    prompt: { ...prompt, attachments: [], status: lost ? 'unknown' : status },
+    files: Number(files) || 0,
+    tab: String(tab),
+  };
 }
 
-function isPrompt(value: unknown): value is Prompt & { files?: unknown } {
+/** Whether another tab has taken it over: this one seemed to have ended. */
+export function isTaken(nodeId: string, id: string): boolean {
+  const kept = loadPrompt(nodeId, id);
+  return kept !== null && kept.tab !== OWN_TAB;
+}
+
+/** @param files how many go with it, which may not have been loaded yet */
+export function keepPrompt(nodeId: string, prompt: Prompt, files: number): void {
+  save(promptKey(nodeId, prompt.id), { ...prompt, attachments: [], files, tab: OWN_TAB });
+}
+
+export function forgetPrompt(nodeId: string, id: string): void {
+  save(promptKey(nodeId, id), undefined);
+}
+
+function isPrompt(value: unknown): value is Prompt & { files?: unknown; tab?: unknown } {
   if (typeof value !== 'object' || value === null) return false;
-  const { id, text, status } = value as Record<string, unknown>;
-  return typeof id === 'string' && typeof text === 'string' && typeof status === 'string';
+  const { id, text, status, sentAt } = value as Record<string, unknown>;
+  return typeof id === 'string' && typeof text === 'string' && typeof status === 'string' && typeof sentAt === 'number';
 }
 
 // Files

@@ -7,6 +7,7 @@ import type { AgentRequest, Attachment, Delivery } from '../../protocol/agent.ts
 import type { Position } from '../../protocol/subprotocol.ts';
 import type { AgentLink, AgentListener, Dialect } from '../link/agent-link.ts';
 import { announce } from '../platform/announce.ts';
+import { OWN_TAB, takeOver } from '../platform/tab.ts';
 import {
   answerFailed,
   answering,
@@ -17,7 +18,16 @@ import {
   type MessageEntry,
   trim,
 } from './conversation.ts';
-import { loadFiles, loadOutbox, moveDraft, saveFiles, saveOutbox } from './drafts.ts';
+import {
+  forgetPrompt,
+  isTaken,
+  type KeptPrompt,
+  keepPrompt,
+  loadFiles,
+  loadOutbox,
+  moveDraft,
+  saveFiles,
+} from './drafts.ts';
 import { textOf } from './message.ts';
 import { addPrompt, dropPrompt, type Prompt, updatePrompt } from './outbox.ts';
 import { receive } from './receive.ts';
@@ -48,22 +58,43 @@ export class Session implements AgentListener {
   #committedAt = 0;
   #gapAt = 0;
   #link: AgentLink | null = null;
-  readonly #incomplete = new Set<string>();
+  /** Prompts whose files are being fetched, with how many there are. */
+  readonly #incomplete = new Map<string, number>();
   #acks = new Map<string, (error: string | null) => void>();
   #olderTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(nodeId: string) {
     this.nodeId = nodeId;
     this.conversation = computed(() => this.#committed.value);
-    const kept = loadOutbox(nodeId);
-    this.#state = { ...EMPTY, outbox: kept.map(({ prompt }) => prompt) };
-    this.#committed.value = this.#state;
-    for (const { prompt, files } of kept) if (files > 0) this.#fetchFiles(prompt.id, files);
+    this.#take(loadOutbox(nodeId).filter(({ tab }) => tab === OWN_TAB));
+  }
+
+  /** Prompts of tabs that have ended are this one's from now on, unless another takes them. */
+  #takeFromEnded(): void {
+    for (const ended of new Set(loadOutbox(this.nodeId).map(({ tab }) => tab))) {
+      takeOver(ended, (isSure) => {
+        const left = loadOutbox(this.nodeId).filter(({ tab }) => tab === ended);
+        this.#take(isSure ? left : left.map((kept) => ({ ...kept, prompt: unlessSent(kept.prompt) })));
+        this.#flush();
+      });
+    }
+  }
+
+  #take(kept: readonly KeptPrompt[]): void {
+    const here = new Set(this.#state.outbox.map(({ id }) => id));
+    const added = kept.filter(({ prompt }) => !here.has(prompt.id));
+    if (added.length === 0) return;
+    for (const { prompt, files } of added) if (files > 0) this.#incomplete.set(prompt.id, files);
+    const prompts = added.map(({ prompt }) => prompt);
+    this.#change((state) => ({
+      ...state,
+      outbox: [...state.outbox, ...prompts].sort((one, other) => one.sentAt - other.sentAt),
+    }));
+    for (const { prompt, files } of added) if (files > 0) this.#fetchFiles(prompt.id, files);
   }
 
   /** Until its files are there again, a prompt that waits is not sent. */
   async #fetchFiles(id: string, count: number): Promise<void> {
-    this.#incomplete.add(id);
     const attachments = await loadFiles(filesKey(this.nodeId, id));
     this.#incomplete.delete(id);
     if (attachments.length < count) {
@@ -86,7 +117,15 @@ export class Session implements AgentListener {
       if (!live && wasLive) this.#connectionLost();
       wasLive = live;
     });
+    const abort = new AbortController();
+    const look = () => {
+      if (document.visibilityState === 'visible') this.#takeFromEnded();
+    };
+    look();
+    addEventListener('focus', look, { signal: abort.signal });
+    document.addEventListener('visibilitychange', look, { signal: abort.signal });
     return () => {
+      abort.abort();
       unsubscribe();
       detach();
       if (wasLive) this.#connectionLost();
@@ -226,7 +265,17 @@ export class Session implements AgentListener {
   }
 
   #flush(): void {
-    for (const prompt of this.#state.outbox) if (prompt.status === 'waiting') this.#deliver(prompt);
+    for (const prompt of this.#state.outbox) {
+      if (prompt.status !== 'waiting') continue;
+      if (isTaken(this.nodeId, prompt.id)) this.#leave(prompt.id);
+      else this.#deliver(prompt);
+    }
+  }
+
+  /** Another tab has it now. */
+  #leave(id: string): void {
+    this.#state = dropPrompt(this.#state, id);
+    this.#commit();
   }
 
   #deliver(prompt: Prompt): void {
@@ -290,11 +339,16 @@ export class Session implements AgentListener {
   }
 
   #keepOutbox(before: readonly Prompt[], outbox: readonly Prompt[]): void {
-    // While files are being fetched, the stored prompts stay as they are, with the numbers of their files.
-    if (this.#incomplete.size === 0) saveOutbox(this.nodeId, outbox);
+    const known = new Set(before);
+    for (const prompt of outbox) {
+      if (known.has(prompt)) continue;
+      keepPrompt(this.nodeId, prompt, this.#incomplete.get(prompt.id) ?? prompt.attachments.length);
+    }
     const ids = new Set(outbox.map(({ id }) => id));
     for (const { id, attachments } of before) {
-      if (attachments.length > 0 && !ids.has(id)) saveFiles(filesKey(this.nodeId, id), []);
+      if (ids.has(id)) continue;
+      forgetPrompt(this.nodeId, id);
+      if (attachments.length > 0 || this.#incomplete.has(id)) saveFiles(filesKey(this.nodeId, id), []);
     }
   }
 
@@ -303,6 +357,11 @@ export class Session implements AgentListener {
     this.#committedAt = performance.now();
     this.#committed.value = this.#state;
   }
+}
+
+/** Of a tab that may only be asleep: whether it still sends this prompt, nobody knows. */
+function unlessSent(prompt: Prompt): Prompt {
+  return prompt.status === 'waiting' ? { ...prompt, status: 'unknown' } : prompt;
 }
 
 const filesKey = (nodeId: string, promptId: string) => `${nodeId} ${promptId}`;

@@ -18,3 +18,12 @@ export function save(key: string, value: unknown): void {
     // Then it is not kept over a reload.
   }
 }
+
+/** @returns what follows the prefix in each key that has it */
+export function keysBehind(prefix: string): string[] {
+  try {
+    return Object.keys(localStorage).flatMap((key) => (key.startsWith(prefix) ? [key.slice(prefix.length)] : []));
+  } catch {
+    return [];
+  }
+}
