@@ -165,6 +165,7 @@ export class Hypivisor extends EventEmitter<HypivisorEvents> {
     const own: OwnHub = {
       id: hubIdOf(hubKey),
       name: hubName,
+      host: os.hostname(),
       version,
       since: Math.floor(Date.now() / 1000),
       vitals,

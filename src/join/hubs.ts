@@ -69,6 +69,8 @@ export interface HubsLimits {
 export interface OwnHub {
   readonly id: string;
   readonly name: string;
+  /** What its host calls itself. */
+  readonly host: string;
   readonly version: string;
   /** Since when it runs, in Unix seconds. */
   readonly since: number;
@@ -312,6 +314,7 @@ export class Hubs implements HubDesk {
       ...(memory_free !== null && { memory_free }),
       memory,
       here: true,
+      ...(own.host !== own.name && { host: own.host }),
       up: own.up(),
     };
   }

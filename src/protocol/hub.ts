@@ -171,6 +171,8 @@ export interface Machine extends MachineFacts {
   status: 'connected' | 'lost';
   /** The machine that says so. */
   here?: true;
+  /** Of this machine: what its host calls itself, as its agents do, if that is not its name. */
+  host?: string;
   /** The name of the hub, joined to this one, that it is below. */
   via?: string;
   /** Of this machine: the hubs that it joins. */

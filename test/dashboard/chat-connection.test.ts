@@ -212,6 +212,19 @@ describe('the state', { skip }, () => {
     await chat.getByText('The model is overloaded.').waitFor();
     await stop.waitFor({ state: 'detached' });
   });
+
+  it('a failure is said once: where it happened, or above the composer if no message says it', async (t) => {
+    const { agent, chat } = await openChat(t, { details: { state: 'working' } });
+    await chat.getByRole('button', { name: 'Stop the agent' }).waitFor();
+    const error = 'The model is overloaded.';
+    agent.say({ ...assistant('So far'), stopReason: 'error', errorMessage: error });
+    agent.emit({ type: 'state', state: 'failed', since: Date.now(), error });
+    await chat.getByRole('button', { name: 'Stop the agent' }).waitFor({ state: 'detached' });
+    await chat.locator('.failure').waitFor();
+    assert.equal(await chat.getByText(error).count(), 1);
+    agent.emit({ type: 'state', state: 'failed', since: Date.now(), error: 'The disk is full.' });
+    await chat.locator('.activity').getByText('The disk is full.').waitFor();
+  });
 });
 
 describe('other ends', { skip }, () => {

@@ -88,13 +88,19 @@ describe('the machine of an agent', () => {
       [{ machine: 'vm' }, 'desk', 'vm', null],
       [{ machine: '127.0.0.1' }, null, '127.0.0.1', null],
       [{ machine: 'localhost' }, 'desk', 'desk', null],
+      [{ machine: 'desk.lan' }, 'desk', 'desk', null],
+      [{ machine: 'desk.lan' }, null, 'desk.lan', null],
       [{ hub: 'laptop', machine: 'laptop' }, 'desk', 'laptop', null],
       [{ hub: 'laptop-2', machine: 'laptop' }, 'desk', 'laptop-2', null],
       [{ hub: 'laptop', machine: '::1' }, 'desk', 'laptop', null],
       [{ hub: 'laptop', machine: 'vm' }, 'desk', 'laptop', 'vm'],
     ];
     for (const [fields, here, name, inner] of cases) {
-      assert.equal(machineNameOf(node(fields), here), name, JSON.stringify(fields));
+      assert.equal(
+        machineNameOf(node(fields), here === null ? null : { name: here, host: 'desk.lan' }),
+        name,
+        JSON.stringify(fields),
+      );
       assert.equal(innerMachineOf(node(fields)), inner, JSON.stringify(fields));
     }
   });

@@ -170,6 +170,55 @@ describe('the roster of several machines', { skip }, () => {
     await page.getByRole('button', { name: 'Machines: 2', exact: true }).waitFor();
   });
 
+  it('counts no agent as waiting whose machine is not connected: not in the title, above the others, or told', async (t) => {
+    const stage = await Stage.open(t);
+    await stage.agent('ada', { details: { state: 'idle' } });
+    const question = { id: 'q1', kind: 'confirm', title: 'Sure?' } as const;
+    const asking = node('eve', { state: 'waiting', questions: 1, question });
+    const hub = await joined(t, stage, { nodes: [asking, node('bob', { state: 'failed' })] });
+    const { page } = await visit(t, stage.url);
+    const titled = (title: string) => page.waitForFunction((wanted) => document.title === wanted, title);
+    const fleet = page.getByRole('region', { name: 'The fleet' });
+    const isAbove = () => page.locator('.rows-header').filter({ hasText: 'Needs you' });
+    await titled('(2) Pi-DE');
+    await isAbove().waitFor();
+    hub.drop();
+    await titled('Pi-DE');
+    await isAbove().waitFor({ state: 'detached' });
+    await fleet.getByRole('button', { name: '2 not connected' }).waitFor();
+    assert.equal(await fleet.getByRole('button', { name: /waiting|failed|Next/ }).count(), 0);
+    await page.getByText('Nobody needs you').waitFor();
+    await standing(page, 'eve', 'unknown').getByText('laptop is not connected').waitFor();
+    await fleet.getByRole('button', { name: '2 not connected' }).click();
+    await row(page, 'ada').waitFor({ state: 'detached' });
+    assert.ok(await row(page, 'eve').isVisible());
+    await assertAccessible(page, 'agents whose machine is not connected');
+    await page.reload();
+    await fleet.getByRole('button', { name: '2 not connected' }).waitFor();
+    await titled('Pi-DE');
+    assert.equal(await page.locator('[aria-live]', { hasText: 'waits for you' }).count(), 0);
+    await hub.rejoin();
+    await titled('(2) Pi-DE');
+    await row(page, 'eve').getByRole('button', { name: 'Yes' }).waitFor();
+  });
+
+  it('has one group for the daemon’s own machine, whatever its hub is called', async (t) => {
+    const stage = await Stage.open(t, { args: ['--hub-name', 'office'] });
+    await stage.agent('ada');
+    await stage.agent('bob', { machine: hostname() });
+    const { page } = await visit(t, stage.url);
+    await page.getByLabel('Group by').selectOption('machine');
+    await eventually(async () => {
+      const [only, ...others] = await headers(page);
+      assert.deepEqual(others, []);
+      assert.ok(only?.startsWith(`officethis machine, ${hostname()}`) && only.endsWith('2'), only);
+    });
+    await openList(page);
+    await card(page, 'office').getByText('2 agents', { exact: true }).waitFor();
+    await card(page, 'office').getByText(`This machine (${hostname()})`).waitFor();
+    await list(page).getByText(`hypivisor --join ws://${hostname()}:${stage.daemon.port}/ws`).waitFor();
+  });
+
   it('has in the inspector at which hub an agent is, under which id, and whether the way to it was proven', async (t) => {
     const stage = await Stage.open(t);
     await stage.agent('ada');

@@ -15,8 +15,8 @@ const node = (id: string, fields: Partial<Node> = {}): Node => ({
 });
 const ALL: Arrangement = { grouping: 'project', query: '', standings: new Set(), closed: new Set(), here: null };
 const shown = (nodes: Node[], how: Partial<Arrangement> = {}, unread: string[] = []) =>
-  arrange(nodes, (each) => standingOf(each, unread.includes(each.id)), { ...ALL, ...how }).map((row: Row) =>
-    row.kind === 'header' ? `# ${row.title} ${row.count}` : row.id,
+  arrange(nodes, (each) => standingOf(each, unread.includes(each.id), each.hub === 'lost'), { ...ALL, ...how }).map(
+    (row: Row) => (row.kind === 'header' ? `# ${row.title} ${row.count}` : row.id),
   );
 
 describe('where an agent stands', () => {
@@ -31,7 +31,9 @@ describe('where an agent stands', () => {
       [{ state: 'idle' }, false, 'idle'],
       [{}, false, 'online'],
     ];
-    for (const [fields, unread, standing] of cases) assert.equal(standingOf(node('a', fields), unread), standing);
+    for (const [fields, unread, standing] of cases)
+      assert.equal(standingOf(node('a', fields), unread, false), standing);
+    assert.equal(standingOf(node('a', { state: 'waiting' }), true, true), 'lost');
   });
 });
 
@@ -45,6 +47,38 @@ describe('the rows of the roster', () => {
     node('done', { state: 'idle', state_since: 4 }),
     node('gone', { status: 'offline' }),
   ];
+
+  it('keep agents among the others whose machine is not connected', () => {
+    const asking = node('asking', { state: 'waiting', hub: 'lost' });
+    assert.deepEqual(shown([asking, node('gone', { status: 'offline' }), node('idle', { state: 'idle' })]), [
+      '# api 3',
+      'idle',
+      'asking',
+      'gone',
+    ]);
+  });
+
+  it('are grouped by the hub an agent came through, else by its machine; the daemon’s own has one group', () => {
+    const all = [
+      node('a', { hub: 'rack', machine: 'ip-10-0-0-1' }),
+      node('b', { hub: 'rack', machine: 'vm' }),
+      node('c', { machine: 'localhost' }),
+      node('d', { machine: 'desk.local' }),
+      node('e', { machine: 'far' }),
+    ];
+    const here = { name: 'office', host: 'desk.local' };
+    assert.deepEqual(shown(all, { grouping: 'machine', here }), [
+      '# far 1',
+      'e',
+      '# office 2',
+      'c',
+      'd',
+      '# rack 2',
+      'a',
+      'b',
+    ]);
+    assert.deepEqual(shown(all, { query: 'office', here }).slice(1), ['c', 'd']);
+  });
 
   it('begin with those who need somebody: question, failed, finished; who has waited longest first', () => {
     const rows = shown(nodes, {}, ['done']);
@@ -81,8 +115,15 @@ describe('the rows of the roster', () => {
       node('b', { hub: 'lap', machine: 'vm' }),
       node('c', { hub: 'lap' }),
     ];
-    assert.deepEqual(shown(three, { grouping: 'machine', here: 'desk' }), ['# desk 1', 'a', '# lap 2', 'b', 'c']);
-    for (const query of ['lap', 'vm lap']) assert.equal(shown(three, { query, here: 'desk' }).at(1), 'b');
+    assert.deepEqual(shown(three, { grouping: 'machine', here: { name: 'desk', host: null } }), [
+      '# desk 1',
+      'a',
+      '# lap 2',
+      'b',
+      'c',
+    ]);
+    for (const query of ['lap', 'vm lap'])
+      assert.equal(shown(three, { query, here: { name: 'desk', host: null } }).at(1), 'b');
   });
 
   it('are in the order of names, also after one was renamed, moved, came or went', () => {

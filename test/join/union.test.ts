@@ -55,7 +55,7 @@ class TestHub {
     const vitals = () => ({ load: 0, cpus: 1, memory_free: null, memory: 1 });
     const nothing = () => {};
     this.hubs = new Hubs({
-      own: { id: this.id, name, version: '1', since: 1, vitals, up: () => [] },
+      own: { id: this.id, name, host: name, version: '1', since: 1, vitals, up: () => [] },
       roster: this.roster,
       waysBack: new WaysBack({ deadlines, limits: CONNECT }),
       deadlines,

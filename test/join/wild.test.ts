@@ -113,7 +113,7 @@ describe('hubs that say anything', () => {
         const nothing = () => {};
         const hubs = new Hubs({
           own: {
-            ...{ id: hubIdOf('own'), name: 'desk', version: '1', since: 1, up: () => [] },
+            ...{ id: hubIdOf('own'), name: 'desk', host: 'desk', version: '1', since: 1, up: () => [] },
             vitals: () => ({ load: 0, cpus: 1, memory_free: null, memory: 1 }),
           },
           roster,

@@ -78,6 +78,7 @@ export class House {
       own: {
         id: OWN_ID,
         name: 'desk',
+        host: 'desk',
         version: '1.2.3',
         since: 1,
         vitals: () => ({ load: 0.5, cpus: 2, memory_free: null, memory: 4096 }),

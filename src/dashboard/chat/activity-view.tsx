@@ -13,6 +13,7 @@ export function Activity({ session, link }: { session: Session; link: AgentLink 
   const { phase, reason } = link.status.value;
   const activity = useComputed(() => conversation.value.activity).value;
   const doing = useComputed(() => doingOf(conversation.value)).value;
+  const isSaid = useComputed(() => saysFailure(conversation.value)).value;
   const busy = activity.state === 'working' || activity.state === 'waiting';
   const now = useNow(phase === 'live' && busy && activity.since !== null);
   if (phase === 'away') return <Line state="offline">The agent is offline. What was said stays here.</Line>;
@@ -28,6 +29,7 @@ export function Activity({ session, link }: { session: Session; link: AgentLink 
   }
   // The pane's header says that; whether the agent's last activity goes on is not known.
   if (phase === 'connecting') return null;
+  if (activity.state === 'failed' && isSaid) return null;
   if (activity.state === 'failed')
     return <Line state="failed">{visible(activity.error ?? 'The last run failed.')}</Line>;
   if (!busy) return null;
@@ -50,6 +52,14 @@ function Line({ state, children }: { state: string; children: preact.ComponentCh
       <span>{children}</span>
     </p>
   );
+}
+
+/** Whether the transcript ends with the error for which the run failed: then it is not said again. */
+function saysFailure({ entries, activity: { error } }: Conversation): boolean {
+  const last = entries.findLast((entry) => entry.kind === 'message')?.message;
+  if (last?.role !== 'assistant' || last.stopReason !== 'error') return false;
+  // So an agent says it if the model gave no reason.
+  return error === null || error === (last.errorMessage ?? 'The model failed');
 }
 
 function doingOf({ runs, live }: Conversation): string {

@@ -7,6 +7,8 @@ import type { Node, Push, RequestedPush } from '../../protocol/registry.ts';
 import { coalesced } from '../platform/frame.ts';
 import { load, save } from '../platform/storage.ts';
 import { daemonEvent, listen } from './connection.ts';
+import { isOnOneOf } from './machines.ts';
+import { isCutOff, lostMachines } from './network.ts';
 import { open, openId } from './opened.ts';
 import { applyPushes, type Nodes } from './roster.ts';
 import { STANDINGS, type Standing, standingOf } from './standing.ts';
@@ -20,13 +22,14 @@ const nowInSeconds = () => Math.floor(Date.now() / 1000);
 export const nodes = signal<Nodes>(new Map());
 export const unread = signal<Unread>(fromStored(load(UNREAD_KEY), nowInSeconds()));
 
-export const standing = (node: Node): Standing => standingOf(node, unread.value.ids.has(node.id));
+export const standing = (node: Node): Standing => standingOf(node, unread.value.ids.has(node.id), isCutOff(node));
 
 /** How many agents have each standing. */
 export const counts = computed(() => {
   const result = Object.fromEntries(STANDINGS.map((each) => [each, 0])) as Record<Standing, number>;
   const { ids } = unread.value;
-  for (const node of nodes.value.values()) result[standingOf(node, ids.has(node.id))]++;
+  const lost = lostMachines.value;
+  for (const node of nodes.value.values()) result[standingOf(node, ids.has(node.id), isOnOneOf(lost, node))]++;
   return result;
 });
 

@@ -52,15 +52,24 @@ const WITHHELD: Record<HubFeature, string> = {
 /** `localhost` says nothing on another machine. */
 export const isLoopback = (name: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?)$/i.test(name);
 
+/** The daemon's own machine: the name of its hub, and of the host, if that is another. */
+export interface Here {
+  name: string;
+  host: string | null;
+}
+
 /**
  * The machine that an agent is on, for people: the one whose hub it registered with, or the one it named itself.
  *
- * @param here the name of the daemon's own machine, if it says so
+ * @param here null if the daemon does not say
  */
-export function machineNameOf({ hub, machine }: Node, here: string | null): string {
+export function machineNameOf({ hub, machine }: Node, here: Here | null): string {
   if (hub !== undefined) return hub;
-  return here !== null && isLoopback(machine) ? here : machine;
+  return here !== null && (isLoopback(machine) || machine === here.host) ? here.name : machine;
 }
+
+/** Whether the agent registered with the hub of one of these machines. */
+export const isOnOneOf = (names: ReadonlySet<string>, { hub }: Node): boolean => hub !== undefined && names.has(hub);
 
 /** The machine that an agent named, if it says more than that of its hub; null if not. */
 export function innerMachineOf({ hub, machine }: Node): string | null {

@@ -1,10 +1,10 @@
 /** The machines as signals, fed by the connection. With an older daemon, which tells of none, there seems to be one. */
 import { computed, effect, signal } from '@preact/signals';
+import type { Machine } from '../../protocol/hub.ts';
 import { Feature, type Node } from '../../protocol/registry.ts';
 import { daemon, listen, live, request } from './connection.ts';
 import { dialog } from './dialogs.ts';
-import { nodes } from './fleet.ts';
-import { innerMachineOf, type Machines, machineNameOf, machinesAfter, machinesOf } from './machines.ts';
+import { type Here, isOnOneOf, type Machines, machinesAfter, machinesOf } from './machines.ts';
 import { grouping } from './prefs.ts';
 
 /** None if the daemon tells of none. */
@@ -53,66 +53,34 @@ listen({
   },
 });
 
-/** The name of the daemon's own machine; null if it does not say. */
-export const hereName = computed(() => {
-  for (const { here, name } of machines.value.values()) if (here) return name;
-  return null;
-});
+const hereName = computed(() => ownMachine()?.name ?? null);
+const hereHost = computed(() => ownMachine()?.host ?? null);
+/** The daemon's own machine; null if it does not say. The very same until its name is another. */
+export const here = computed<Here | null>(() =>
+  hereName.value === null ? null : { name: hereName.value, host: hereHost.value },
+);
+
+function ownMachine(): Machine | undefined {
+  for (const machine of machines.value.values()) if (machine.here) return machine;
+  return undefined;
+}
 
 /** By name, as nodes and groups have it. */
 export const machineCalled = computed(() => new Map([...machines.value.values()].map((each) => [each.name, each])));
 
 /** The names of those whose connection is lost. The very same set until one comes or goes. */
 let lastLost: ReadonlySet<string> = new Set();
-const lost = computed(() => {
+export const lostMachines = computed(() => {
   const now = new Set<string>();
   for (const { name, status } of machines.value.values()) if (status === 'lost') now.add(name);
   if (now.size !== lastLost.size || ![...now].every((name) => lastLost.has(name))) lastLost = now;
   return lastLost;
 });
 
-export const lostCount = computed(() => lost.value.size);
+export const lostCount = computed(() => lostMachines.value.size);
 
 /** Whether the agent's hub is out of reach, so that the roster has only the last known state of the agent. */
-export const isCutOff = (node: Node): boolean => node.hub !== undefined && lost.value.has(node.hub);
+export const isCutOff = (node: Node): boolean => isOnOneOf(lostMachines.value, node);
 
 /** Whether the agent's present standing is known. */
 export const isKnown = (node: Node): boolean => live.value && !isCutOff(node);
-
-/** Whether agents are on more than one machine, or on another than the daemon's own. */
-const hasMachines = computed(() => {
-  let first: string | null = null;
-  const here = hereName.value;
-  for (const node of nodes.value.values()) {
-    if (node.hub !== undefined) return true;
-    const name = machineNameOf(node, here);
-    first ??= name;
-    if (name !== first) return true;
-  }
-  return false;
-});
-
-/** How many agents of each machine the roster has, by its name. */
-export const agentCounts = computed(() => {
-  const counts = new Map<string, number>();
-  const here = hereName.value;
-  for (const node of nodes.value.values()) {
-    const name = machineNameOf(node, here);
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-  }
-  return counts;
-});
-
-/**
- * The machine to show beside an agent, in words; null for none.
- *
- * @param isGrouped whether its group names the machine already
- */
-export function machineShownOf(node: Node, isGrouped: boolean): string | null {
-  const inner = innerMachineOf(node);
-  if (isGrouped) return inner;
-  if (!hasMachines.value) return null;
-  const name = machineNameOf(node, hereName.value);
-  const full = inner === null ? name : `${name} (${inner})`;
-  return isCutOff(node) ? `${full} is not connected` : full;
-}

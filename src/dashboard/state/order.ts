@@ -2,7 +2,8 @@
 import { effect, signal } from '@preact/signals';
 import { browser } from '../link/environment.ts';
 import { nodes, standing, unread } from './fleet.ts';
-import { hereName } from './network.ts';
+import { isOnOneOf } from './machines.ts';
+import { here, lostMachines } from './network.ts';
 import { openId } from './opened.ts';
 import { closedGroups, grouping } from './prefs.ts';
 import { arrange, type Row } from './rows.ts';
@@ -28,23 +29,24 @@ function orderRows(): void {
   cancelOrder = null;
   orderedAt = browser.now();
   const { ids } = unread.peek();
-  rows.value = arrange(nodes.peek().values(), (node) => standingOf(node, ids.has(node.id)), {
+  const lost = lostMachines.peek();
+  rows.value = arrange(nodes.peek().values(), (node) => standingOf(node, ids.has(node.id), isOnOneOf(lost, node)), {
     grouping: grouping.peek(),
     query: query.peek(),
     standings: shownStandings.peek(),
     closed: new Set(closedGroups.peek()),
-    here: hereName.peek(),
+    here: here.peek(),
   });
 }
 
 // A person's own choice takes effect at once; changes by agents wait for their turn.
 effect(() => {
-  void [grouping.value, query.value, shownStandings.value, closedGroups.value, hereName.value];
+  void [grouping.value, query.value, shownStandings.value, closedGroups.value, here.value];
   restUntil = 0;
   orderRows();
 });
 effect(() => {
-  void [nodes.value, unread.value];
+  void [nodes.value, unread.value, lostMachines.value];
   if (cancelOrder !== null) return;
   const now = browser.now();
   const wait = Math.max(orderedAt + ORDER_MS - now, restUntil - now, 0);

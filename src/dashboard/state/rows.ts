@@ -1,6 +1,6 @@
 /** The roster as rows: filtered, grouped, in the order of attention. Pure. */
 import type { Node } from '../../protocol/registry.ts';
-import { machineNameOf } from './machines.ts';
+import { type Here, machineNameOf } from './machines.ts';
 import { needsAttention, rankOf, type Standing } from './standing.ts';
 
 export type Grouping = 'project' | 'machine' | 'none';
@@ -13,8 +13,8 @@ export interface Arrangement {
   standings: ReadonlySet<Standing>;
   /** Keys of groups that are closed. */
   closed: ReadonlySet<string>;
-  /** The name of the daemon's own machine; null if it does not say. */
-  here: string | null;
+  /** The daemon's own machine; null if it does not say. */
+  here: Here | null;
 }
 
 export interface HeaderRow {
@@ -128,7 +128,7 @@ export const shortIdOf = ({ name, id }: Node): string | null =>
 
 const haystacks = new WeakMap<Node, string>();
 
-function matches(node: Node, words: string[], here: string | null): boolean {
+function matches(node: Node, words: string[], here: Here | null): boolean {
   let haystack = haystacks.get(node);
   if (haystack === undefined) {
     haystack = [

@@ -3,9 +3,9 @@ import type { Node } from '../../protocol/registry.ts';
 
 /**
  * In the order of attention. `finished` is idle with something unread; `online` is an older agent, which does not say
- * what it is doing.
+ * what it is doing; `lost` is one whose machine is not connected, so what it is doing is not known.
  */
-export const STANDINGS = ['question', 'failed', 'finished', 'working', 'idle', 'online', 'offline'] as const;
+export const STANDINGS = ['question', 'failed', 'finished', 'working', 'idle', 'online', 'lost', 'offline'] as const;
 export type Standing = (typeof STANDINGS)[number];
 
 const RANKS: Record<Standing, number> = {
@@ -15,7 +15,8 @@ const RANKS: Record<Standing, number> = {
   working: 3,
   idle: 4,
   online: 4,
-  offline: 5,
+  lost: 5,
+  offline: 6,
 };
 
 export const rankOf = (standing: Standing): number => RANKS[standing];
@@ -30,10 +31,13 @@ export const STANDING_WORDS: Record<Standing, string> = {
   working: 'working',
   idle: 'idle',
   online: 'online',
+  lost: 'not connected',
   offline: 'offline',
 };
 
-export function standingOf(node: Node, unread: boolean): Standing {
+/** @param isCutOff whether its machine is not connected */
+export function standingOf(node: Node, unread: boolean, isCutOff: boolean): Standing {
+  if (isCutOff) return 'lost';
   if (node.status === 'offline') return 'offline';
   if (node.state === 'waiting' || (node.questions ?? 0) > 0 || node.question !== undefined) return 'question';
   switch (node.state) {

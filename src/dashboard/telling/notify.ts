@@ -3,12 +3,13 @@ import { signal } from '@preact/signals';
 import { visible } from '../chat/visible.ts';
 import { announce } from '../platform/announce.ts';
 import { onChanges } from '../state/fleet.ts';
+import { isCutOff, machines } from '../state/network.ts';
 import { open } from '../state/opened.ts';
 import { agentOf, hashOf } from '../state/place.ts';
 import { telling, tellingOn } from '../state/prefs.ts';
 import { nameOf } from '../state/rows.ts';
 import { isLeader, presences, watchTabs } from './tabs.ts';
-import { isSeen, isWanted, kindOf, words } from './telling.ts';
+import { type Change, isSeen, isWanted, kindOf, words } from './telling.ts';
 
 /** What the browser allows; `unavailable` off localhost without TLS. */
 export const permission = signal<NotificationPermission | 'unavailable'>(
@@ -28,20 +29,36 @@ export async function turnOn(): Promise<boolean> {
 export function beginTelling(): void {
   watchTabs();
   registration = registerWorker();
+  /** Which machines are connected is known a moment after who is there. */
+  let held: Change[] = [];
   onChanges((changes) => {
-    for (const change of changes) {
-      const kind = kindOf(change);
-      if (kind === null) continue;
-      const { node } = change;
-      const name = visible(nameOf(node));
-      const { title, body } = words(kind, name, node);
-      if (kind === 'waits') announce(title);
-      if (!tellingOn.peek() || permission.peek() !== 'granted' || !isLeader()) continue;
-      if (!isWanted(kind, telling.peek()[node.id] ?? 'all')) continue;
-      if (isSeen(node.id, presences(), Date.now())) continue;
-      void tell(title, { body: visible(body), tag: `hypi:${node.id}`, data: hashOf(node.id), icon: 'icon.svg' });
-    }
+    const isEarly = ({ node }: Change) => node.hub !== undefined && machines.peek().size === 0;
+    held.push(...changes.filter(isEarly));
+    tellOf(changes.filter((change) => !isEarly(change)));
   });
+  machines.subscribe(({ size }) => {
+    if (size === 0 || held.length === 0) return;
+    const known = held;
+    held = [];
+    tellOf(known);
+  });
+}
+
+function tellOf(changes: readonly Change[]): void {
+  for (const change of changes) {
+    const { node } = change;
+    // Nobody could answer it, nor knows whether it is still so.
+    if (isCutOff(node)) continue;
+    const kind = kindOf(change);
+    if (kind === null) continue;
+    const name = visible(nameOf(node));
+    const { title, body } = words(kind, name, node);
+    if (kind === 'waits') announce(title);
+    if (!tellingOn.peek() || permission.peek() !== 'granted' || !isLeader()) continue;
+    if (!isWanted(kind, telling.peek()[node.id] ?? 'all')) continue;
+    if (isSeen(node.id, presences(), Date.now())) continue;
+    void tell(title, { body: visible(body), tag: `hypi:${node.id}`, data: hashOf(node.id), icon: 'icon.svg' });
+  }
 }
 
 async function tell(title: string, options: NotificationOptions): Promise<void> {

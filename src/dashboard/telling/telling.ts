@@ -29,8 +29,8 @@ export interface Change {
 
 /** The kind of news that a change is; null for none. */
 export function kindOf({ node, before, finished }: Change): Kind | null {
-  const now = standingOf(node, false);
-  const was = before === undefined ? null : standingOf(before, false);
+  const now = standingOf(node, false, false);
+  const was = before === undefined ? null : standingOf(before, false, false);
   if (now === 'question') {
     const isNew = was !== 'question' || (node.question !== undefined && node.question.id !== before?.question?.id);
     return isNew ? 'waits' : null;

@@ -8,11 +8,18 @@ import { Since } from './since.tsx';
 export function MachineDetail({ name }: { name: string }) {
   const machine = machineCalled.value.get(name);
   if (machine === undefined) return null;
-  const { here, status, since, via, load, cpus, version } = machine;
+  const { here, host, status, since, via, load, cpus, version } = machine;
   return (
     <span class="rows-detail rows-machine" data-status={status}>
       {here ? (
-        <span>this machine</span>
+        <span>
+          this machine
+          {host !== undefined && (
+            <>
+              , <bdi>{visible(host)}</bdi>
+            </>
+          )}
+        </span>
       ) : (
         <span>
           {status === 'lost' ? 'not connected' : 'joined'} <Since at={since} />

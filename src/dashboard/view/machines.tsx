@@ -9,11 +9,12 @@ import { live } from '../state/connection.ts';
 import { hide, show } from '../state/dialogs.ts';
 import { loadOf, memory, plural } from '../state/format.ts';
 import { inOrder, isLoopback, startable, withheld } from '../state/machines.ts';
-import { agentCounts, hereName, machines } from '../state/network.ts';
+import { here, machines } from '../state/network.ts';
 import { notify } from '../state/notices.ts';
 import { query, shownStandings } from '../state/order.ts';
 import { grouping, spawnMachine } from '../state/prefs.ts';
 import { token } from '../state/token.ts';
+import { agentCounts } from '../state/whereabouts.ts';
 import { Dialog } from './dialog.tsx';
 import { Icon } from './icon.tsx';
 import { Since } from './since.tsx';
@@ -82,7 +83,7 @@ function MachineCard({ machine, canStart }: { machine: Machine; canStart: boolea
   );
 }
 
-function Standing({ machine: { here, status, since, via, version } }: { machine: Machine }) {
+function Standing({ machine: { here, host, status, since, via, version } }: { machine: Machine }) {
   return (
     <>
       {status === 'lost' ? (
@@ -94,7 +95,14 @@ function Standing({ machine: { here, status, since, via, version } }: { machine:
         </span>
       ) : here ? (
         <span>
-          This machine: the page comes from it. Running for <Since at={since} />.
+          This machine
+          {host !== undefined && (
+            <>
+              {' '}
+              (<bdi>{visible(host)}</bdi>)
+            </>
+          )}
+          : the page comes from it. Running for <Since at={since} />.
         </span>
       ) : (
         <span>
@@ -218,9 +226,9 @@ function Invitation({ isFirst }: { isFirst: boolean }) {
 
 /** This hub's address for other machines: the one that this page has, unless that is a loopback address. */
 function joinAddress(): { address: string; isGuess: boolean } {
-  const here = hereName.value;
-  if (!isLoopback(location.hostname) || here === null) return { address: registryAddress(), isGuess: false };
-  return { address: registryAddress().replace(location.hostname, () => here), isGuess: true };
+  const own = here.value;
+  if (!isLoopback(location.hostname) || own === null) return { address: registryAddress(), isGuess: false };
+  return { address: registryAddress().replace(location.hostname, () => own.host ?? own.name), isGuess: true };
 }
 
 async function copy(command: string): Promise<void> {

@@ -8,10 +8,11 @@ import { nodes, standing } from '../state/fleet.ts';
 import { fit } from '../state/fuzzy.ts';
 import { shortPath } from '../state/home.ts';
 import { machineNameOf } from '../state/machines.ts';
-import { hereName, machineShownOf } from '../state/network.ts';
+import { here, isCutOff } from '../state/network.ts';
 import { open } from '../state/opened.ts';
 import { nameOf } from '../state/rows.ts';
 import { rankOf, STANDING_WORDS } from '../state/standing.ts';
+import { machineShownOf } from '../state/whereabouts.ts';
 import { Dialog } from './dialog.tsx';
 import { Icon } from './icon.tsx';
 import { Mark } from './mark.tsx';
@@ -37,11 +38,11 @@ function entriesFor(query: string): Entry[] {
   const agents = [...nodes.peek().values()]
     .sort((a, b) => rankOf(standing(a)) - rankOf(standing(b)))
     .map((node): [string, Entry] => [
-      `${nameOf(node)} ${node.cwd} ${machineNameOf(node, hereName.peek())}`,
+      `${nameOf(node)} ${node.cwd} ${machineNameOf(node, here.peek())}`,
       {
         id: `agent-${node.id}`,
         label: visible(nameOf(node)),
-        hint: [STANDING_WORDS[standing(node)], machineShownOf(node, false), shortPath(node.cwd)]
+        hint: [isCutOff(node) ? null : STANDING_WORDS[standing(node)], machineShownOf(node, false), shortPath(node.cwd)]
           .filter((part) => part !== null)
           .map(visible)
           .join(' · '),

@@ -7,12 +7,13 @@ import { daemon, live } from '../state/connection.ts';
 import { show } from '../state/dialogs.ts';
 import { nodes, standing } from '../state/fleet.ts';
 import { shortPath } from '../state/home.ts';
-import { isCutOff, isKnown, machineShownOf } from '../state/network.ts';
+import { isCutOff, isKnown } from '../state/network.ts';
 import { openId } from '../state/opened.ts';
 import { query, restOrder, rows, shownStandings } from '../state/order.ts';
 import { closedGroups, grouping } from '../state/prefs.ts';
 import { ATTENTION_KEY, groupKeyOf, type HeaderRow } from '../state/rows.ts';
 import { needsAttention, standingOf } from '../state/standing.ts';
+import { machineShownOf } from '../state/whereabouts.ts';
 import { heightOfAll, offsetsOf, rowsInSight, scrollTo } from '../state/window.ts';
 import { Icon } from './icon.tsx';
 import { MachineDetail } from './machine-detail.tsx';
@@ -55,7 +56,7 @@ const asking = computed(() => {
   const now = new Map<string, NodeQuestion>();
   if (live.value) {
     for (const node of nodes.value.values()) {
-      if (node.question !== undefined && !isCutOff(node) && standingOf(node, false) === 'question')
+      if (node.question !== undefined && standingOf(node, false, isCutOff(node)) === 'question')
         now.set(node.id, node.question);
     }
   }
