@@ -14,6 +14,17 @@ export function encode(value: unknown): string {
   }
 }
 
+/** @returns the object that the text encodes; null if it encodes none */
+export function parseObject(text: string): Record<string, unknown> | null {
+  // A prompt is seldom JSON and may be long, so it is not parsed without need.
+  if (!/^\s*\{/.test(text)) return null;
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+}
+
 /** The number of bytes of a text in UTF-8. */
 export function byteLength(text: string): number {
   return Buffer.byteLength(text);

@@ -1,6 +1,6 @@
 /** A client's message → a request, checked field by field, or a prompt if the text is no request. Pure. */
 import { AGENT_LIMITS, type AgentRequest, type Attachment } from '../protocol/agent.ts';
-import { byteLength } from './json.ts';
+import { byteLength, parseObject } from './json.ts';
 
 /** A prompt sent as plain text. */
 export interface PlainPrompt {
@@ -149,16 +149,5 @@ class Fields {
   refuse(sentence: string): never {
     const id = this.get('id') ?? this.get('index');
     throw new RequestProblem(sentence, this.type, typeof id === 'string' || typeof id === 'number' ? id : undefined);
-  }
-}
-
-function parseObject(text: string): Record<string, unknown> | null {
-  // A prompt is seldom JSON and may be long, so it is not parsed without need.
-  if (!/^\s*\{/.test(text)) return null;
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null;
-  } catch {
-    return null;
   }
 }

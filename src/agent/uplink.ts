@@ -27,8 +27,9 @@ import { SUBPROTOCOL, subprotocols } from '../protocol/subprotocol.ts';
 import { backUrl, registryUrl } from '../protocol/url.ts';
 import type { Connection } from '../transport/connection.ts';
 import type { Connections } from '../transport/connections.ts';
+import { Quota } from '../websocket/quota.ts';
 import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from '../websocket/websocket.ts';
-import { encode } from './json.ts';
+import { encode, parseObject } from './json.ts';
 import { difference } from './presence.ts';
 
 const LIMITS: WebSocketLimits = {
@@ -50,7 +51,7 @@ const UPDATE_INTERVAL_MS = 250;
 const PING_INTERVAL_MS = 30_000;
 /** Larger messages are not parsed. Those for the agent are small, and parsing a roster would cost pi time. */
 const MAX_READ_BYTES = 64 * 1024;
-/** A peer that sends more in a second is no registry, and is disconnected. */
+/** A peer that sends more is no registry, and is disconnected. */
 const MAX_BYTES_PER_SECOND = 8 * 1024 * 1024;
 const MAX_MESSAGES_PER_SECOND = 20_000;
 const MAX_DIAL_BACKS_PER_SECOND = 64;
@@ -117,14 +118,19 @@ export class Uplink implements WebSocketHandler {
   #updateDue = false;
   #updatedAt = 0;
   #pingedAt = 0;
-  /** The messages received within this second. */
-  #second = { began: 0, bytes: 0, messages: 0, dialBacks: 0 };
+  readonly #bytes: Quota;
+  readonly #messages: Quota;
+  readonly #dialBacks: Quota;
 
   /** @throws TypeError, with a sentence for the user, if the URL cannot be used */
   constructor(options: UplinkOptions, sink: UplinkSink) {
     const { url, token, environment, connections, firstDelayMs, maxDelayMs } = options;
     this.#options = options;
     this.#sink = sink;
+    const now = connections.deadlines.now();
+    this.#bytes = new Quota(MAX_BYTES_PER_SECOND, now);
+    this.#messages = new Quota(MAX_MESSAGES_PER_SECOND, now);
+    this.#dialBacks = new Quota(MAX_DIAL_BACKS_PER_SECOND, now);
     const offer = { subprotocols: subprotocols(null), environment };
     this.#targets = {
       bearer: connectTarget(registryUrl(url, null), { ...offer, token }),
@@ -216,7 +222,7 @@ export class Uplink implements WebSocketHandler {
 
   onMessage(payload: Buffer, opcode: DataOpcode): void {
     if (opcode !== Opcode.TEXT || this.#isFlooded(payload.length) || payload.length > MAX_READ_BYTES) return;
-    const message = parse(payload.toString());
+    const message: Message | null = parseObject(payload.toString());
     if (message === null) return;
     switch (message.id) {
       case 'register':
@@ -282,7 +288,7 @@ export class Uplink implements WebSocketHandler {
 
   #dialBack(ticket: string): void {
     const { url, environment, connections, dialsBack } = this.#options;
-    if (!dialsBack || ++this.#second.dialBacks > MAX_DIAL_BACKS_PER_SECOND) return;
+    if (!dialsBack || !this.#dialBacks.take(connections.deadlines.now())) return;
     if (!/^[A-Za-z0-9_-]{1,128}$/.test(ticket)) return;
     const target = connectTarget(backUrl(url, ticket), { environment });
     connect(target, connections, CONNECT_TIMEOUT_MS, {
@@ -322,19 +328,11 @@ export class Uplink implements WebSocketHandler {
 
   /** Counts the received messages, and disconnects a peer that sends more than a registry would. */
   #isFlooded(bytes: number): boolean {
-    const socket = this.#socket;
-    if (socket === null) return true;
-    const { now } = socket.connection;
-    if (now - this.#second.began >= 1000) this.#second = { began: now, bytes: 0, messages: 0, dialBacks: 0 };
-    this.#second.bytes += bytes;
-    this.#second.messages++;
-    const isFirst = this.#state === 'registering';
+    const now = this.#options.connections.deadlines.now();
     // An older daemon sends its roster once, at the beginning.
-    if (this.#second.messages <= MAX_MESSAGES_PER_SECOND && (isFirst || this.#second.bytes <= MAX_BYTES_PER_SECOND)) {
-      return false;
-    }
+    if (this.#messages.take(now) && (this.#state === 'registering' || this.#bytes.take(now, bytes))) return false;
     this.#reason = 'it sends more than a registry would';
-    socket.destroy();
+    this.#socket?.destroy();
     return true;
   }
 
@@ -351,15 +349,6 @@ interface Message {
   ticket?: unknown;
   result?: unknown;
   error?: unknown;
-}
-
-function parse(text: string): Message | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : null;
-  } catch {
-    return null;
-  }
 }
 
 function asObject(value: unknown): Record<string, unknown> {

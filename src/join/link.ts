@@ -41,6 +41,7 @@ import { fieldsOf } from '../registry/values.ts';
 import type { Connection } from '../transport/connection.ts';
 import type { Connections } from '../transport/connections.ts';
 import { Deadline } from '../transport/deadlines.ts';
+import { Quota } from '../websocket/quota.ts';
 import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from '../websocket/websocket.ts';
 import { Share, type SharedRoster, type SharePosition } from './share.ts';
 
@@ -73,7 +74,7 @@ const MAX_UNANSWERED = 16;
 /** A hub that refuses so many snapshots in a row does not understand us. */
 const MAX_REFUSED_SNAPSHOTS = 5;
 
-/** A server that sends more than this in a second is no hub, and the link to it is ended. */
+/** A server that sends more than this is no hub, and the link to it is ended. */
 const MAX_BYTES_PER_SECOND = 8 * 1024 * 1024;
 const MAX_MESSAGES_PER_SECOND = 2000;
 /** A page that turns to all agents at once opens hundreds of relays in a second. */
@@ -159,14 +160,19 @@ export class Link implements WebSocketHandler {
   #refusedSnapshots = 0;
   #requests = 0;
   readonly #backs = new Set<Connection | Attempt>();
-  /** The messages received within this second. */
-  #second = { began: 0, bytes: 0, messages: 0, dialBacks: 0 };
+  readonly #bytes: Quota;
+  readonly #messages: Quota;
+  readonly #dialBacks: Quota;
 
   /** @throws TypeError, with a sentence for the user, if the URL or that of the proxy cannot be used */
   constructor(options: LinkOptions, sink: LinkSink) {
     const { url, token, ca, environment, connections, epoch, id, features, machines } = options;
     this.#options = options;
     this.#sink = sink;
+    const now = connections.deadlines.now();
+    this.#bytes = new Quota(MAX_BYTES_PER_SECOND, now);
+    this.#messages = new Quota(MAX_MESSAGES_PER_SECOND, now);
+    this.#dialBacks = new Quota(MAX_DIAL_BACKS_PER_SECOND, now);
     const tls = ca === null ? {} : { ca };
     this.#target = connectTarget(registryUrl(url, null), {
       ...tls,
@@ -377,7 +383,7 @@ export class Link implements WebSocketHandler {
     const { url, ca, environment, connections, features } = this.#options;
     if (this.#state !== 'joined' || !features.includes(HubFeature.RELAY)) return;
     if (typeof ticket !== 'string' || !/^[A-Za-z0-9_-]{1,128}$/.test(ticket)) return;
-    if (++this.#second.dialBacks > MAX_DIAL_BACKS_PER_SECOND || !connections.hasRoom()) return;
+    if (!this.#dialBacks.take(connections.deadlines.now()) || !connections.hasRoom()) return;
     for (const back of this.#backs) if ('gone' in back && back.gone) this.#backs.delete(back);
     // The hub waits for the newest connection; it may have forgotten older ones.
     const [oldest] = this.#backs;
@@ -469,17 +475,9 @@ export class Link implements WebSocketHandler {
 
   /** Counts messages and bytes, and hangs up if they are more than a hub would send. */
   #isFlooded(bytes: number): boolean {
-    const socket = this.#socket;
-    if (socket === null) return true;
-    const { now } = socket.connection;
-    if (now - this.#second.began >= 1000) this.#second = { began: now, bytes: 0, messages: 0, dialBacks: 0 };
-    this.#second.bytes += bytes;
-    this.#second.messages++;
-    const isFirst = this.#state === 'joining';
+    const now = this.#options.connections.deadlines.now();
     // The roster of a hub that knows no join comes once, at the beginning.
-    if (this.#second.messages <= MAX_MESSAGES_PER_SECOND && (isFirst || this.#second.bytes <= MAX_BYTES_PER_SECOND)) {
-      return false;
-    }
+    if (this.#messages.take(now) && (this.#state === 'joining' || this.#bytes.take(now, bytes))) return false;
     this.#giveUp('it sends more than a hub would');
     return true;
   }

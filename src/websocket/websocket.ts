@@ -24,7 +24,7 @@ import { Session, type SessionSink, SessionState } from '../frame/session.ts';
 import { CloseCode, type Side } from '../frame/vocabulary.ts';
 import type { Connection, ConnectionHandler } from '../transport/connection.ts';
 import { keepalive } from '../transport/keepalive.ts';
-import { PingQuota } from './ping-quota.ts';
+import { Quota } from './quota.ts';
 
 /** Times are in milliseconds. Infinity means no limit. */
 export interface WebSocketLimits extends MessageLimits {
@@ -75,7 +75,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
   readonly #limits: WebSocketLimits;
   readonly #handler: WebSocketHandler;
   /** Null until the first ping. */
-  #pings: PingQuota | null = null;
+  #pings: Quota | null = null;
   /** When the unfinished frame or message began, or when reading it was resumed; null between two messages. */
   #messageBegunAt: number | null = null;
   /** When the peer was last pinged, or would have been pinged if it read. */
@@ -304,7 +304,7 @@ export class WebSocketConnection implements ConnectionHandler, SessionSink {
 
   onPing(): void {
     const { now } = this.connection;
-    this.#pings ??= new PingQuota(this.#limits.maxPingsPerSecond, now);
+    this.#pings ??= new Quota(this.#limits.maxPingsPerSecond, now);
     if (this.#pings.take(now)) this.#handler.onPing?.();
     else this.fail(CloseCode.POLICY_VIOLATION, 'too many pings');
   }

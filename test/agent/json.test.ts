@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { encode } from '../../src/agent/json.ts';
+import { encode, parseObject } from '../../src/agent/json.ts';
 
 describe('encode', () => {
   it('is JSON.stringify for what JSON can say', () => {
@@ -30,5 +30,14 @@ describe('encode', () => {
     let deep: unknown = 'end';
     for (let i = 0; i < 20_000; i++) deep = { deep };
     assert.ok(encode(deep).startsWith('{"deep":{"deep":'));
+  });
+});
+
+describe('parseObject', () => {
+  it('is the object that a text encodes, and nothing else', () => {
+    assert.deepEqual(parseObject(' \n{"a":[1]}'), { a: [1] });
+    for (const text of ['', 'hello', '[{}]', 'null', '1', '"{}"', '{', '{} {}', '{a:1}']) {
+      assert.equal(parseObject(text), null, text);
+    }
   });
 });

@@ -27,6 +27,8 @@ class FakeDaemon {
   result: object = { status: 'registered' };
   /** A token that it wants in the query, as older ones do. */
   queryToken: string | null = null;
+  /** What it sends before anything else. */
+  init = '{"event":"init","nodes":[],"protocol_version":"1"}';
   isOlder = false;
   readonly back: net.Socket[] = [];
   readonly #http = http.createServer();
@@ -75,7 +77,7 @@ class FakeDaemon {
 
   #serve(client: WebSocket): void {
     this.registry = client;
-    client.send('{"event":"init","nodes":[],"protocol_version":"1"}');
+    client.send(this.init);
     client.on('message', (data) => {
       const request = JSON.parse(String(data)) as Json;
       this.requests.push(request);
@@ -155,6 +157,16 @@ describe('Uplink', () => {
     daemon.stop();
     await connections.shutDown(100);
     assert.deepEqual(faults, []);
+  });
+
+  it('takes a large roster at the beginning, and leaves a daemon that floods it', async () => {
+    daemon.init = JSON.stringify({ event: 'init', nodes: 'x'.repeat(20 * 1024 * 1024) });
+    create();
+    await online();
+    daemon.push({ event: 'none', text: 'x'.repeat(17 * 1024 * 1024) });
+    const isFlooded = ({ state, reason }: UplinkStatus) =>
+      state === 'offline' && reason === 'it sends more than a registry would';
+    while (!statuses.some(isFlooded)) await sleep(5);
   });
 
   it('registers with all it has to say, and asks how many there are', async () => {

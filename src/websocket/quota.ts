@@ -1,0 +1,31 @@
+/**
+ * Limits what a peer may send: pings, because each costs a pong, even if the peer reads none; or messages, bytes and
+ * whatever else costs work here. It is a bucket of two seconds' worth that fills at a steady rate.
+ */
+export class Quota {
+  readonly #perSecond: number;
+  #left: number;
+  #countedAt: number;
+
+  /**
+   * @param perSecond the allowed amount per second; a burst may be twice as large
+   * @param now the time in milliseconds, on any clock that is never set back
+   */
+  constructor(perSecond: number, now: number) {
+    this.#perSecond = perSecond;
+    this.#left = 2 * perSecond;
+    this.#countedAt = now;
+  }
+
+  /** Takes an amount. @returns false, and takes nothing, if it exceeds the quota */
+  take(now: number, amount = 1): boolean {
+    const elapsedMs = now - this.#countedAt;
+    // The product is only computed for a positive time, because 0 × Infinity is NaN.
+    const regained = elapsedMs > 0 ? (elapsedMs * this.#perSecond) / 1000 : 0;
+    this.#left = Math.min(2 * this.#perSecond, this.#left + regained);
+    this.#countedAt = now;
+    if (this.#left < amount) return false;
+    this.#left -= amount;
+    return true;
+  }
+}
