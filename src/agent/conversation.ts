@@ -19,8 +19,11 @@ const MAX_EVENT_BYTES = 500_000;
 const MAX_TOOL_BYTES = 32 * 1024;
 /** The length of the end of a running tool's output that is kept. */
 const MAX_OUTPUT_CHARS = 64 * 1024;
-/** The time between two deltas of a message, and between two updates of a tool's output. What pi says in between is joined. */
-const INTERVAL_MS = 100;
+/**
+ * The time between two deltas of a message, and between two updates of a tool's output. What pi says in between is joined.
+ * The page draws ten times a second. This is a little more, so the page draws each delta when it comes.
+ */
+const INTERVAL_MS = 120;
 /** How many characters two outputs must share to count as one output that goes on. */
 const OVERLAP_CHARS = 64;
 

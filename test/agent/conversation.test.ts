@@ -97,18 +97,18 @@ describe('a message', () => {
     ]);
   });
 
-  it('is told at once after a pause, and then at most ten times a second', () => {
+  it('is told at once after a pause, and then each 120 ms at most', () => {
     const { conversation, events, due, update, assistant } = setUp();
     conversation.messageStarted({ message: assistant }, 0);
     update({ type: 'text_delta', contentIndex: 0, delta: 'a' }, 1000);
     update({ type: 'text_delta', contentIndex: 0, delta: 'b' }, 1001);
-    update({ type: 'text_delta', contentIndex: 0, delta: 'c' }, 1099);
+    update({ type: 'text_delta', contentIndex: 0, delta: 'c' }, 1119);
     assert.deepEqual(deltas(events), ['a']);
     assert.deepEqual(conversation.live?.content, [{ type: 'text', text: 'a' }], 'a snapshot has what was told');
-    assert.deepEqual(due, [99, 1]);
-    conversation.tellDue(1099);
+    assert.deepEqual(due, [119, 1]);
+    conversation.tellDue(1119);
     assert.deepEqual(deltas(events), ['a']);
-    conversation.tellDue(1100);
+    conversation.tellDue(1120);
     assert.deepEqual(deltas(events), ['a', 'bc']);
     conversation.tellDue(2000);
     update({ type: 'text_delta', contentIndex: 0, delta: 'd' }, 2001);
@@ -148,7 +148,7 @@ describe('a message', () => {
       contentIndex: fc.integer({ min: 0, max: 3 }),
       type: fc.constantFrom('text_delta' as const, 'thinking_delta' as const, 'toolcall_delta' as const),
       delta: fc.string({ maxLength: 5 }),
-      pauseMs: fc.integer({ min: 0, max: 120 }),
+      pauseMs: fc.integer({ min: 0, max: 140 }),
     });
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 60 }), (pieces) => {
@@ -166,7 +166,7 @@ describe('a message', () => {
           now += dueMs;
           joined.conversation.tellDue(now);
         }
-        joined.conversation.tellDue(now + 100);
+        joined.conversation.tellDue(now + 120);
         assert.deepEqual(joined.conversation.live, whole.conversation.live);
         assert.ok(deltas(joined.events).length <= deltas(whole.events).length);
         assert.equal(deltas(joined.events).join(''), deltas(whole.events).join(''));
@@ -317,7 +317,7 @@ describe('a tool', () => {
       output += `line ${now}\n`;
       print(output, now);
     }
-    assert.ok(due.every((delayMs) => delayMs > 0 && delayMs <= 100));
+    assert.ok(due.every((delayMs) => delayMs > 0 && delayMs <= 120));
     conversation.tellDue(1100);
     conversation.tellDue(1200);
     const updates = events.filter(({ type }) => type === 'tool_update');
@@ -333,7 +333,7 @@ describe('a tool', () => {
     let told = 0;
     for (let i = 0; i < 200; i++) {
       output = `${output}line ${i} ${'x'.repeat(300)}\n`.slice(-10_000);
-      print(output, i * 100);
+      print(output, i * 120);
       told += (events.at(-1) as { append: string }).append.length;
     }
     assert.equal(printed(events), output);
