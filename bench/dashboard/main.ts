@@ -1,8 +1,8 @@
 /**
- * What the dashboard costs a browser: `npm run bench:dashboard`. It informs, and never fails.
+ * The cost of the dashboard in a browser: `npm run bench:dashboard`. It informs, and never fails.
  * A part of it: `--only roster,answer`.
  *
- * Beside each figure stands that of the dashboard that people have today, where it was measured.
+ * Beside each figure is that of the dashboard that people have today, if it was measured.
  */
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
@@ -47,7 +47,7 @@ async function withDaemon<T>(measure: (daemon: Daemon) => Promise<T>): Promise<T
 }
 
 try {
-  row('Measured', 'Pi-DE', 'what people have today');
+  row('Measured', 'Pi-DE', "today's dashboard");
   row('---', '---', '---');
   if (parts.has('bytes')) {
     const { eager, all } = await bytesOfDashboard();

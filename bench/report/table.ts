@@ -19,7 +19,7 @@ export function preamble({ machine, versions, rounds, warmUpMs, windowMs }: Circ
     machine,
     `Subjects: ${here.join(', ')}.${missing.length > 0 ? ` Not here, and left out: ${missing.join(', ')}.` : ''}`,
     ...(yardsticks.length > 0 ? [toldOf(yardsticks)] : []),
-    `Method: server, agents and load are processes of their own. Each measurement starts all of them anew; where its page says nothing else, it warms up for ${warmUpMs} ms and lasts ${windowMs} ms. Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, or of as many as the table says, and the least and the greatest in parentheses; rounds are interleaved (A B C, then C B A), and, where its page says nothing else, one before them is dropped. A p99 is told where a round has a hundred latencies at the least. Work is counted by the processor time of the server's processes, user and system. What arrives is checked.`,
+    `Method: server, agents and load are separate processes. Each measurement starts all of them anew. Unless the page says otherwise, it warms up for ${warmUpMs} ms and lasts ${windowMs} ms. Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, or of as many as the table says, with the least and the greatest in parentheses. Rounds are interleaved (A B C, then C B A), and one before them is dropped, unless the page says otherwise. A p99 is shown if a round has at least a hundred latencies. Work is counted by the processor time of the server's processes, user and system. All arriving messages are checked.`,
     '',
   ].join('\n\n');
 }

@@ -1,4 +1,4 @@
-/** What connections hold that have carried a few messages and are idle now. */
+/** The memory of connections that have carried a few messages and are idle now. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { maxConnectionsOfProcess } from '../../src/transport/descriptors.ts';
 import { Load } from '../load/process.ts';
@@ -62,7 +62,7 @@ function workload(
   };
 }
 
-/** For who has a minute: what V8 would give back is part of it. */
+/** For people who have a minute: it includes memory that V8 would give back. */
 const QUICK_WORKLOAD: Workload<StartableSubject> = {
   ...rested(QUICK_CONNECTIONS, echo, 0, QUICK_IDLE_MS),
   name: `echo, ${QUICK_CONNECTIONS.toLocaleString('en-US')} connections, after ${QUICK_IDLE_MS / 1000} s`,
@@ -101,7 +101,7 @@ const REGISTRIES = [ourRegistry, { ...wsRegistry, name: wsEcho.name }];
 export const connectionMemory: Scenario = {
   name: 'connection-memory',
   title: 'Memory of idle connections',
-  description: `${ECHO_SUBJECT} ${STARTED_MS / 1000} s after its start all connections are opened, and each carries ${MESSAGES} messages of 125 bytes and their echoes, or ${MESSAGES} requests to a registry and their answers, ${AT_A_TIME} connections at a time. ${IDLE_MS / 1000} s later, with no collection forced: by how much the server's resident memory, without what is mapped from files, has grown since before the first, for each connection; among few that is mostly the room that a runtime takes for young objects once it is busy, or gives back later. As many as the descriptor limit allows, up to 10,000. The daemon goes on with its pings, one for each connection every 25 s; the others have none. No round is dropped.`,
+  description: `${ECHO_SUBJECT} ${STARTED_MS / 1000} s after the server's start all connections are opened, and each carries ${MESSAGES} messages of 125 bytes and their echoes, or ${MESSAGES} requests to a registry and their answers, ${AT_A_TIME} connections at a time. The figure is read ${IDLE_MS / 1000} s later, without a forced collection: the growth of the server's resident memory, without mapped files, since before the first connection, divided by their number. With few connections that is mostly the room that a runtime takes for young objects once it is busy, or gives back later. There are as many as the descriptor limit allows, up to 10,000. The daemon goes on with its pings, one for each connection every 25 s; the others send none. No round is dropped.`,
   unit: 'connections',
   baseline: wsEcho.name,
   headline: FIGURE,

@@ -45,7 +45,7 @@ function workload(
 export const echo: Scenario = {
   name: 'echo',
   title: 'Echo',
-  description: `${ECHO_SUBJECT} Binary messages, each a frame of its own; 32 connections, 4 for 1 MiB. Load and server share one processor. At depth 16 a client writes 16 messages in one write, and the next 16 once all have come back; the latency is that of the 16. ${YARDSTICK.name}, the yardstick, knows messages of up to 125 bytes.`,
+  description: `${ECHO_SUBJECT} Binary messages, each as one frame; 32 connections, 4 for 1 MiB. Load and server share one processor. At depth 16 a client writes 16 messages in one write, and the next 16 once all have come back; the latency is that of all 16. The yardstick, ${YARDSTICK.name}, knows only messages of up to 125 bytes.`,
   unit: 'messages',
   baseline: wsEcho.name,
   workloads: [

@@ -1,4 +1,4 @@
-/** What each thing that a hub does costs among few nodes and among many. */
+/** The cost of each task of a hub, among few nodes and among many. */
 import { REGISTRY_PATH } from '../../src/protocol/registry.ts';
 import { Load } from '../load/process.ts';
 import type { Counted, Counting } from '../load/window.ts';
@@ -15,7 +15,7 @@ import { measureStream, STREAMS_AT_ONCE } from './relay-stream.ts';
 import { OUTPACED } from './relays.ts';
 
 const MANY = 10_000;
-/** Of the roster, and how many seconds it takes to fill and to measure. */
+/** The size of a roster, and the seconds that it takes to fill and to measure. */
 type Size = readonly [nodes: number, seconds: number];
 const SIZES: readonly Size[] = [
   [100, 3],
@@ -27,10 +27,10 @@ const AT_A_TIME = 8;
 const RELAYS = 32;
 const BULK_RELAYS = 8;
 const DELTAS_PER_SECOND = 200;
-/** Many times as many as are under way at a time: what of it fell into the window is known well enough. */
+/** Many times as many as are under way at a time, so that the part in the window is known well enough. */
 const LEAST_WORK = 50;
 
-/** Does one thing again and again on a server of some size. Its work is in times that it was done. */
+/** Does one task again and again on a server of some size. Its work is the number of times. */
 type Act = (load: Load, counting: Counting & { port: number }, nodes: number) => Promise<Counted>;
 
 const register: Act = async (load, counting) => {
@@ -89,7 +89,7 @@ function relays(curve: string, relay: Relay): Workload<RelaySubject>[] {
 export const growth: Scenario = {
   name: 'growth',
   title: 'Growth',
-  description: `So many agents are connected and in the roster, held by a process of their own. Register: agents connect, register, deregister and go, ${AT_A_TIME} at a time, while ${DASHBOARDS} dashboards watch. Event: an agent registers anew, and does so again once ${DASHBOARDS} dashboards have been told. Dashboard: dashboards connect, get the roster and go, ${AT_A_TIME} at a time. Handshake: agents connect, shake hands and go, ${AT_A_TIME} at a time. Of these four a measurement lasts until ${LEAST_WORK} are done at the least. As the original, the ws registry sends the roster to whoever shakes hands, and every event to agents too; here an agent is sent a large roster only where it stays without registering. The ws registry relays nothing, so the other curves are of the daemon alone, with one more agent that is relayed to: round trips of 100 B and messages of 100 B that flood, one a write, over ${RELAYS} relays; deltas, ${STREAMS_AT_ONCE} × ${DELTAS_PER_SECOND}/s; MiB in messages of 64 KiB over ${BULK_RELAYS} relays. They are written as in the scenarios of their own, where floods go over more relays and each costs more. Of floods and MiB: ${OUTPACED}`,
+  description: `The given number of agents is connected and in the roster, held by a separate process. Register: agents connect, register, deregister and go, ${AT_A_TIME} at a time, while ${DASHBOARDS} dashboards watch. Event: an agent registers anew, and again once all ${DASHBOARDS} dashboards have been told. Dashboard: dashboards connect, get the roster and go, ${AT_A_TIME} at a time. Handshake: agents connect, shake hands and go, ${AT_A_TIME} at a time. A measurement of these four lasts until at least ${LEAST_WORK} are done. Like the original, the ws registry sends the roster to every client that shakes hands, and every event to agents too; the daemon sends an agent a large roster only if the agent stays without registering. The ws registry relays nothing, so the other curves show the daemon alone, with one more agent for the relays: round trips of 100 B and floods of 100 B messages, one a write, over ${RELAYS} relays; deltas, ${STREAMS_AT_ONCE} × ${DELTAS_PER_SECOND}/s; MiB in messages of 64 KiB over ${BULK_RELAYS} relays. They are written as in their own scenarios, where floods use more relays and each message costs more. For floods and MiB: ${OUTPACED}`,
   unit: 'times',
   baseline: wsRegistry.name,
   workloads: [

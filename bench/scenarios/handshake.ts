@@ -43,7 +43,7 @@ function workload(
 export const handshake: Scenario = {
   name: 'handshake',
   title: 'Handshakes',
-  description: `${ECHO_SUBJECT} Each counts a whole connection: TCP connect, the upgrade request in one write, the 101 checked, TCP close by the client without a closing handshake; ${AT_A_TIME} at a time. At the registry, in which nobody is, the client waits for the roster behind the 101 too. The latency is that from connect to the 101, or the roster. ${WARM_UP_HANDSHAKES} of them at the least are the warm-up. ${YARDSTICK.name}, the yardstick, finds the key in the request and writes a 101.`,
+  description: `${ECHO_SUBJECT} Each handshake is a whole connection: TCP connect, the upgrade request in one write, the 101 checked, TCP close by the client without a closing handshake; ${AT_A_TIME} at a time. At the registry, which is empty, the client also waits for the roster after the 101. The latency lasts from the connect to the 101, or to the roster. At least ${WARM_UP_HANDSHAKES} of them are the warm-up. The yardstick, ${YARDSTICK.name}, finds the key in the request and writes a 101.`,
   unit: 'handshakes',
   baseline: wsEcho.name,
   workloads: [

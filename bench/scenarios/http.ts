@@ -47,7 +47,7 @@ function workload(
 export const http: Scenario = {
   name: 'http',
   title: 'HTTP',
-  description: `Driven by autocannon, ${AT_A_TIME} requests at a time, each in one write on a connection of its own; the server closes it after the answer. An upgrade from a page of another origin is refused with 403: by the daemon, which also logs up to a hundred such lines a second; by node:http without a look at it. ${WARM_UP_REQUESTS} requests at the least are the warm-up.`,
+  description: `Driven by autocannon, ${AT_A_TIME} requests at a time, each in one write on a connection of its own, which the server closes after the answer. An upgrade from a page of another origin is refused with 403. The daemon also logs up to a hundred such refusals a second; node:http refuses every upgrade without looking at it. The warm-up is at least ${WARM_UP_REQUESTS} requests.`,
   unit: 'requests',
   baseline: nodeHttp.name,
   workloads: [

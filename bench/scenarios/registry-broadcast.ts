@@ -48,7 +48,7 @@ function workload(
 export const registryBroadcast: Scenario = {
   name: 'registry-broadcast',
   title: 'Broadcast',
-  description: `Pushes of ${EVENT_BYTES} B to all dashboards. A driver sends one message for each event, ${BURST} in one write for a burst, and the next once every dashboard has all of them; the latency is that until the last one has. Here its message is an agent's registration, parsed, checked, entered in the roster and encoded as a push; at the peers it is the push itself, handed on as it came. At ${YARDSTICK.name}, the yardstick, it is the very frame, written to each socket as it came. Load and server share one processor, and before the other dashboards come ${WARM_UP_EVENTS.toLocaleString('en-US')} events to ${FIRST_DASHBOARDS} of them are the warm-up.`,
+  description: `Pushes of ${EVENT_BYTES} B to all dashboards. A driver sends one message for each event, ${BURST} in one write for a burst, and the next once every dashboard has all of them; the latency lasts until the last one has. For the daemon that message is an agent's registration, which it parses, checks, enters in the roster and encodes as a push; for the peers it is the push itself, which they pass on as it came. For the yardstick, ${YARDSTICK.name}, it is the finished frame, which it writes to each socket as it came. Load and server share one processor. The warm-up is ${WARM_UP_EVENTS.toLocaleString('en-US')} events to ${FIRST_DASHBOARDS} dashboards, before the others come.`,
   unit: 'pushes',
   baseline: wsBroadcast.name,
   workloads: [

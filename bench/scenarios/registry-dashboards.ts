@@ -30,7 +30,7 @@ function workload(agents: number, atLeast: number | null, seconds: number, quick
 export const registryDashboards: Scenario = {
   name: 'registry-dashboards',
   title: 'Dashboards arrive',
-  description: `${number(DASHBOARDS)} dashboards connect at the same moment to a server with so many agents, connected and in its roster, and each is told all of the roster. The latency is that from a dashboard's first byte to the last of its roster.`,
+  description: `${number(DASHBOARDS)} dashboards connect at the same moment to a server with the given number of agents, connected and in its roster, and each gets the whole roster. The latency lasts from a dashboard's first byte to the last of its roster.`,
   unit: 'dashboards',
   baseline: wsRegistry.name,
   workloads: [workload(1000, null, 4, true), workload(10_000, 20, 11)],

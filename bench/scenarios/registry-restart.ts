@@ -38,7 +38,7 @@ function workload(agents: number, subjects: RegistrySubject[], seconds: number):
 export const registryRestart: Scenario = {
   name: 'registry-restart',
   title: 'Everyone comes back',
-  description: `A server with agents and ${DASHBOARDS} dashboards is killed (SIGKILL) and started again on the same port. Then all of them connect at the same moment, the dashboards evenly among the agents; it lasts until every dashboard knows every agent. All dashboards read all of their rosters and pushes. The latency is an agent's, from then until it is registered. Many of those that all come from one process are later with their register than the 200 ms after which a silent client is sent the roster, and get it.`,
+  description: `A server with agents and ${DASHBOARDS} dashboards is killed (SIGKILL) and started again on the same port. Then all of them connect at the same moment, the dashboards spread evenly among the agents. The measurement lasts until every dashboard knows every agent. All dashboards read all of their rosters and pushes. An agent's latency lasts from that moment until it is registered. A client that is silent for 200 ms is sent the roster. All agents come from one process, so many of them register later than that, and get it.`,
   unit: 'registers',
   baseline: wsRegistry.name,
   workloads: [

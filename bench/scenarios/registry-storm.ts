@@ -7,7 +7,7 @@ import type { Scenario, Target, Workload } from '../scenario.ts';
 import { agentNodes, ourRegistry, type RegistrySubject, wsRegistry } from '../subjects/registry.ts';
 
 const DASHBOARDS = 100;
-/** So many come and go before it is measured. */
+/** The number that comes and goes before the measurement. */
 const WARM_UP_AGENTS = 1000;
 const AT_A_TIME = 64;
 /** With the original's behaviour the cost grows with the square. */
@@ -15,7 +15,7 @@ const MAX_UNSAMPLED = 1000;
 const SAMPLES = 20;
 
 const FLATNESS = 'cost, last thousand ÷ first';
-/** The first thousand are among those who are sent the roster when they connect, as long as it is small. */
+/** Without the first thousand, who get the roster when they connect, as long as it is small. */
 const FLATNESS_FROM_SECOND = 'cost, last thousand ÷ second';
 const BYTES_TO_AGENT = 'bytes to an agent, last thousand ÷ second';
 const BYTES = 'bytes';
@@ -53,14 +53,14 @@ function workload(agents: number, atATime: number, options: Options): Workload<R
       const storm = isSampled
         ? await load.tell('sampledStorm', { port, nodes, samples: SAMPLES, pids })
         : await load.tell('storm', { port, nodes, atATime, pids });
-      // Where all come at once the first thousand's handshakes are everyone's.
+      // If all come at once, the first thousand's cost includes all handshakes.
       const flatness = atATime < agents ? flatnessOf(storm) : {};
       return measurementOf(server, storm, { ...flatness, [BYTES]: storm.bytes, [SECOND_INITS]: storm.secondInits });
     },
   };
 }
 
-/** Nothing of a storm that ends before its second thousand. */
+/** Empty for a storm that ends before its second thousand. */
 function flatnessOf({ costs, bytesToSecond, bytesToLast }: Storm): Record<string, number> {
   const [first, second] = costs;
   if (first === undefined || second === undefined) return {};
@@ -77,7 +77,7 @@ function flatnessOf({ costs, bytesToSecond, bytesToLast }: Storm): Record<string
 export const registryStorm: Scenario = {
   name: 'registry-storm',
   title: 'Register storm',
-  description: `Agents connect, register and stay, while ${DASHBOARDS} dashboards watch: so many agents are under way at any moment, and the next comes once one is registered. (Where all come at once the first thousand's cost holds the handshakes of all, so it is on those that come in turns that the cost of a register is judged.) It lasts until all dashboards have been told of all agents, and counts all bytes that the server has sent. Before it ${number(WARM_UP_AGENTS)} agents have come and gone. The latency is that from the first byte of a connection to the answer to its register. Where all come at once from one process, many of them are later with their register than the 200 ms after which a silent client is sent the roster, and get it. The ws registry does as the original: all connections, agents' too, get the whole roster and every push; at 10,000 agents a storm of it takes minutes, so in the middle of each thousand ${SAMPLES} registers are measured, and stand for all of them.`,
+  description: `Agents connect, register and stay, while ${DASHBOARDS} dashboards watch: the given number is under way at any moment, and the next one comes once one is registered. (If all come at once, the cost of the first thousand includes the handshakes of all. So the cost of a register is judged by agents that come in turn.) The storm lasts until all dashboards have been told of all agents, and counts all bytes that the server has sent. Before it, ${number(WARM_UP_AGENTS)} agents have come and gone. The latency lasts from the first byte of a connection to the answer to its register. A client that is silent for 200 ms is sent the roster. If all agents come at once from one process, many of them register later than that, and get it. The ws registry works like the original: all connections, also those of agents, get the whole roster and every push. At 10,000 agents such a storm takes minutes, so in the middle of each thousand ${SAMPLES} registers are measured, and stand for all of them.`,
   unit: 'registers',
   baseline: wsRegistry.name,
   workloads: [

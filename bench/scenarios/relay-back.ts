@@ -27,7 +27,7 @@ function workload(name: string, measure: Measure): Workload<RelaySubject> {
 export const relayBack: Scenario = {
   name: 'relay-back',
   title: 'Relay: dial-back',
-  description: `The agent is asked for each connection and opens it; the relays beside it are dialled. Messages from flooding agents, and MiB one way, as in relay-flood and relay-bulk. ${OUTPACED}`,
+  description: `The daemon asks the agent for each connection, and the agent opens it; for comparison, the other relays are dialled. Messages from flooding agents, and MiB one way, as in relay-flood and relay-bulk. ${OUTPACED}`,
   unit: 'messages or MiB',
   baseline: ourRelay.name,
   workloads: Object.entries(MEASURES).map(([name, measure]) => workload(name, measure)),

@@ -34,7 +34,7 @@ const TARGETS: Readonly<Record<Direction, readonly Target[]>> = {
   ],
 };
 
-/** Those that targets name, and ours. */
+/** The relays that targets name, and ours. */
 const TARGETED = [ourRelay, nginxRelay, nginx128KiBRelay, haproxyRelay, httpProxyRelay];
 
 function workload(size: string, payloadBytes: number, direction: Direction, quick = false): Workload<RelaySubject> {
@@ -86,7 +86,7 @@ function fromTo({ agent, clients }: OpenRelays, isDown: boolean): [Load, Load] {
 export const relayBulk: Scenario = {
   name: 'relay-bulk',
   title: 'Relay: bulk',
-  description: `Text messages, each a frame and a write of its own, one way over ${CLIENTS} relays: down, from the agent to its clients, or up, where they are masked. They are written in turns, up to ${WRITES_A_TURN} writes each, as long as the kernel takes them. ${OUTPACED} On all processors each process runs where and when the system lets it.`,
+  description: `Text messages, each as one frame and one write, one way over ${CLIENTS} relays: down, from the agent to its clients, or up, masked. They are written in turn, up to ${WRITES_A_TURN} writes each, as long as the kernel takes them. ${OUTPACED} In the workloads "on all processors", the system places and schedules every process freely.`,
   unit: 'MiB',
   baseline: nginxRelay.name,
   workloads: [

@@ -30,7 +30,7 @@ function workload(kind: string, measure: Measure, relays: number): Workload<Rela
 export const relayCount: Scenario = {
   name: 'relay-count',
   title: 'Relay: one, 64 and 1,000 relays',
-  description: `Round trips, messages from flooding agents (one frame a write), and MiB from agents to clients: written as in the scenarios of their own. In floods and bulk: ${OUTPACED}`,
+  description: `Round trips, messages from flooding agents (one frame a write), and MiB from agents to clients, written as in their own scenarios. For floods and bulk: ${OUTPACED}`,
   unit: 'round trips, messages or MiB',
   baseline: nginxRelay.name,
   workloads: Object.entries(MEASURES).flatMap(([kind, measure]) =>

@@ -15,7 +15,7 @@ import { OUTPACED, openRelays, pour, SILENT, texts } from './relays.ts';
 
 const RELAYS_AT_ONCE = 64;
 const FEW = [ourRelay, nginxRelay, haproxyRelay, pipeRelay];
-/** What is to be reached, × nginx. */
+/** The targets, × nginx. */
 const ONE_FRAME = 1;
 const TWENTY_FRAMES = 1.9;
 
@@ -63,7 +63,7 @@ export async function measureFlood(
 export const relayFlood: Scenario = {
   name: 'relay-flood',
   title: 'Relay: flood',
-  description: `An agent writes text messages on ${RELAYS_AT_ONCE} relays in turns, up to ${WRITES_A_TURN} writes each, as long as the kernel takes them. What is in a write leaves in one system call, and nothing else shares it. ${OUTPACED} On all processors each process runs where and when the system lets it. What arrives is compared byte by byte.`,
+  description: `An agent writes text messages on ${RELAYS_AT_ONCE} relays in turn, up to ${WRITES_A_TURN} writes each, as long as the kernel takes them. The messages of a write leave in one system call, and nothing else shares it. ${OUTPACED} In the workloads "on all processors", the system places and schedules every process freely. All arriving messages are compared byte by byte.`,
   unit: 'messages',
   baseline: nginxRelay.name,
   workloads: [

@@ -12,7 +12,7 @@ const SUBJECTS = [ourTwoHubs, ourRelay, nginxRelay, twoNginxRelay];
 const IDLE_RELAYS = 1000;
 
 const WAY =
-  'Two hypivisors: the client comes to one, which the other has joined, and the agent is with that other one. Two nginx: one before the other. The work of both is counted.';
+  'Two hypivisors: the client connects to one, and the agent has registered with the other, which has joined the first. Two nginx: one in front of the other. The work of both is counted.';
 
 type Measure = (subject: RelaySubject, window: Window) => Promise<Measurement>;
 
@@ -42,7 +42,7 @@ export const relayHubsThroughput: Scenario = {
 
 export const relayHubsLatency: Scenario = {
   name: 'relay-hubs-latency',
-  title: 'Relay: what two hubs add to a round trip',
+  title: 'Relay: time that two hubs add to a round trip',
   description: `${WAY} One connection, one message of 100 B at a time, as in relay-latency.`,
   unit: 'round trips',
   baseline: twoNginxRelay.name,
@@ -60,7 +60,7 @@ export const relayHubsLatency: Scenario = {
 export const relayHubsMemory: Scenario = {
   name: 'relay-hubs-memory',
   title: 'Relay: memory of idle relays through two hubs',
-  description: `${WAY} Measured as in relay-memory: what both have grown by, for each relay.`,
+  description: `${WAY} Measured as in relay-memory: the growth of both, for each relay.`,
   unit: 'relays',
   baseline: twoNginxRelay.name,
   headline: KIB_PER_RELAY,

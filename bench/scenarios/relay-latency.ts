@@ -24,9 +24,9 @@ export async function measureRoundTrips(subject: RelaySubject, window: Window): 
 
 export const relayLatency: Scenario = {
   name: 'relay-latency',
-  title: 'Relay: what it adds to a round trip',
+  title: 'Relay: time added to a round trip',
   description:
-    'One connection, one message of 100 B at a time: the client writes, the agent answers, and only then the client writes again. What a relay adds is its p50 less that of the direct connection.',
+    'One connection, one message of 100 B at a time: the client writes, the agent answers, and only then does the client write again. A relay adds its p50 minus that of the direct connection.',
   unit: 'round trips',
   baseline: nginxRelay.name,
   headline: P50_MICROSECONDS,

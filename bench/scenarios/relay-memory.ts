@@ -1,4 +1,4 @@
-/** What relays hold that have carried something and are idle now. */
+/** The memory of relays that have carried something and are idle now. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { maxConnectionsOfProcess } from '../../src/transport/descriptors.ts';
 import { number } from '../report/format.ts';
@@ -16,7 +16,7 @@ const MOST_RELAYS = Math.floor(((await maxConnectionsOfProcess()) - RESERVED) / 
 export const KIB_PER_RELAY = 'KiB per relay';
 
 const AT_A_TIME = 64;
-/** As in connection-memory.ts: until what Node keeps of the past is given back, first that of the start. */
+/** As in connection-memory.ts: until Node has given back memory of the past, first that of the start. */
 const STARTED_MS = 15_000;
 const IDLE_MS = 45_000;
 /** Until all are open and have carried so much. */
@@ -68,7 +68,7 @@ export async function measureIdle(subject: RelaySubject, relays: number): Promis
 export const relayMemory: Scenario = {
   name: 'relay-memory',
   title: 'Relay: memory of idle relays',
-  description: `${STARTED_MS / 1000} s after the server's start all relays are opened; then each carries 1 MiB from the agent to its client, 16 messages of 64 KiB in one write, ${AT_A_TIME} relays at a time. ${IDLE_MS / 1000} s later, with no collection forced: by how much the server's resident memory, without what is mapped from files, has grown since before the first, for each relay; among few that is mostly the room that a runtime takes for young objects once it is busy, or gives back later. nginx and HAProxy let a relay be silent for an hour here, or they would have ended those that are looked at. As many as the descriptor limit allows, up to 10,000. The daemon goes on with its pings, one for each side of a relay every 25 s; the others have none. No round is dropped.`,
+  description: `${STARTED_MS / 1000} s after the server's start all relays are opened; then each carries 1 MiB from the agent to its client, 16 messages of 64 KiB in one write, ${AT_A_TIME} relays at a time. The figure is read ${IDLE_MS / 1000} s later, without a forced collection: the growth of the server's resident memory, without mapped files, since before the first relay, divided by their number. With few relays that is mostly the room that a runtime takes for young objects once it is busy, or gives back later. nginx and HAProxy are set to let a relay be silent for an hour, or they would end the idle ones. There are as many as the descriptor limit allows, up to 10,000. The daemon goes on with its pings, one for each side of a relay every 25 s; the others send none. No round is dropped.`,
   unit: 'relays',
   baseline: nginxRelay.name,
   headline: KIB_PER_RELAY,

@@ -50,7 +50,7 @@ const workload: Workload<RelaySubject> = {
 export const relayOpen: Scenario = {
   name: 'relay-open',
   title: 'Relay: opening one',
-  description: `Each counts a whole relay: TCP connect by the client, its upgrade request in one write, the relay's own connection to the agent, the 101 checked, a text message of 100 B there and one back, TCP close by the client without a closing handshake; ${AT_A_TIME} at a time, ${RELAYS_A_WINDOW.toLocaleString('en-US')} at the least, after ${WARM_UP_RELAYS.toLocaleString('en-US')} that warm up. ${OUTPACED}`,
+  description: `Each opening is a whole relay: TCP connect by the client, its upgrade request in one write, the relay's own connection to the agent, the 101 checked, a text message of 100 B there and one back, TCP close by the client without a closing handshake; ${AT_A_TIME} at a time, at least ${RELAYS_A_WINDOW.toLocaleString('en-US')} of them, after ${WARM_UP_RELAYS.toLocaleString('en-US')} as a warm-up. ${OUTPACED}`,
   unit: 'relays',
   baseline: nginxRelay.name,
   workloads: [workload],

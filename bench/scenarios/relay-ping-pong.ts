@@ -1,4 +1,4 @@
-/** A message there, a message back: the cost of one that comes alone. */
+/** A message there, a message back: the cost of a message that comes alone. */
 import { measurementOf } from '../measuring.ts';
 import type { Measurement, Scenario, Window, Workload } from '../scenario.ts';
 import {
@@ -39,7 +39,7 @@ export const relayPingPong: Scenario = {
   name: 'relay-ping-pong',
   title: 'Relay: ping-pong',
   description:
-    'Text messages, each a frame and a write of its own. Each client writes one, the agent answers with one, and only then the client writes again.',
+    'Text messages, each as one frame and one write. Each client writes one, the agent answers with one, and only then does the client write again.',
   unit: 'round trips',
   baseline: nginxRelay.name,
   workloads: [workload],

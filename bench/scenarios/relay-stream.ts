@@ -52,7 +52,7 @@ function growing(from: number, to: number): number[] {
 export const relayStream: Scenario = {
   name: 'relay-stream',
   title: 'Relay: streams',
-  description: `An agent writes text messages on ${STREAMS_AT_ONCE} relays at a steady pace, one relay after the other, each message a frame and a write of its own: every millisecond those that are due by then. Those of a real pi grow from message to message, 0.3 to 1.7 KiB or 0.8 to 23.2 KiB, and begin anew. The latency is from the agent's write to the client's having read the message whole; the moment of the write stands in the message.`,
+  description: `An agent writes text messages on ${STREAMS_AT_ONCE} relays at a steady pace, one relay after the other, each message as one frame and one write. Every millisecond it writes the messages that are due by then. The messages of a real pi grow from one to the next, from 0.3 to 1.7 KiB or from 0.8 to 23.2 KiB, and then begin anew. The latency lasts from the agent's write until the client has read the whole message, which contains the time of the write.`,
   unit: 'messages',
   baseline: nginxRelay.name,
   workloads: [

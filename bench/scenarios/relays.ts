@@ -1,4 +1,4 @@
-/** What the relay scenarios share: clients, a relay under test, and the agent behind it. */
+/** Common parts of the relay scenarios: clients, a relay under test, and the agent behind it. */
 
 import type { WritePattern } from '../load/pattern.ts';
 import { Load } from '../load/process.ts';
@@ -9,9 +9,9 @@ import type { RelaySubject } from '../subjects/relay.ts';
 export interface Ends {
   /** Each is a client's connection, and the relay's own to the agent. */
   relays: number;
-  /** What clients write. */
+  /** The writes of clients. */
   client: WritePattern;
-  /** What the agent writes, on each of its connections. */
+  /** The writes of the agent, on each of its connections. */
   agent: WritePattern;
   /** The agent writes once a client's write has come. */
   answers?: boolean;
@@ -24,7 +24,7 @@ export interface OpenRelays {
   readonly clients: Load;
 }
 
-/** What an end writes of which nothing is written. */
+/** The pattern of an end that is not told to write. */
 export const SILENT: WritePattern = { payloadBytes: [1], messagesPerWrite: 1 };
 
 /** Text, as agents write it. */
@@ -48,9 +48,9 @@ export async function openRelays(
   return { server, pids: await server.pids(), agent, clients };
 }
 
-/** Said of every scenario in which one end pours. */
+/** Part of the description of every scenario in which one end pours. */
 export const OUTPACED =
-  'All processes share one processor, on which the server has the lowest priority, so that what it reads has piled up. No latency is measured.';
+  'All processes share one processor, on which the server has the lowest priority, so that its input has piled up when it runs. No latency is measured.';
 
 /** One end writes without end. If the relay is outpaced, it writes faster than the relay reads. */
 export async function pour({ pids, agent, clients }: OpenRelays, from: Load, outpaced = true): Promise<void> {

@@ -22,7 +22,7 @@ import { YARDSTICK } from '../subjects/yardstick.ts';
 const STARTS = 5;
 const REQUEST = 'GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
 const RETRY_MS = 1;
-/** A process rests that has used next to nothing for so long. */
+/** A process rests if it has used next to nothing for this long. */
 const REST_MS = 100;
 const REST_CPU_SECONDS = 0.000_2;
 const PATIENCE_MS = 10_000;
@@ -32,7 +32,7 @@ const FIRST_BYTE = 'ms to the first byte';
 
 interface Started {
   cpuMs: number;
-  /** Of a program that serves. */
+  /** Null if the program does not serve. */
   firstByteMs: number | null;
   residentBytes: number;
 }
@@ -115,12 +115,12 @@ function workload(
   };
 }
 
-const METHOD = `Each figure is the median of ${STARTS} starts of a new process, whose files the system has in memory. It is asked for \`/healthz\` over and over, ${RETRY_MS} ms apart, until it answers. ${wsProgram.name} is the registry on ws, ${bunProgram.name} an echo.`;
+const METHOD = `Each figure is the median of ${STARTS} starts of a new process, whose files the system has in memory. The process is asked for \`/healthz\` again and again, ${RETRY_MS} ms apart, until it answers. ${wsProgram.name} is the registry on ws, ${bunProgram.name} an echo server.`;
 
 export const startCpu: Scenario = {
   name: 'start-cpu',
   title: 'Start: processor time',
-  description: `${METHOD} Counted is the processor time until it rests, having used next to nothing for ${REST_MS} ms. The empty Node waits for a timer; ${YARDSTICK.name}, the yardstick, listens where the daemon does and has one answer for everyone.`,
+  description: `${METHOD} The figure is the processor time until the process rests, which it does once it has used next to nothing for ${REST_MS} ms. The empty Node waits for a timer; the yardstick, ${YARDSTICK.name}, listens like the daemon and has one answer for every request.`,
   unit: 'starts',
   baseline: emptyProgram.name,
   headline: CPU,
@@ -136,7 +136,7 @@ export const startCpu: Scenario = {
 export const startFirstByte: Scenario = {
   name: 'start-first-byte',
   title: 'Start: time to the first byte',
-  description: `${METHOD} Counted is the time from before the process is made until the first byte of the answer.`,
+  description: `${METHOD} The figure is the time from just before the process is created until the first byte of the answer.`,
   unit: 'starts',
   baseline: wsProgram.name,
   headline: FIRST_BYTE,
