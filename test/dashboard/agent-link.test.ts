@@ -34,7 +34,7 @@ beforeEach(() => {
 const phase = () => link.status.peek().phase;
 
 describe('the link to an agent', () => {
-  it('offers deltas, and to resume where the chat has come somewhere', () => {
+  it('offers deltas, and to resume if the chat has a position', () => {
     assert.equal(environment.socket.url, 'ws://h/ws/agent/a%2Fb');
     assert.deepEqual(environment.socket.offered, ['hypi.v1', 'hypi.delta.v1']);
     position = { epoch: 'e1', seq: 42 };
@@ -59,7 +59,7 @@ describe('the link to an agent', () => {
     assert.equal(link.status.peek().dialect, 'classic');
   });
 
-  it('keeps what is no JSON object, and the daemon’s refusal, from the chat', () => {
+  it('keeps all but JSON objects, and the daemon’s refusal, from the chat', () => {
     environment.socket.open('hypi.v1');
     for (const noise of ['{', 'null', '[1]', '"x"']) environment.socket.say(noise);
     environment.socket.say({ error: 'Cannot reach agent: refused' });
@@ -68,7 +68,7 @@ describe('the link to an agent', () => {
     assert.deepEqual([phase(), link.status.peek().reason], ['lost', 'Cannot reach agent: refused']);
   });
 
-  it('waits longer each time where the daemon refuses, and not for ever', () => {
+  it('waits longer each time if the daemon refuses, and not for ever', () => {
     for (let i = 0; i < 3; i++) {
       environment.socket.open('hypi.v1');
       environment.socket.say({ error: 'Agent not found' });
@@ -159,7 +159,7 @@ describe('an errand', () => {
     assert.deepEqual(await outcome, { kind: 'accepted' });
   });
 
-  it('says who was faster', async () => {
+  it('says who answered first', async () => {
     const late = answer(way(), 'a', 'q', 'x', 'me');
     const settled = { type: 'question_settled', id: 'q', by: 'terminal', value: 'y' };
     open(asked, settled);
@@ -169,7 +169,7 @@ describe('an errand', () => {
     assert.deepEqual(await later, { kind: 'already', settled: null });
   });
 
-  it('is not delivered where the agent refuses, cannot be reached, goes or is silent', async () => {
+  it('is not delivered if the agent refuses, cannot be reached, goes or is silent', async () => {
     const tries: [string, () => void][] = [
       ['No such option.', () => open(asked, { type: 'error', request: 'answer', id: 'q', error: 'No such option.' })],
       ['This agent takes answers in its own terminal only.', () => open({ type: 'init_state', messages: [] })],
@@ -202,7 +202,7 @@ describe('an errand', () => {
     }
   });
 
-  it('stops an agent, and waits until it says so, if it is one that does', async () => {
+  it('stops an agent, and waits until it says so, if it reports its state', async () => {
     const delta = abort(way(), 'a');
     open({ type: 'init_state', state: 'working', questions: [] });
     assert.deepEqual(environment.socket.requests, [{ type: 'abort' }]);

@@ -165,7 +165,7 @@ describe('sending', { skip }, () => {
     assert.notEqual(prompts(agent)[0].id, prompts(agent)[1].id);
   });
 
-  it('never sends a prompt again by itself whose outcome is not known, over reconnects and a reload', async (t) => {
+  it('never repeats a prompt by itself if its outcome is not known, over reconnects and a reload', async (t) => {
     const { page, agent, chat, composer } = await openChat(t);
     await composer.fill('Only once');
     await composer.press('Enter');
@@ -184,7 +184,7 @@ describe('sending', { skip }, () => {
     assert.equal(prompts(agent)[0].id, prompts(agent)[1].id, 'an agent that has it takes it no second time');
   });
 
-  it('learns from the snapshot what became of a prompt while the connection was lost', async (t) => {
+  it('learns from the snapshot the outcome of a prompt while the connection was lost', async (t) => {
     const { agent, chat, composer } = await openChat(t);
     await composer.fill('Was it taken?');
     await composer.press('Enter');
@@ -197,7 +197,7 @@ describe('sending', { skip }, () => {
     assert.equal(await chat.getByText('Was it taken?').count(), 1);
   });
 
-  it('waits for the connection with what was never sent, and then sends it', async (t) => {
+  it('keeps a prompt until the connection is back, and then sends it', async (t) => {
     const { stage, agent, chat, composer } = await openChat(t);
     takesPrompts(agent);
     await composer.waitFor();
@@ -213,7 +213,7 @@ describe('sending', { skip }, () => {
     assert.equal(prompts(agent).length, 1);
   });
 
-  it('sends what waited over a reload with its files, or says that they are gone', async (t) => {
+  it('sends a prompt that waited over a reload with its files, or says that they are gone', async (t) => {
     const { page, stage, agent, chat, composer } = await openChat(t);
     await composer.waitFor();
     await stage.kill();
@@ -335,7 +335,7 @@ describe('sending', { skip }, () => {
     await stop.waitFor({ state: 'detached' });
   });
 
-  it('keeps what is written for an agent that is offline, with its transcript', async (t) => {
+  it('keeps the draft for an agent that is offline, and its transcript', async (t) => {
     const { page, agent, chat, composer } = await openChat(t, { messages: [user('Said before')] });
     await chat.getByText('Said before').waitFor();
     agent.goOffline();
@@ -443,7 +443,7 @@ describe('drafts', { skip }, () => {
     assert.equal(await composer.inputValue(), '');
   });
 
-  it('are the same in two tabs: what is written in one is seen in the other', async (t) => {
+  it('are the same in two tabs: a text written in one is seen in the other', async (t) => {
     const { page, context, problems, agent, composer, chat } = await openChat(t);
     const other = await openPage(context, problems);
     await other.goto(page.url());
@@ -743,7 +743,7 @@ describe('questions', { skip }, () => {
     assert.equal(await settle(6, 'q-key'), true);
   });
 
-  it('answered elsewhere settle with who and what; a second answer is told so', async (t) => {
+  it('answered elsewhere settle with the answer and its author; a second answer is told so', async (t) => {
     const { page, context, stage, agent, chat } = await openChat(t, { details: { state: 'working' } });
     const other = await context.newPage();
     await other.goto(`${stage.url}#/agent/ada`);
@@ -767,7 +767,7 @@ describe('questions', { skip }, () => {
     assert.equal(await chat.locator('.settled', { hasText: /No\s*answered in the terminal/ }).count(), 1);
   });
 
-  it('answered as the connection goes are told not to be known, and can be answered again', async (t) => {
+  it('answered while the connection is lost are said to be unknown, and can be answered again', async (t) => {
     const { agent, chat } = await openChat(t, { details: { state: 'working' } });
     await agent.ask(ask({ kind: 'confirm' }));
     const question = chat.getByRole('region', { name: 'Question' });

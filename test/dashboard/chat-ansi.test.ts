@@ -55,7 +55,7 @@ describe('parseAnsi', () => {
     });
   }
 
-  it('ends what never ends with its line', () => {
+  it('ends a sequence that never ends with its line', () => {
     assert.equal(textOf('a\u001b]0;never\nb'), 'a\nb');
     assert.equal(textOf('a\u001b[31'), 'a');
     assert.equal(textOf('a\u001b'), 'a');

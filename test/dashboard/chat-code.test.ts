@@ -58,13 +58,13 @@ describe('highlight', () => {
     it(`knows ${language}`, () => assert.ok((highlight(code, language)?.length ?? 0) > 0));
   }
 
-  it('knows no other, whatever an object has', () => {
+  it('knows no other name, not even those that any object has', () => {
     for (const name of ['', 'nonsense', 'constructor', '__proto__', 'extend', 'insertBefore', 'DFS', 'toString']) {
       assert.equal(highlight('a', name), null, name);
     }
   });
 
-  it('leaves what is too long, on both sides of the limits', () => {
+  it('leaves texts and lines that are too long, on both sides of the limits', () => {
     const line = 'a'.repeat(MAX_HIGHLIGHTED_LINE);
     assert.notEqual(highlight(line, 'js'), null);
     assert.equal(highlight(`${line}a`, 'js'), null);
@@ -79,7 +79,7 @@ describe('describeCall', () => {
     const call = describeCall(name, args, cwd);
     return [call.kind, call.subject, call.detail];
   };
-  it('says what tells a call from another', () => {
+  it('says what distinguishes a call', () => {
     assert.deepEqual(subject('bash', { command: 'npm test' }), ['bash', 'npm test', '']);
     assert.deepEqual(subject('read', { path: '/work/app/src/a.ts', offset: 10, limit: 5 }), [
       'read',
@@ -108,11 +108,11 @@ describe('describeCall', () => {
 });
 
 describe('diffOf', () => {
-  it('prefers what the tool reports', () => {
+  it('prefers the tool’s own report', () => {
     const [removed] = diffOf({ oldText: 'a', newText: 'b' }, { diff: '-12 a\n+12 b' })?.rows ?? [];
     assert.ok(removed?.kind === 'removed' && removed.before === 12);
   });
-  it('else reads the arguments, of any version', () => {
+  it('otherwise reads the arguments, of any version', () => {
     for (const args of [
       { oldText: 'a', newText: 'b' },
       { old_string: 'a', new_string: 'b' },
@@ -153,7 +153,7 @@ describe('languageOf and duration', () => {
       'bashrc',
     ]);
   });
-  it('are said shortly', () => {
+  it('are short', () => {
     assert.equal(duration(4_900, true), '4 s', 'what is counted each second has no tenths');
     assert.deepEqual(
       [-5, 400, 9_949, 10_000, 59_999, 60_000, 200_000, 3_600_000, 7_500_000].map((ms) => duration(ms)),

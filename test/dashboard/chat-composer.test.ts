@@ -45,7 +45,7 @@ describe('triggerAt', () => {
       else assert.deepEqual({ ...trigger, ...expected, to: text.length }, trigger);
     });
   }
-  it('looks only at what is before the caret', () => {
+  it('looks only at the text before the caret', () => {
     assert.equal(triggerAt('@ab', 2)?.query, 'a');
     assert.equal(triggerAt('@ab', 0), null);
   });

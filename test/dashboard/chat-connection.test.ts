@@ -245,7 +245,7 @@ describe('other ends', { skip }, () => {
     await chat.getByRole('button', { name: 'Try now' }).waitFor();
   });
 
-  it('an agent whose events never fit together is not connected to without end', async (t) => {
+  it('an agent whose events never fit together is not reconnected endlessly', async (t) => {
     const { page, agent, chat } = await openChat(t, { messages: [user('here')] });
     await chat.getByText('here').waitFor();
     const misnumbered = setInterval(() => {
@@ -258,7 +258,7 @@ describe('other ends', { skip }, () => {
     assert.equal(await chat.getByText('here').count(), 1);
   });
 
-  it('another history is fetched anew', async (t) => {
+  it('a history that has changed is fetched anew', async (t) => {
     const { agent, chat, entries } = await openChat(t, { messages: [user('one'), user('two')] });
     await chat.getByText('two').waitFor();
     agent.messages.splice(0, 2, user('summed up'));

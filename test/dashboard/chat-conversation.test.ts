@@ -158,13 +158,13 @@ describe('the delta dialect', () => {
     }
   });
 
-  it('drops what the snapshot or an earlier connection already had', () => {
+  it('drops events that the snapshot or an earlier connection already had', () => {
     const events = numbered(turn);
     assert.deepEqual(delta(begun, ...events.flatMap((event) => [event, event])), whole);
     assert.deepEqual(delta(begun, ...events, ...events), whole);
   });
 
-  it('takes nothing more once an event is missing, until a snapshot comes', () => {
+  it('ignores all events once one is missing, until a snapshot comes', () => {
     const events = numbered(turn);
     for (let missing = 0; missing < events.length - 1; missing++) {
       const gapped = delta(begun, ...events.toSpliced(missing, 1));
@@ -180,7 +180,7 @@ describe('the delta dialect', () => {
     }
   });
 
-  it('asks for a snapshot once the history is another', () => {
+  it('asks for a snapshot once the history has changed', () => {
     const reset = delta(whole, ...numbered([{ type: 'history_reset' }], turn.length + 1));
     assert.equal(reset.gap, true);
     assert.equal(reset.position, null);
@@ -204,7 +204,7 @@ describe('the delta dialect', () => {
     assert.deepEqual(delta(EMPTY, snapshot).live?.message, live);
   });
 
-  it('keeps the keys of what a new snapshot repeats, also of the message being written', () => {
+  it('keeps the keys of messages that a new snapshot repeats, also of the message being written', () => {
     const events = numbered(turn);
     const before = delta(begun, ...events.slice(0, 9));
     const snapshot = init({
@@ -234,7 +234,7 @@ describe('the delta dialect', () => {
     assert.equal(state.activity.since, NOW - 10_000);
   });
 
-  it('drops the beginning of long output where the agent does', () => {
+  it('drops the beginning of long output as the agent does', () => {
     const state = delta(
       EMPTY,
       init(),
@@ -278,7 +278,7 @@ describe('the delta dialect', () => {
     }
   });
 
-  it('keeps the places of messages that are none', () => {
+  it('keeps a place for each entry that is no message', () => {
     const state = delta(EMPTY, init({ messages: [null, user('a'), 'b' as never] as never, oldestIndex: 5 }));
     assert.deepEqual(
       state.entries.map((entry) => entry.kind === 'message' && [entry.index, entry.message.role]),
@@ -307,7 +307,7 @@ describe('older messages', () => {
   it('that overlap come in once', () => {
     assert.deepEqual(textsOf(page([user('b', 2), user('c', 3)], 1, true)), ['user: b', 'user: c', 'user: d']);
   });
-  it('that leave a gap, or are an answer to what nobody asks any more, are left out', () => {
+  it('that leave a gap, or answer a request that is over, are left out', () => {
     assert.equal(page([user('a', 1)], 0, false).entries.length, 2);
     assert.equal(page([user('d', 4), user('e', 5)], 3, false).entries.length, 2);
     assert.equal(page([], 0, false).entries.length, 2);
@@ -316,7 +316,7 @@ describe('older messages', () => {
     assert.equal(page([first, result], 0, false).runs.get('t1')?.output, 'a\nb');
   });
 
-  it('are let go if there are very many characters, and can be fetched again', () => {
+  it('are dropped if there are very many characters, and can be fetched again', () => {
     const messages = Array.from({ length: 100 }, (_, index) => user('x'.repeat(50_000), index + 1));
     const long = delta(EMPTY, init({ messages }));
     const trimmed = trim(long);
@@ -360,7 +360,7 @@ describe('prompts', () => {
     assert.deepEqual([status(refused), refused.outbox[0]?.error], ['failed', 'Too large.']);
   });
 
-  it('that were taken out are gone; those that a stop took out stay, to be sent again', () => {
+  it('that somebody removed are gone; those that a stop removed stay, to be sent again', () => {
     assert.deepEqual(delta(begun, ...numbered([{ type: 'prompt_status', id: 'p1', status: 'removed' }])).outbox, []);
     const stopped = delta(
       begun,
@@ -408,7 +408,7 @@ describe('questions', () => {
     );
   });
 
-  it('settle with who and what, in their place in the conversation', () => {
+  it('settle with the answer and its author, in their place in the conversation', () => {
     const settled = delta(
       answering(asked, 'q1', true),
       ...numbered([{ type: 'question_settled', id: 'q1', by: 'terminal', value: true }], 3),
@@ -435,7 +435,7 @@ describe('questions', () => {
     assert.equal(settled.questions.length, 1);
   });
 
-  it('answered when the connection went are not known to be, until the agent tells', () => {
+  it('answered while the connection was lost are unknown, until the agent tells', () => {
     const lost = connectionLost(answering(asked, 'q1', true));
     assert.equal(lost.answers.get('q1')?.status, 'unknown');
     const refused = delta(answering(asked, 'q1', true), { type: 'error', request: 'answer', id: 'q1', error: 'No.' });
@@ -471,7 +471,7 @@ describe('the classic dialect', () => {
     assert.equal(state.live, null);
   });
 
-  it('shows once what both the snapshot and its event tell', () => {
+  it('shows a message once if both the snapshot and its event have it', () => {
     assert.deepEqual(textsOf(classic(begun, { type: 'message_end', message: assistant('hi', 2) })), [
       'user: hello',
       'assistant: hi',

@@ -18,7 +18,7 @@ function show(row: Row): string {
 const shown = (diff: Diff | null) => diff?.rows.map(show);
 
 describe('diffTexts', () => {
-  it('finds what was removed and added, with line numbers and counts', () => {
+  it('finds removed and added lines, with their numbers and counts', () => {
     const diff = diffTexts('a\nb\nc\n', 'a\nB\nc\nd\n');
     assert.deepEqual(shown(diff), [' 1,1 a', '-2 b', '+2 B', ' 3,3 c', '+4 d']);
     assert.deepEqual([diff.added, diff.removed], [2, 1]);
@@ -30,7 +30,7 @@ describe('diffTexts', () => {
     assert.deepEqual(shown(diffTexts('a', 'a')), []);
   });
 
-  it('leaves out what is far from every change', () => {
+  it('leaves out lines far from every change', () => {
     const old = Array.from({ length: 20 }, (_, index) => `${index + 1}`);
     const young = old.with(1, 'x').with(17, 'y');
     const rows = shown(diffTexts(old.join('\n'), young.join('\n')));
@@ -41,7 +41,7 @@ describe('diffTexts', () => {
     assert.equal(rows?.length, 1 + 2 + 3 + 1 + 3 + 2 + 2);
   });
 
-  it('marks what changed within a line, unless little is the same', () => {
+  it('marks the changes within a line, unless little is the same', () => {
     const [removed, added] = diffTexts('const a = one(x);', 'const a = two(x);').rows as [Row, Row];
     assert.deepEqual('marks' in removed && removed.marks?.filter((mark) => mark.changed).map((mark) => mark.text), [
       'one',
@@ -84,7 +84,7 @@ describe('readPiDiff', () => {
 });
 
 describe('splitRows', () => {
-  it('puts what replaced something beside it', () => {
+  it('puts lines beside those that they replace', () => {
     const pairs = splitRows(diffTexts('a\nb\nc\nd', 'a\nB\nd').rows);
     assert.deepEqual(
       pairs.map(({ left, right }) => [left && show(left), right && show(right)]),

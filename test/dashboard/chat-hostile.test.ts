@@ -67,7 +67,7 @@ describe('hostile text', { skip }, () => {
     assert.equal(await chat.locator('svg:not(.glyph)').count(), 0);
   });
 
-  it('makes no dangerous links, fetches nothing, and tells where misleading ones lead', async (t) => {
+  it('makes no dangerous links, fetches nothing, and names the targets of misleading ones', async (t) => {
     const { page, chat } = await openChat(t, { messages: [assistant(links)] });
     const requests: string[] = [];
     page.on('request', (request) => requests.push(request.url()));

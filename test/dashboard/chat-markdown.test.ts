@@ -76,7 +76,7 @@ describe('parseMarkdown', () => {
     assert.deepEqual(streamed(text, everyEnd(text)).blocks, whole(text.replace(/\r\n?/g, '\n')));
   });
 
-  it('follows definitions wherever they stand', () => {
+  it('follows definitions in any place', () => {
     const text = 'See [the page][1].\n\n```\ncode\n```\n\nAnd [1].\n\n[1]: https://example.org "Title"\n';
     for (const blocks of [whole(text), streamed(text, everyEnd(text)).blocks]) {
       assert.equal(JSON.stringify(blocks).match(/"href":"https:\/\/example.org"/g)?.length, 2);
@@ -155,13 +155,13 @@ describe('parseMarkdown, as text arrives', () => {
     assert.ok(seen.length > 8);
   });
 
-  it('parses only the tail: what is settled may be as long as it likes', () => {
+  it('parses only the tail, however long the settled part is', () => {
     const before = parseMarkdown('A paragraph of some words.\n\n'.repeat(1000));
     assert.equal(before.blocks.length - before.settled, 1);
     assert.ok(before.source.length - before.tail < 40);
   });
 
-  it('starts over if the text is another', () => {
+  it('starts over if the text has changed', () => {
     const before = parseMarkdown('# One\n\nand more\n\nand more');
     assert.deepEqual(parseMarkdown('Two', before, true).blocks, whole('Two'));
   });
@@ -184,7 +184,7 @@ describe('parseMarkdown, on hostile text', () => {
     });
   }
 
-  it('shows the text of what it does not parse', () => {
+  it('shows the text that it does not parse', () => {
     const long = 'x'.repeat(1_000_000);
     assert.deepEqual(
       whole(`before\n\n${long}\n\n# after`).map((block) => (block.kind === 'plain' ? block.text.length : block.kind)),
@@ -198,7 +198,7 @@ describe('parseMarkdown, on hostile text', () => {
     assert.deepEqual(rest, []);
   });
 
-  it('ends in bounded time whatever is thrown at it', () => {
+  it('ends in bounded time for any text', () => {
     const size = 20_000;
     const attacks = [
       '*a ',

@@ -114,7 +114,7 @@ describe('a conversation', { skip }, () => {
     );
   });
 
-  it('loads a message whole that was cut', async (t) => {
+  it('loads the whole of a message that was cut', async (t) => {
     const cut = { ...assistant('The beginning'), cut: { index: 0, bytes: 900_000 } };
     const { agent, chat } = await openChat(t, { messages: [cut] });
     agent.onRequest = (request, socket) => {
@@ -194,7 +194,7 @@ describe('following', { skip }, () => {
     });
   }
 
-  it('lets go of what is far above, which is there again for whoever scrolls up', async (t) => {
+  it('drops rows far above, which come back if somebody scrolls up', async (t) => {
     const { page, agent, chat, entries } = await openChat(t, { messages: [user('The very first')] });
     await chat.getByText('The very first').waitFor();
     for (let turn = 0; turn < 16; turn++) agent.say(assistant(`Turn ${turn}\n\n${'A paragraph.\n\n'.repeat(100)}`));

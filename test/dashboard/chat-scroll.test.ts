@@ -32,7 +32,7 @@ describe('following', () => {
     assert.equal(onUpward(AT_BOTTOM, row, at(0, 400)).mode, 'following');
   });
 
-  it('ends with a scroll upward that no gesture told of, beyond the bottom zone', () => {
+  it('ends with a scroll upward without a gesture, beyond the bottom zone', () => {
     const scroll = { ...AT_BOTTOM, top: 1500 };
     assert.equal(onScrolled(scroll, row, at(1500 - BOTTOM_PX)).mode, 'following');
     assert.equal(onScrolled(scroll, row, at(1500 - BOTTOM_PX - 1)).mode, 'reading');
@@ -68,7 +68,7 @@ describe('reading', () => {
     assert.equal(place(reading, at(900, 3000), null, null).to, null, 'the row is gone');
   });
 
-  it('counts what is new until it follows again', () => {
+  it('counts new messages until it follows again', () => {
     const scroll = onMessages(onMessages(reading, 1), 2);
     assert.equal(scroll.unseen, 3);
     assert.equal(onMessages(AT_BOTTOM, 2).unseen, 0);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BANNER_DELAY_MS, bannerIn, daemonAfter, UNKNOWN_DAEMON } from '../../src/dashboard/state/daemon.ts';
 
-describe('what the page knows of the daemon', () => {
+describe('the daemon, as the page knows it', () => {
   const met = daemonAfter(UNKNOWN_DAEMON, { kind: 'roster' }, 0);
 
   it('is live once the roster has come, and gone at once when it is lost', () => {

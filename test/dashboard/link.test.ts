@@ -30,7 +30,7 @@ function live(): void {
 }
 
 describe('a link', () => {
-  it('connects at once, tells what comes, sends what it is given', () => {
+  it('connects at once, passes on messages, and sends messages', () => {
     link.start();
     assert.equal(link.send('early'), false);
     environment.socket.open();
@@ -70,7 +70,7 @@ describe('a link', () => {
     assert.equal(link.phase, 'connecting', 'at once again');
   });
 
-  it('does not spin where it opens and ends at once', () => {
+  it('does not spin if it opens and ends at once', () => {
     link.start();
     for (let i = 0; i < 5; i++) {
       environment.socket.open();
@@ -80,7 +80,7 @@ describe('a link', () => {
     assert.ok(environment.sockets.length <= 4, String(environment.sockets.length));
   });
 
-  it('does not spin where it settles and ends at once either', () => {
+  it('does not spin if it settles and ends at once either', () => {
     link.start();
     live();
     for (let i = 0; i < 10; i++) {
@@ -114,7 +114,7 @@ describe('a link', () => {
     assert.equal(environment.sockets.length, 2);
   });
 
-  it('is replaced on waking where nothing came for 45 s, and only then', () => {
+  it('is replaced on waking if nothing came for 45 s, and only then', () => {
     link.start();
     live();
     environment.sleep(SILENCE_MS - 1);
@@ -154,7 +154,7 @@ describe('a link', () => {
     assert.equal(environment.sockets.length, 2);
   });
 
-  it('may be stopped by whoever is told of the loss', () => {
+  it('may be stopped by its owner when told of the loss', () => {
     const own: Link = new Link(environment, {
       address: () => ({ url: 'ws://h/ws', protocols: [] }),
       opened: () => {},
@@ -168,14 +168,14 @@ describe('a link', () => {
     assert.equal(environment.sockets.length, 1);
   });
 
-  it('does not wait where it is told to try now', () => {
+  it('does not wait if it is told to try now', () => {
     link.start();
     environment.socket.lose();
     link.retryNow();
     assert.equal(environment.sockets.length, 2);
   });
 
-  it('takes an address that is none for a try that failed', () => {
+  it('counts an invalid address as a failed try', () => {
     environment.open = () => {
       throw new SyntaxError('bad subprotocol');
     };

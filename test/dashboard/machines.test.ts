@@ -52,7 +52,7 @@ describe('the machines', () => {
     assert.deepEqual(names(inOrder(all)), ['desk', 'Rack2', 'rack10']);
   });
 
-  it('say in words what they do not allow', () => {
+  it('say in words which rights they withhold', () => {
     assert.deepEqual(withheld(desk), []);
     assert.deepEqual(withheld(machine('x', { features: ['roster'] })), [
       'let anybody talk to its agents',

@@ -98,7 +98,7 @@ describe('the roster of agents that say what they do', { skip }, () => {
 });
 
 describe('a question in the roster', { skip }, () => {
-  it('is answered from the row: shut at once, settled once the agent says so', async (t) => {
+  it('is answered from the row: disabled at once, settled once the agent says so', async (t) => {
     const stage = await Stage.open(t);
     const ada = await stage.agent('ada', { details: { state: 'working' } });
     const { page } = await visit(t, stage.url);
@@ -131,7 +131,7 @@ describe('a question in the roster', { skip }, () => {
     assert.equal(ada.received[0].value, 'release');
   });
 
-  it('is not delivered where the agent cannot be reached, and can be sent again', async (t) => {
+  it('is not delivered if the agent cannot be reached, and can be sent again', async (t) => {
     const stage = await Stage.open(t);
     const ada = await stage.agent('ada');
     answering(ada);
@@ -150,7 +150,7 @@ describe('a question in the roster', { skip }, () => {
     assert.equal(ada.received.length, 1, 'once');
   });
 
-  it('says so where somebody else was faster', async (t) => {
+  it('says so if somebody else answered first', async (t) => {
     const stage = await Stage.open(t);
     const ada = await stage.agent('ada');
     const { page } = await visit(t, stage.url);
@@ -248,8 +248,8 @@ describe('title and icon', { skip }, () => {
   });
 });
 
-describe('what is unread', { skip }, () => {
-  it('is what finished while one looked elsewhere, over a reload, until it is looked at', async (t) => {
+describe('unread agents', { skip }, () => {
+  it('are those that finished while one looked elsewhere, over a reload, until they are looked at', async (t) => {
     const stage = await Stage.open(t);
     const ada = await stage.agent('ada', { details: { state: 'idle' } });
     await stage.agent('bob', { details: { state: 'idle' } });
@@ -298,7 +298,7 @@ describe('notifications', { skip }, () => {
       assert.deepEqual(titles, wanted, why);
     });
 
-  it('come when an agent waits, fails or is done, one for each agent, and not for what is seen', async (t) => {
+  it('come when an agent waits, fails or is done, one for each agent, but not for an agent in sight', async (t) => {
     const stage = await Stage.open(t);
     const [ada, bob, eve] = await Promise.all(
       ['ada', 'bob', 'eve'].map((id) => stage.agent(id, { details: { state: 'working' } })),

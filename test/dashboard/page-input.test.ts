@@ -48,7 +48,7 @@ describe('keys', { skip }, () => {
     await page.getByText('Nobody needs you').waitFor();
   });
 
-  it('leave the browser its own, and what is being composed alone', async (t) => {
+  it('leave the browser its own keys, and leave an input method alone', async (t) => {
     const stage = await Stage.open(t);
     await stage.agent('ada');
     const { page } = await visit(t, stage.url);
@@ -85,7 +85,7 @@ describe('keys', { skip }, () => {
 });
 
 describe('the palette', { skip }, () => {
-  it('goes to agents and does what keys do, also from within a field', async (t) => {
+  it('goes to agents and runs the commands of keys, also from within a field', async (t) => {
     const stage = await Stage.open(t);
     for (const id of ['ada', 'bob']) await stage.agent(id);
     const { page } = await visit(t, stage.url);
@@ -217,7 +217,7 @@ describe('starting an agent', { skip }, () => {
   };
   const WS = JSON.stringify(pathToFileURL(join(import.meta.dirname, '../../node_modules/ws/wrapper.mjs')).href);
 
-  it('browses from the home folder by click and keys, makes a folder, and opens what comes up', async (t) => {
+  it('browses from the home folder by click and keys, makes a folder, and opens the agent that comes up', async (t) => {
     const { path, env } = program(t);
     const stage = await Stage.open(t, { env });
     await stage.folders('api/src', 'notes');

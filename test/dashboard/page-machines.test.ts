@@ -58,7 +58,7 @@ async function openList(page: Page): Promise<void> {
 }
 
 describe('the list of machines', { skip }, () => {
-  it('says how one more comes, where there is only this one', async (t) => {
+  it('says how to add a machine, if there is only this one', async (t) => {
     const stage = await Stage.open(t);
     const { page } = await visit(t, stage.url);
     await openList(page);
@@ -68,7 +68,7 @@ describe('the list of machines', { skip }, () => {
     await assertAccessible(page, 'the list of one machine');
   });
 
-  it('is none with a daemon that does not tell of them', async (t) => {
+  it('is absent with a daemon that does not tell of machines', async (t) => {
     const stage = await Stage.open(t);
     await stage.agent('ada');
     const { page } = await visit(t, 'about:blank');
@@ -147,7 +147,7 @@ describe('the roster of several machines', { skip }, () => {
     await assertAccessible(page, 'a roster grouped by machine');
   });
 
-  it('says at once that nobody knows how agents stand whose machine is not connected, and forgets it again', async (t) => {
+  it('says at once that the state of agents is unknown if their machine is not connected, until it is back', async (t) => {
     const stage = await Stage.open(t);
     await stage.agent('ada', { details: { state: 'working' } });
     const question = { id: 'q1', kind: 'confirm', title: 'Sure?' } as const;
@@ -219,7 +219,7 @@ describe('the roster of several machines', { skip }, () => {
     await list(page).getByText(`hypivisor --join ws://${hostname()}:${stage.daemon.port}/ws`).waitFor();
   });
 
-  it('has in the inspector at which hub an agent is, under which id, and whether the way to it was proven', async (t) => {
+  it('shows in the inspector an agent’s hub, its id there, and whether the way to it was proven', async (t) => {
     const stage = await Stage.open(t);
     await stage.agent('ada');
     const hub = await joined(t, stage, { features: ['roster', 'spawn'], nodes: [node('ada', { machine: 'vm1' })] });
@@ -342,7 +342,7 @@ describe('starting an agent on another machine', { skip }, () => {
 });
 
 describe('a machine whose own hypivisor has joined', { skip }, () => {
-  it('has its agents talked to and started from this page, and is back by itself after it was killed', async (t) => {
+  it('lets this page talk to its agents and start some, and is back by itself after it was killed', async (t) => {
     const stage = await Stage.open(t);
     // The hub is the same again if it has the same home and port.
     const home = await mkdtemp(join(tmpdir(), 'hypivisor-test-'));

@@ -17,7 +17,7 @@ const setVisibility = (page: Page, state: string) =>
   );
 
 describe('a newer build under an old tab', { skip }, () => {
-  it('is said, and loaded when nobody looks', async (t) => {
+  it('is announced, and loaded when nobody looks', async (t) => {
     const stage = await Stage.open(t);
     await stage.agent('ada');
     const { page } = await visit(t, stage.url);
@@ -40,7 +40,7 @@ describe('a newer build under an old tab', { skip }, () => {
 });
 
 describe('a page that the daemon refuses', { skip }, () => {
-  it('says why, and what would allow it', async (t) => {
+  it('says why, and how to allow it', async (t) => {
     const stage = await Stage.open(t);
     const { page } = await visit(t, `http://desk.test:${stage.daemon.port}/`);
     await page.getByText(`--allow-origin http://desk.test:${stage.daemon.port}`).waitFor();
@@ -74,7 +74,7 @@ describe('an agent', { skip }, () => {
     assert.equal(await page.locator('.conversation').getByText('Before the end').count(), 1);
   });
 
-  it('that cannot be reached is said to be so, in words', async (t) => {
+  it('that cannot be reached is shown as such, in words', async (t) => {
     const stage = await Stage.open(t);
     await stage.agent('ada', { port: 1 });
     const { page } = await visit(t, `${stage.url}#/agent/ada`);
@@ -83,7 +83,7 @@ describe('an agent', { skip }, () => {
     await eventually(async () => assert.match((await state.getAttribute('title')) ?? '', /^Cannot reach agent/));
   });
 
-  it('is not asked for by a page that nobody sees', async (t) => {
+  it('is not asked for by a hidden page', async (t) => {
     const stage = await Stage.open(t);
     const ada = await stage.agent('ada', { messages: [text('user', 'Hello there')] });
     const { page } = await visit(t, `${stage.url}#/agent/ada`);
@@ -98,7 +98,7 @@ describe('an agent', { skip }, () => {
 });
 
 describe('a network', { skip }, () => {
-  it('that swallows everything is said to be gone, and left behind without loss', async (t) => {
+  it('that swallows everything is shown as gone, and left behind without loss', async (t) => {
     const stage = await Stage.open(t);
     const ada = await stage.agent('ada', { messages: [text('user', 'Before the silence')] });
     const proxy = await StallingProxy.start(t, stage.daemon.port);

@@ -37,7 +37,7 @@ describe('the roster', { skip }, () => {
     assert.equal(await row(page, 'bob').count(), 1);
   });
 
-  it('finds agents by words, and says where none matches', async (t) => {
+  it('finds agents by words, and says if none matches', async (t) => {
     const stage = await Stage.open(t);
     await stage.agent('ada', { cwd: '/home/me/compiler' });
     await stage.agent('bob', { cwd: '/home/me/www' });
@@ -97,7 +97,7 @@ describe('the connection to the daemon', { skip }, () => {
     await page.getByText('No agents yet').waitFor();
   });
 
-  it('is live again within 2 s of waking where nothing came for 45 s', async (t) => {
+  it('is live again within 2 s of waking if nothing came for 45 s', async (t) => {
     const stage = await Stage.open(t);
     await stage.agent('ada');
     const { page } = await withClock(t, stage.url);
@@ -146,7 +146,7 @@ describe('the connection to the daemon', { skip }, () => {
     assert.ok(opened >= 2);
   });
 
-  it('is not overruled by what the browser thinks of the network', async (t) => {
+  it('is not overruled by the browser’s idea of the network', async (t) => {
     const stage = await Stage.open(t);
     await stage.agent('ada');
     const { page } = await visit(t, stage.url);
@@ -220,7 +220,7 @@ describe('places', { skip }, () => {
     await page.locator('.conversation-title h2').getByText('late').waitFor();
   });
 
-  it('stay where an agent goes: it is marked offline, and what it said stays on screen', async (t) => {
+  it('stay if an agent goes: it is marked offline, and its words stay on screen', async (t) => {
     const stage = await Stage.open(t, { args: ['--node-ttl', '1'] });
     const ada = await stage.agent('ada', { messages: [text('user', 'Hello there')] });
     const { page } = await visit(t, `${stage.url}#/agent/ada`);

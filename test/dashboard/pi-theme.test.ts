@@ -34,7 +34,7 @@ describe("a theme of pi's", () => {
     assert.equal(read({ name: 'my-light', colors: { accent: '#112233' } }).scheme, 'light');
   });
 
-  it('takes nothing that is no colour: it goes into styles', () => {
+  it('takes nothing but colours, since they go into styles', () => {
     const evil = [
       'url(https://x)',
       'red; background: url(x)',
@@ -62,7 +62,7 @@ describe("a theme of pi's", () => {
     assert.deepEqual(Object.keys(read(loop).variables).sort(), ['soft', 'text']);
   });
 
-  it('is refused with a sentence where it is none', () => {
+  it('is refused with a sentence if it is invalid', () => {
     for (const text of ['', '{', '[]', '1', '{}', '{"colors": 1}', '{"colors": {}}'])
       assert.throws(() => readPiTheme(text), /^Error: This /);
   });

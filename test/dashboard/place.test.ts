@@ -6,12 +6,12 @@ import { fit } from '../../src/dashboard/state/fuzzy.ts';
 import { agentOf, hashOf, takeToken } from '../../src/dashboard/state/place.ts';
 
 describe('the place in the address', () => {
-  it('comes back as it went, whatever the id', () => {
+  it('is read as it was written, for any id', () => {
     for (const id of ['a', 'a/b', '%', 'ü ?#&', '..', '<img src=x>']) assert.equal(agentOf(hashOf(id)), id);
     assert.equal(agentOf(hashOf(null)), null);
   });
 
-  it('is the roster where the address says nothing that holds', () => {
+  it('is the roster if the address names no valid place', () => {
     for (const hash of ['', '#', '#/', '#/agent/', '#agent', '#/other/x']) assert.equal(agentOf(hash), null);
     assert.equal(agentOf('#/agent/%zz'), '%zz');
   });
@@ -84,7 +84,7 @@ describe('figures', () => {
   });
 });
 
-describe('what fits what was typed', () => {
+describe('the texts that fit a query', () => {
   const best = (query: string, ...texts: string[]) =>
     texts
       .map((text) => ({ text, score: fit(query, text) }))

@@ -42,7 +42,7 @@ describe('the link to the registry', () => {
     assert.deepEqual(environment.socket.offered, ['hypi.v1', 'hypi.token.w6QgYg']);
   });
 
-  it('asks for what there is beside the roster, and is calm where the daemon knows nothing of it', async () => {
+  it('asks for features beside the roster, and is calm if the daemon knows none', async () => {
     environment.socket.open();
     const [subscribe] = environment.socket.requests;
     assert.equal(subscribe.method, 'subscribe');
@@ -77,7 +77,7 @@ describe('the link to the registry', () => {
     );
   });
 
-  it('says that an outcome is not known where no answer came', async () => {
+  it('says that an outcome is not known if no answer came', async () => {
     environment.socket.open();
     environment.socket.say(INIT);
     const lost = link.request('spawn_agent', { path: '/x' });
@@ -93,7 +93,7 @@ describe('the link to the registry', () => {
     await assert.rejects(link.request('ping', {}), RequestError);
   });
 
-  it('takes nodes’ ids in pushes for no answers, and drops what is no message', async () => {
+  it('does not take nodes’ ids in pushes for answers, and drops everything but messages', async () => {
     environment.socket.open();
     const asked = link.request('ping', {});
     const { id } = environment.socket.requests.at(-1);
@@ -137,7 +137,7 @@ describe('a dead network', () => {
     assert.ok(heard.includes('deaf') && heard.includes('lost 1006 true'));
   });
 
-  it('is not one that answers, again and again', async () => {
+  it('is not assumed if answers come, again and again', async () => {
     for (let i = 1; i <= 5; i++) {
       environment.pass(PING_INTERVAL_MS);
       assert.equal(pings().length, i);
@@ -148,7 +148,7 @@ describe('a dead network', () => {
     assert.equal(environment.sockets.length, 1);
   });
 
-  it('is not one that says something else meanwhile', () => {
+  it('is not assumed if something else comes meanwhile', () => {
     environment.pass(PING_INTERVAL_MS);
     environment.pass(PING_TIMEOUT_MS - 1);
     environment.socket.say({ event: 'node_removed', id: 'x' });

@@ -33,14 +33,14 @@ describe('the roster', () => {
     assert.equal(after.get('b')?.port, 2);
   });
 
-  it('merges updates: null removes a field, what is missing stays', () => {
+  it('merges updates: null removes a field, missing fields stay', () => {
     const after = applyPushes(rosterOf(node('a', { model: 'm', tool: 'bash', state: 'working' })), [
       { event: 'node_updated', id: 'a', tool: null, state: 'idle' },
     ]);
     assert.deepEqual(after.get('a'), node('a', { model: 'm', state: 'idle' }));
   });
 
-  it('is the very same where nothing changed, and never changes what was given', () => {
+  it('is the very same if nothing changed, and never changes its input', () => {
     const before = rosterOf(node('a'));
     const copy = structuredClone(before);
     assert.equal(applyPushes(before, [{ event: 'node_removed', id: 'x' }]), before);

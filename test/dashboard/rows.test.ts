@@ -19,8 +19,8 @@ const shown = (nodes: Node[], how: Partial<Arrangement> = {}, unread: string[] =
     (row: Row) => (row.kind === 'header' ? `# ${row.title} ${row.count}` : row.id),
   );
 
-describe('where an agent stands', () => {
-  it('is by what needs somebody first', () => {
+describe('the standing of an agent', () => {
+  it('puts agents first that need somebody', () => {
     const cases: [Partial<Node>, boolean, Standing][] = [
       [{ status: 'offline', state: 'waiting' }, true, 'offline'],
       [{ state: 'waiting' }, true, 'question'],
@@ -80,7 +80,7 @@ describe('the rows of the roster', () => {
     assert.deepEqual(shown(all, { query: 'office', here }).slice(1), ['c', 'd']);
   });
 
-  it('begin with those who need somebody: question, failed, finished; who has waited longest first', () => {
+  it('begin with agents that need somebody: question, failed, finished; the longest waiting first', () => {
     const rows = shown(nodes, {}, ['done']);
     assert.deepEqual(rows, [
       '# Needs you 4',
@@ -149,7 +149,7 @@ describe('the rows of the roster', () => {
     );
   });
 
-  it('leave out what is in a closed group, but count it', () => {
+  it('leave out the agents of a closed group, but count them', () => {
     assert.deepEqual(shown(nodes.slice(0, 2), { closed: new Set(['project:/home/me/api']) }), [
       '# api 1',
       '# www 1',
@@ -157,7 +157,7 @@ describe('the rows of the roster', () => {
     ]);
   });
 
-  it('are those with all words, wherever they stand, and in the standings that were chosen', () => {
+  it('are those that have all words in any place, and a chosen standing', () => {
     const named = [node('a', { name: 'Fix the Parser', model: 'm1' }), node('b', { name: 'parser docs' })];
     assert.deepEqual(shown(named, { query: ' PARSER fix ' }), ['# api 1', 'a']);
     assert.deepEqual(shown(named, { query: 'parser m1' }), ['# api 1', 'a']);
@@ -205,7 +205,7 @@ describe('the window over the rows', () => {
     assert.deepEqual(at, [0, 0, 1, 1, 2, 2, 3, 3, 3]);
   });
 
-  it('has what is in sight and a little more', () => {
+  it('has the rows in sight and a few more', () => {
     assert.deepEqual(rowsInSight(offsets, 0, 30, 0), { start: 0, end: 1 });
     assert.deepEqual(rowsInSight(offsets, 40, 60, 0), { start: 1, end: 3 });
     assert.deepEqual(rowsInSight(offsets, 40, 60, 200), { start: 0, end: 4 });

@@ -13,7 +13,7 @@ describe('the size of the dashboard', () => {
     assert.ok(eager > 10_000 && eager <= MOST_EAGER, `${eager} bytes`);
   });
 
-  it('is what README.md and docs/dashboard.md say it is', async () => {
+  it('is as README.md and docs/dashboard.md say', async () => {
     const { eager, all } = await bytesOfDashboard();
     for (const path of ['README.md', 'docs/dashboard.md']) {
       const [, told, toldAll] =

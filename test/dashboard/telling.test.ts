@@ -13,15 +13,15 @@ const node = (fields: Partial<Node> = {}): Node => ({
 });
 const asking = (id: string) => node({ state: 'waiting', question: { id, kind: 'confirm', title: 'Go on?' } });
 
-describe('what is worth a notification', () => {
-  it('is that an agent waits, once for each question', () => {
+describe('a notification', () => {
+  it('says that an agent waits, once for each question', () => {
     const change = { node: asking('1'), before: node({ state: 'working' }), finished: false };
     assert.equal(kindOf(change), 'waits');
     assert.equal(kindOf({ ...change, before: asking('1') }), null);
     assert.equal(kindOf({ ...change, before: asking('0') }), 'waits');
   });
 
-  it('is that it failed or is done, but not where that is how it was found', () => {
+  it('says that it failed or is done, but not if it was found so', () => {
     const failed = node({ state: 'failed' });
     assert.equal(kindOf({ node: failed, before: node({ state: 'working' }), finished: false }), 'failed');
     assert.equal(kindOf({ node: failed, before: failed, finished: false }), null);
@@ -32,14 +32,14 @@ describe('what is worth a notification', () => {
     assert.equal(kindOf({ node: idle, before: node({ state: 'failed' }), finished: false }), null);
   });
 
-  it('is no work, no tool, and nobody who went', () => {
+  it('does not tell of work, of tools or of agents that went', () => {
     const before = node({ state: 'idle' });
     for (const fields of [{ state: 'working' }, { tool: 'bash' }, { status: 'offline' }] as Partial<Node>[]) {
       assert.equal(kindOf({ node: node({ state: 'idle', ...fields }), before, finished: false }), null);
     }
   });
 
-  it('is as the person chose for that agent', () => {
+  it('comes as the person chose for that agent', () => {
     assert.ok(isWanted('done', 'all') && isWanted('waits', 'all') && isWanted('waits', 'waits'));
     assert.ok(!isWanted('done', 'waits') && !isWanted('failed', 'waits') && !isWanted('waits', 'none'));
   });
@@ -50,17 +50,17 @@ describe('what is worth a notification', () => {
   });
 });
 
-describe('what somebody sees', () => {
+describe('an agent in sight', () => {
   const NOW = 10_000_000;
   const tab = { open: 'a', visible: true, actedAt: NOW - 1000 };
 
-  it('is the agent that is open in a visible tab of somebody who did something in the last three minutes', () => {
+  it('is open in a visible tab in which somebody did something in the last three minutes', () => {
     assert.ok(isSeen('a', [{ ...tab, open: 'b' }, tab], NOW));
     assert.ok(isSeen('a', [{ ...tab, actedAt: NOW - PRESENCE_MS + 1 }], NOW));
     assert.ok(!isSeen('a', [{ ...tab, actedAt: NOW - PRESENCE_MS }], NOW));
   });
 
-  it('is nothing where that is not known', () => {
+  it('does not count as such if that is not known', () => {
     assert.ok(!isSeen('a', [], NOW));
     assert.ok(!isSeen('a', [{ ...tab, visible: false }], NOW));
     assert.ok(!isSeen('a', [{ ...tab, open: null }], NOW));

@@ -191,7 +191,7 @@ describe('the dashboard', PATIENCE, () => {
     for (const { socket } of silent) socket.destroy();
   });
 
-  test('is cut off from one that takes nothing of it', async (t) => {
+  test('is cut off from a reader that takes nothing of it', async (t) => {
     const { port, hypivisor } = await embed(t, { dashboardDirectory, limits: { stallTimeoutMs: 300 } });
     const stalled = await RawPeer.connect(port);
     stalled.socket.pause();

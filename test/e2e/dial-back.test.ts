@@ -333,7 +333,7 @@ test(
   },
 );
 
-test('the daemon’s going ends what waits, and what is open, as ever', PATIENCE, async (t) => {
+test('the end of the daemon ends clients that wait, and relays that are open, as ever', PATIENCE, async (t) => {
   const { hypivisor, registryUrl, relayUrl } = await daemonFor(t);
   const agent = await agentFor(t, registryUrl, 'agent');
   const client = await Client.open(relayUrl('agent'));

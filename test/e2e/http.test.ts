@@ -137,7 +137,7 @@ describe('without a token', PATIENCE, () => {
     await eventually(() => assert.equal(daemon.stderr.match(/refused/g)?.length, 1));
   });
 
-  test('400: what two readers could understand in two ways', async () => {
+  test('400: heads that two readers could understand in two ways', async () => {
     for (const bytes of [
       'GET /healthz HTTP/1.1\nHost: a\n\n',
       'GET /healthz HTTP/1.1\r\n\r\n',
@@ -181,7 +181,7 @@ describe('without a token', PATIENCE, () => {
     assert.equal(own.stderr.match(/request refused/g)?.length, 1);
   });
 
-  test('400: what cannot be a request is answered at its first byte that cannot be', async () => {
+  test('400: input that cannot be a request is answered at its first wrong byte', async () => {
     for (const bytes of [
       '\0',
       '\r\n',
@@ -313,7 +313,7 @@ describe('without a token', PATIENCE, () => {
     assert.equal((await ask(daemon.port, request(health, ...fields))).status, 431);
   });
 
-  test('one connection, one answer: what stands behind a request is never answered', async () => {
+  test('one connection, one answer: bytes behind a request are never answered', async () => {
     const second = request('GET /healthz HTTP/1.1');
     for (const [first, status] of [
       [second, 200],
@@ -353,7 +353,7 @@ describe('with a token', PATIENCE, () => {
   });
   after(() => daemon.stop());
 
-  test('401 before anything else is told, and open is what holds no secret', async () => {
+  test('401 before anything else is told; only pages without secrets are open', async () => {
     for (const path of ['/', '/healthz']) assert.equal((await fetch(`${daemon.origin}${path}`)).status, 200);
     const refused = ['/ws', '/ws/', '/ws/agent/', '/ws/agent/x', '/nothing'].flatMap((path) => [
       request(`GET ${path} HTTP/1.1`),
@@ -369,7 +369,7 @@ describe('with a token', PATIENCE, () => {
     }
   });
 
-  test('with the right one: what there is, so that a page can test its token by fetch', async () => {
+  test('with the right one: the usual answers, so that a page can test its token by fetch', async () => {
     for (const [path, plain, upgrade] of [
       ['/nothing', 404, 404],
       ['/ws/', 404, 404],

@@ -167,7 +167,7 @@ describe('a newer hub above', PATIENCE, () => {
     assert.equal(upper.sockets.length, 1, 'over the same connection');
   });
 
-  test('that gives no answer to a join that we understand is told of in words', async (t) => {
+  test('whose answer to a join cannot be understood is told of in words', async (t) => {
     const upper = await OtherUpper.start(t, () => ({ result: { status: 'wait in the lobby' } }));
     const { client } = await daemonFor(t, { join: [{ url: upper.url }] });
     await eventually(async () => {
@@ -228,7 +228,7 @@ describe('a hub below of another version', PATIENCE, () => {
     assert.deepEqual((await client.call('list_nodes')).result, []);
   });
 
-  test('what it cannot have meant is refused in words, and not by the end of the connection', async (t) => {
+  test('impossible values are refused in words, and not by the end of the connection', async (t) => {
     const { registryUrl } = await daemonFor(t);
     const lower = await lowerFor(t, registryUrl);
     assert.match((await lower.call('join', { ...join, id: 'by name', now: now() })).error, /^Invalid join: id/);

@@ -99,7 +99,7 @@ describe('hubs on laptops behind NAT, one through a TLS proxy', { skip: why, ...
     assert.match((await hubs.ask('list_directories', { machine: 'nobody' })).error, /^No machine called nobody/);
   });
 
-  test('a hub on a laptop says where it stands', async () => {
+  test('a hub on a laptop tells the state of its link', async () => {
     for (const laptop of LAPTOPS) {
       const { result } = await hubs.askLocal(laptop, 'list_machines');
       const [here] = result as Json[];

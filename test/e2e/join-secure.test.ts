@@ -45,7 +45,7 @@ async function writeCa(t: TestContext, { cert }: Certificate): Promise<string> {
 }
 
 describe('hubs that join through others', { skip: await whyNoCertificate(), timeout: 240_000 }, () => {
-  test('through TLS: with --join-ca it is trusted, for the name it is for, and without it is not', async (t) => {
+  test('through TLS: with --join-ca a certificate is trusted, for its own name, and without it is not', async (t) => {
     const certificate = await makeCertificate(['DNS:localhost']);
     const ca = await writeCa(t, certificate);
     const upper = await startHub(t, 'server');

@@ -215,7 +215,7 @@ describe('hubs that join hubs', { timeout: 300_000 }, () => {
     await eventually(() => assert.match(lower.stderr, /"msg":"the hub above is lost"/), PATIENCE_MS);
   });
 
-  test('a link that is cut is resumed: nobody sees a node leave, and what changed meanwhile is told', async (t) => {
+  test('a link that is cut is resumed: nobody sees a node leave, and changes meanwhile are told', async (t) => {
     const upper = await startHub(t, 'server');
     const proxy = await FaultyProxy.open(upper.port, 'daemon');
     t.after(() => proxy.stop());

@@ -59,7 +59,7 @@ describe('the way to an agent that is dialled', PATIENCE, () => {
     assert.equal((await toldOf('direct')).reach_error, null);
   });
 
-  test('is told to be none, in words, without a relay', async (t) => {
+  test('is said to be lost, in words, without a relay', async (t) => {
     const { hypivisor, registryUrl } = await daemonFor(t);
     const uplink = await Client.open(registryUrl);
     t.after(() => uplink.terminate());

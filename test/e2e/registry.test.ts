@@ -396,7 +396,7 @@ describe('requests', () => {
     await daemon?.stop();
   });
 
-  test('a slow list_directories holds up no list_nodes; what needs no waiting keeps its order', async () => {
+  test('a slow list_directories holds up no list_nodes; answers that need no waiting keep their order', async () => {
     const peer = await RawPeer.upgrade(daemon.port, '/ws');
     await peer.frame();
     const requests: Json[] = [{ id: 'slow', method: 'list_directories' }];

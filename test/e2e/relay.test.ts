@@ -185,7 +185,7 @@ describe('large transfers', PATIENCE, () => {
     });
   });
 
-  test('what a client says before its 101 is kept, also beyond what one chunk holds', async (t) => {
+  test('messages of a client before its 101 are kept, also if they exceed one chunk', async (t) => {
     const payload = randomBytes(MEBIBYTE);
     const agent = await serveRaw(t, 'slow-to-answer', async (peer) => {
       const head = await peer.head();
@@ -608,7 +608,7 @@ describe('vanishing at every stage', PATIENCE, () => {
   });
 });
 
-describe('what the two ends agree on', PATIENCE, () => {
+describe('the subprotocol and extensions of a relay', PATIENCE, () => {
   /** An agent that records the requests it gets. */
   async function recordRequests(t: TestContext, id: string, options: AgentOptions = {}, fields: Json = {}) {
     const requests: IncomingMessage[] = [];

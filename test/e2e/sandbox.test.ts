@@ -27,7 +27,7 @@ const why = await whyNot();
 
 describe('netlink is denied, so that the system does not tell its interfaces', { skip: why }, () => {
   for (const machine of ['localhost', '127.0.0.1', 'a name that nobody has']) {
-    test(`an agent that says it is at ${machine} is reached all the same, or told of in words`, async (t) => {
+    test(`an agent that says it is at ${machine} is reached all the same, or the reason is told in words`, async (t) => {
       const daemon = await Daemon.start({ launcher: WITHOUT_NETLINK });
       t.after(() => daemon.stop());
       const agent = await Agent.serve();

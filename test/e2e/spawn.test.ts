@@ -43,7 +43,7 @@ async function startWith(t: TestContext, command: string | string[], env: NodeJS
   return { daemon, client, home: await realpath(daemon.home) };
 }
 
-describe('what agents are started with', PATIENCE, () => {
+describe('the environment of agents', PATIENCE, () => {
   test('the environment of the person who started the daemon, under npm too', async (t) => {
     const person = {
       LANG: 'C.UTF-8',

@@ -91,7 +91,7 @@ describe('updates of nodes', PATIENCE, () => {
     await eager.close();
   });
 
-  test('that are not what they must be are told to their sender, and change nothing', async () => {
+  test('that are invalid are refused to their sender, and change nothing', async () => {
     const eager = await dashboard(['updates']);
     const agent = await Client.open(daemon.registryUrl);
     assert.match((await agent.call('update', { name: 'n' })).error, /No node is registered/);
@@ -131,7 +131,7 @@ describe('updates of nodes', PATIENCE, () => {
     for (const client of [agent, late]) await client.close();
   });
 
-  test('are nothing that a client of the plain protocol hears of, down to its bytes', async () => {
+  test('change nothing for a client of the plain protocol, down to its bytes', async () => {
     const agent = await Client.open(daemon.registryUrl);
     await agent.call('register', info('e', 5));
     const plain = await RawPeer.connect(daemon.port);

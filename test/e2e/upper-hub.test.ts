@@ -84,7 +84,7 @@ describe('a relay through a hub that has joined', PATIENCE, () => {
     assert.equal(lower.requests.length, ids.length);
   });
 
-  test('says what the hub says of a node that it cannot reach', async (t) => {
+  test('passes on the hub’s words about a node that it cannot reach', async (t) => {
     const { relay, hub } = await daemonFor(t);
     const sentence = '{"error":"Cannot reach agent: connection refused (at laptop)"}';
     await hub(['x'], {
@@ -119,7 +119,7 @@ describe('a relay through a hub that has joined', PATIENCE, () => {
     assert.equal(await reason('gone'), 'Cannot reach agent: its hub gone is not connected');
   });
 
-  test('says so if what the hub answers is no handshake, and that the node is offline', async (t) => {
+  test('says so if the hub’s answer is no handshake, or if the node is offline', async (t) => {
     const { relay, hub } = await daemonFor(t, { limits: { dialTimeoutMs: 5000 } });
     const lower = await hub(['x', 'y']);
     await lower.share({ put: [lower.node('y', { status: 'offline', offline_since: 9 })] });

@@ -167,7 +167,7 @@ describe('a hub that joins', () => {
     assert.equal((await hub.join()).error, 'Too many hubs have joined: 3');
   });
 
-  inHouse('has the room of one that is lost, if there is no other', {}, async (house) => {
+  inHouse('takes the room of one that is lost, if there is no other', {}, async (house) => {
     const [a, b] = [await LowerHub.join(house, 'a'), await LowerHub.join(house, 'b')];
     await LowerHub.join(house, 'c');
     const lost = () => house.hubs.listMachines().filter(({ status }) => status === 'lost').length;
@@ -265,7 +265,7 @@ describe('a hub that joins', () => {
   });
 });
 
-describe('what a hub shares', () => {
+describe('the share of a hub', () => {
   inHouse('is told to all who watch, as changes of the roster', {}, async (house) => {
     const watcher = await watch(house);
     const hub = await LowerHub.join(house, 'laptop');
@@ -366,7 +366,7 @@ describe('what a hub shares', () => {
     }
   });
 
-  inHouse('leaves out what is no node, or came by a way it may not take', {}, async (house) => {
+  inHouse('leaves out values that are no nodes, or came by a path that they may not take', {}, async (house) => {
     const hub = await LowerHub.join(house, 'laptop');
     const a = hub.node('a');
     const path = (...ids: string[]) => ({ ...hub.node('p'), path: ids });
@@ -401,7 +401,7 @@ describe('what a hub shares', () => {
     assert.equal(house.hubEvents.length, 2, 'it is told once');
   });
 
-  inHouse('may be newer: what cannot be read is left out of a node', {}, async (house) => {
+  inHouse('may be newer: fields that cannot be read are left out of a node', {}, async (house) => {
     const hub = await LowerHub.join(house, 'laptop');
     const newer = {
       state: 'dreaming',
@@ -499,7 +499,7 @@ describe('a hub whose connection is lost', () => {
     assert.deepEqual(house.hubEvents, ['joined laptop', 'lost laptop', 'joined laptop']);
   });
 
-  inHouse('comes back as another run of it: only what differs is told', {}, async (house) => {
+  inHouse('comes back as another run: only differences are told', {}, async (house) => {
     const hub = await LowerHub.join(house, 'laptop');
     await hub.share({ all: true, put: [hub.node('a', { reach: 'direct' }), hub.node('b'), hub.node('c')] });
     hub.visitor.peer.socket.destroy();
@@ -699,7 +699,7 @@ describe('machines', () => {
   });
 });
 
-describe('what another machine is asked', () => {
+describe('a request to another machine', () => {
   const DIRECTORIES = { current: '/home/u', directories: ['a', 'b'] };
 
   inHouse('goes to its hub, and the answer comes back', {}, async (house) => {
@@ -735,7 +735,7 @@ describe('what another machine is asked', () => {
     }
   });
 
-  inHouse('and cannot be asked is said in words', {}, async (house) => {
+  inHouse('that cannot be made is refused in words', {}, async (house) => {
     const hub = await LowerHub.join(house, 'laptop');
     await LowerHub.join(house, 'careful', { features: ['roster', 'relay'] });
     const client = await house.open({ fromBrowser: true });
@@ -760,7 +760,7 @@ describe('what another machine is asked', () => {
     assert.equal(await ask('laptop'), 'Machine laptop is not connected');
   });
 
-  inHouse('and is not answered in time is said, once', { hubLimits: { hubRequestTimeoutMs: 50 } }, async (house) => {
+  inHouse('that is not answered in time fails, once', { hubLimits: { hubRequestTimeoutMs: 50 } }, async (house) => {
     const hub = await LowerHub.join(house, 'laptop');
     const client = await house.open({ fromBrowser: true });
     await client.message();
@@ -772,7 +772,7 @@ describe('what another machine is asked', () => {
     assert.equal((await client.call(call(2, 'ping'))).id, 2);
   });
 
-  inHouse('and whose hub is lost meanwhile has its answer at once', {}, async (house) => {
+  inHouse('whose hub is lost meanwhile fails at once', {}, async (house) => {
     const hub = await LowerHub.join(house, 'laptop');
     const client = await house.open({ fromBrowser: true });
     client.send(call(1, 'spawn_agent', { machine: 'laptop', path: '/p' }));
@@ -782,7 +782,7 @@ describe('what another machine is asked', () => {
     assert.deepEqual(answer, { id: 1, error: 'Machine laptop is not connected' });
   });
 
-  inHouse('below a hub goes by that hub, with its id', {}, async (house) => {
+  inHouse('below a hub goes through that hub, with its id', {}, async (house) => {
     const hub = await LowerHub.join(house, 'laptop');
     const tablet = hub.below('tablet');
     await hub.share({ all: true, machines: [hub.machine(), tablet, hub.below('dull', { features: [] })] });
@@ -796,7 +796,7 @@ describe('what another machine is asked', () => {
     );
   });
 
-  inHouse('to start an agent tells of its end whoever asked for it, and nobody else', {}, async (house) => {
+  inHouse('to start an agent tells its caller of the end, and nobody else', {}, async (house) => {
     const hub = await LowerHub.join(house, 'laptop');
     house.roster.register({}, info('a'), '10.0.0.1');
     await hub.share({ all: true, put: [hub.node('a', { spawn_id: 's1' })] });

@@ -218,7 +218,7 @@ describe('Share', () => {
     assert.deepEqual(idsOf(at(30_002)), ['a3']);
   });
 
-  it('goes on where the upper hub is, and begins anew if that is not known', () => {
+  it('goes on after the last message of the upper hub, and begins anew if that is not known', () => {
     const roster = new TestRoster();
     const share = shareOf(roster, 'e');
     share.begin(UPPER, null);
@@ -241,7 +241,7 @@ describe('Share', () => {
     assert.deepEqual(idsAfter({ epoch: 'e', seq: 8 }, OTHER), [[9, true, everything]], 'another hub is there');
   });
 
-  it('a snapshot comes in parts within the bound, and what changes meanwhile comes behind it', () => {
+  it('a snapshot comes in parts within the bound, and changes meanwhile come behind it', () => {
     const roster = new TestRoster();
     for (let i = 0; i < 100; i++) roster.put(`x${i}`, 'n'.repeat(100));
     const share = shareOf(roster, 'e', 4096);
@@ -260,7 +260,7 @@ describe('Share', () => {
     assert.ok(upper.largestBytes <= 4096, `${upper.largestBytes} bytes`);
   });
 
-  it('many that left while the link was down are a snapshot, once nobody remembers them all', () => {
+  it('if more nodes left while the link was down than are remembered, a snapshot is sent', () => {
     const roster = new TestRoster();
     for (let i = 0; i < 12_000; i++) roster.put(`x${i}`, '1');
     const share = shareOf(roster, 'e');

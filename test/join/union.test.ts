@@ -164,7 +164,7 @@ describe('a tree of hubs', () => {
     fc.constantFrom(...AGENTS),
   );
 
-  it('shows at each hub all that is below, whatever happens on the way', () => {
+  it('shows at each hub all agents below, whatever happens on the way', () => {
     const deadlines = new Deadlines();
     fc.assert(
       fc.property(fc.array(COMMAND, { maxLength: 150, size: 'max' }), (commands) => {
