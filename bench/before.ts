@@ -18,7 +18,7 @@ export async function isBuilt(folder: string): Promise<boolean> {
   );
 }
 
-/** With a second subject where ours is the first: the build in that checkout. Ours is to reach what that one does. */
+/** Adds the build in that checkout as the second subject if ours is the first. Ours is to do as well as that one. */
 export function besideBefore(scenario: Scenario, folder: string): Scenario {
   const { headline } = scenario;
   const target: Target =

@@ -1,6 +1,6 @@
 import os from 'node:os';
 
-/** What all figures depend on, in one line. */
+/** The machine, on which all figures depend, in one line. */
 export function describeMachine(): string {
   const [cpu] = os.cpus();
   const memory = Math.round(os.totalmem() / 1024 ** 3);

@@ -1,4 +1,4 @@
-/** What a server's processes hold and cost. */
+/** The memory and the cost of a server's processes. */
 
 import type { Counted } from './load/window.ts';
 import { residentBytes } from './resident.ts';

@@ -1,4 +1,4 @@
-/** What a measurement starts, so that nothing is left after it, however it ended. */
+/** The processes that a measurement starts: none is left after it, however it ended. */
 import { type ChildProcess, fork, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /**
- * Puts all on one processor: a server pays as much for waking whom it writes to in one start as in the next.
+ * Puts all on one processor, so that waking the readers of its writes costs a server the same from start to start.
  *
  * @throws if `taskset` is missing, which comes with util-linux
  */
@@ -19,9 +19,9 @@ export async function shareProcessor(pids: readonly number[]): Promise<void> {
 }
 
 /**
- * The same, with the lowest priority for the server: it runs when the load waits, and little else, so that what it
- * reads has piled up, as where many agents write at once, each on a machine of its own; a load in JavaScript would not
- * keep every server busy. That favours a server which takes much at once; it is what is measured.
+ * The same, with the lowest priority for the server. It runs almost only when the load waits, so its input has piled
+ * up, as if many agents wrote at once, each on a machine of its own: a load in JavaScript would not keep every server
+ * busy. That favours a server which takes much at once, as it is meant to.
  *
  * @throws as `shareProcessor`
  */

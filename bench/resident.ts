@@ -9,8 +9,8 @@ const LOOK_EVERY_MS = 50;
 type Kind = 'residentBytes' | 'anonymousBytes';
 
 /**
- * @param kind 'anonymousBytes' leaves out what is mapped from files, programs above all, which the system takes away and
- *   brings back as it needs memory
+ * @param kind 'anonymousBytes' leaves out mapped files, programs above all, which the system unmaps and maps as it
+ *   needs memory
  */
 export async function residentBytes(pids: readonly number[], kind: Kind = 'residentBytes'): Promise<number> {
   const footprints = await Promise.all(pids.map((pid) => footprint(pid)));

@@ -44,8 +44,8 @@ export function spreadOfFigure(measurements: readonly Measurement[], figure?: st
 }
 
 /**
- * Of the ratios within a round: both were measured while the machine was in about the same state. Less than nothing, as
- * memory that was given back, has none, and there is none to nothing.
+ * The spread of the ratios within rounds, in which both were measured with the machine in about the same state.
+ * Negative figures, such as memory that was given back, have no ratio, and there is none to zero.
  */
 export function spreadOfRatios(
   ours: readonly Measurement[],

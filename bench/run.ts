@@ -20,7 +20,7 @@ export interface Watcher {
 /** The time of a measurement beside warm-up and window: until a server and its load run, and have ended. */
 const STARTING_MS = 750;
 
-/** On a slow machine a measurement may take so many times as long as is expected. */
+/** On a slow machine a measurement may take this many times as long as expected. */
 const LATE = 5;
 const MAX_STALL_MS = 60_000;
 

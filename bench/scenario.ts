@@ -98,7 +98,7 @@ export interface Measurement {
   extra?: Record<string, number>;
 }
 
-/** What the first subject of a workload is to reach. Where a peer is named, p99 ≤ 1.1 × the peer's goes with it. */
+/** A target for the first subject of a workload. If a peer is named, it includes p99 ≤ 1.1 × the peer's. */
 export interface Target {
   /** The figure is a ratio to this subject's, round by round; without a subject it is absolute. */
   readonly peer?: string;

@@ -1,4 +1,4 @@
-/** What is fetched: before the roster shows, and in all. */
+/** The bytes that are fetched: before the roster shows, and in all. */
 import { readFile, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 

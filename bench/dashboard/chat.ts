@@ -1,4 +1,4 @@
-/** What reading costs the page's main thread: an answer of 1,500 tokens as it is written, and opening a long history. */
+/** The cost of reading for the page's main thread: an answer of 1,500 tokens as it is written, and a long history. */
 import type { Browser } from 'playwright-core';
 import { Alarm } from '../../src/agent/alarm.ts';
 import { Conversation } from '../../src/agent/conversation.ts';
@@ -9,7 +9,7 @@ import type { Daemon } from '../../test/support/daemon.ts';
 import { between, metrics, open, type Work } from './page.ts';
 
 const TOKENS = 1500;
-/** Tokens a second: what fast models write. */
+/** Tokens a second, as fast models write them. */
 const RATE = 125;
 const HISTORY_BYTES = 2_300_000;
 
@@ -55,7 +55,7 @@ function history(): Message[] {
   return messages;
 }
 
-/** The extension's own code: what it makes of pi's events is what the agent sends. */
+/** The agent sends the output of the extension's own code for pi's events. */
 function conversationOf(agent: ScriptedAgent): Conversation {
   const clock = { now: Date.now, after: (delayMs: number, callback: () => void) => void setTimeout(callback, delayMs) };
   const alarm = new Alarm(clock, () => conversation.tellDue(Date.now()));

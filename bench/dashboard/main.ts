@@ -22,7 +22,7 @@ const PARTS = ['bytes', 'roster', 'answer', 'history', 'memory'];
 
 const { values } = parseArgs({ options: { answers: { type: 'string' }, only: { type: 'string' } } });
 const answers = Number(values.answers ?? HOUR);
-/** What is measured: all of it, or what `--only` names, with commas between. */
+/** The parts to measure: all, or those that `--only` names, with commas between. */
 const parts = new Set(values.only?.split(',') ?? PARTS);
 for (const part of parts) if (!PARTS.includes(part)) throw new Error(`There is no ${part}: ${PARTS.join(', ')}.`);
 

@@ -6,7 +6,7 @@ import type { Daemon } from '../../test/support/daemon.ts';
 import { answer } from './chat.ts';
 import { heapBytes, open } from './page.ts';
 
-/** Tokens in one message: of a model's, each has its own; here the point is what stays, not what passes. */
+/** Tokens in one message. A model's tokens come one by one, but this measures the memory that stays. */
 const BATCH = 25;
 
 /** @returns bytes in use after each tenth of the answers */

@@ -1,11 +1,11 @@
 /** A page that is measured. */
 import type { Browser, CDPSession, Page } from 'playwright-core';
 
-/** What the main thread has done, in milliseconds. */
+/** The work of the main thread, in milliseconds. */
 export interface Work {
   /** All its tasks. */
   busyMs: number;
-  /** Of these: scripts, styles, layout. The rest is painting, and what the browser does for each frame and message. */
+  /** Of these: scripts, styles, layout. The rest is painting, and the browser's own work for each frame and message. */
   scriptMs: number;
   styleMs: number;
   layoutMs: number;
@@ -45,7 +45,7 @@ export async function open(
 ): Promise<{ page: Page; client: CDPSession }> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
   const page = await context.newPage();
-  // What esbuild puts around functions that have a name.
+  // esbuild puts this around functions that have a name.
   await page.addInitScript('globalThis.__name = (each) => each');
   if (prepare !== undefined) await page.addInitScript(prepare);
   const client = await context.newCDPSession(page);

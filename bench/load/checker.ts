@@ -139,7 +139,7 @@ export class TextReader implements FrameSink {
  */
 export class BeginningReader implements FrameSink {
   readonly #onMessage: (beginning: Buffer, payloadBytes: number) => void;
-  /** Where the beginning of a message comes in pieces. */
+  /** Holds the beginning of a message that comes in pieces. */
   #beginning: Buffer | null = null;
   #beginningBytes = 0;
   #payloadBytes = 0;

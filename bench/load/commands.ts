@@ -1,7 +1,7 @@
 /**
- * What the process of a load can be told. It holds either clients (`connect`) or agents (`serve`), and each of them
- * writes one pattern and expects another; then it is told what to do with them, and what to count. What is told of
- * registries is in registry-commands.ts, and of connections as such in connection-commands.ts.
+ * The commands of a load's process. It holds either clients (`connect`) or agents (`serve`). Each of them writes one
+ * pattern and expects another; further commands say what to do with them, and what to count. Those for registries are in
+ * registry-commands.ts, those for bare connections in connection-commands.ts.
  */
 import type net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,9 +18,9 @@ import { countTurns } from './turns.ts';
 import { type Counted, type Counting, countWindow } from './window.ts';
 
 interface Patterns {
-  /** What is written. */
+  /** The pattern that is written. */
   pattern: WritePattern;
-  /** What must come; the same, unless said otherwise. */
+  /** The pattern that must come; the same, unless said otherwise. */
   expect?: WritePattern;
 }
 
@@ -222,8 +222,8 @@ export const commands = {
   },
 
   /**
-   * Each end writes on and on: as fast as it is taken, or so many writes a second, each end in its turn. Nothing but
-   * what is in the pattern shares a write. It goes on until the process ends.
+   * Each end writes on and on: as fast as the kernel takes it, or so many writes a second, each end in its turn. Only
+   * the messages of one write of the pattern leave together. It goes on until the process ends.
    */
   async pour({ writesPerSecond }: { writesPerSecond?: number }): Promise<void> {
     if (writesPerSecond === undefined) pourInto(endpoints);
@@ -239,8 +239,8 @@ export const commands = {
 export type Commands = typeof commands;
 
 /**
- * In turns: whose last write the kernel has taken writes on, as far as the kernel takes each write at once and its turn
- * lasts. (A stream puts together what is written before that.)
+ * Ends write in turn. An end's turn begins once the kernel has taken its last write, and ends if the kernel does not take
+ * a write at once, or after enough of them. (A stream would join writes that wait.)
  */
 function pourInto(actors: Iterable<Actor>): void {
   let ready = [...actors];

@@ -12,10 +12,10 @@ export const DRIVER_ID = 'driver';
 /** A number of seven digits in each push, one more each time, so that all are different and as long. */
 const FIRST_PID = 1_000_000;
 
-/** Where no agent of the load is: it would take that one's place. */
+/** A port that no agent of the load has: the driver would take that agent's place. */
 const DRIVER_PORT = 65_535;
 
-/** What it says for one event: a register, the push itself, or the very frame that is to come, unmasked. */
+/** Its message for one event: a register, the push itself, or the very frame that is to come, unmasked. */
 export type DriverForm = 'register' | 'push' | 'frame';
 
 export class Driver {

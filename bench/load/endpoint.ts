@@ -28,10 +28,10 @@ const EMPTY_LINE = '\r\n';
 /** The read buffer of all clients in the process. A chunk is only examined during the call. */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
-/** What comes. Data frames go to `sink`; pings are answered here. */
+/** Reads arriving frames. Data frames go to `sink`; pings are answered here. */
 export interface Receiver {
   readonly sink: FrameSink;
-  /** Where all that comes goes instead, unparsed. */
+  /** Gets all arriving bytes instead, unparsed. */
   readonly chunks?: { push(chunk: Buffer): void } | undefined;
   /** Called if the connection ended, or an arriving message was wrong; not after `leave`. */
   onFault(error: Error): void;
@@ -133,7 +133,7 @@ export class Endpoint implements FrameSink {
     this.socket.write(bytes, onTaken);
   }
 
-  /** Ends the connection without a word. */
+  /** Ends the connection without a close frame. */
   leave(): void {
     this.#left = true;
     this.socket.destroy();

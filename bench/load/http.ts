@@ -20,9 +20,9 @@ export interface HttpRequests {
 const DURATION_SECONDS = 3600;
 
 /**
- * Where a server ends the connection after its answer, autocannon writes the next request to it all the same, and then
- * anew to the next one. So it is told to take a new one for each request (`reconnectRate`); it reports no responses then,
- * which is why they are counted here.
+ * If a server ends the connection after its answer, autocannon writes the next request to it all the same, and then
+ * again to the next connection. So it is told to open a new one for each request (`reconnectRate`); it reports no
+ * responses then, so they are counted here.
  */
 export async function countResponses(options: HttpRequests & Counting): Promise<Counted> {
   const { port, path, fields = {}, status, bodyEnd, atATime } = options;

@@ -16,7 +16,7 @@ export interface WritePattern {
   /** Each message says when it was written (stamp.ts). For agents, whose frames are not masked, one message a write. */
   stamped?: boolean;
   /**
-   * Arrives as the same bytes that were written, and is compared chunk by chunk instead of parsed: for floods, where
+   * Arrives as the same bytes that were written, and is compared chunk by chunk instead of parsed: for floods, whose
    * parsing costs the load more than the server. For agents, whose frames are not masked.
    */
   verbatim?: boolean;

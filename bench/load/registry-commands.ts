@@ -15,7 +15,7 @@ const PATIENCE_MS = 10_000;
 const QUIET_MS = 50;
 const THOUSAND = 1000;
 
-/** Where agents that come and go are said to listen, apart from those that stay. */
+/** The ports that agents claim which come and go, apart from those of agents that stay. */
 const VISITOR_PORTS = { first: 40_000, count: 20_000 };
 
 let uplinks: Uplink[] = [];
@@ -153,8 +153,8 @@ export const registryCommands = {
   },
 
   /**
-   * What a storm costs where a whole one takes minutes, from samples: in the middle of each thousand, brought about
-   * untold, a few agents register and everyone is told of them. Each sample stands for its thousand.
+   * The cost of a storm from samples, if a whole one takes minutes. In the middle of each thousand, which was filled in
+   * without events, a few agents register and everyone is told of them. Each sample stands for its thousand.
    */
   async sampledStorm(options: { port: number; nodes: AgentNode[]; samples: number; pids: number[] }): Promise<Storm> {
     const { port, nodes, samples, pids } = options;

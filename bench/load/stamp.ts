@@ -1,4 +1,4 @@
-/** When a message was written, said in the message itself: a decimal number at the beginning of its payload. */
+/** The time at which a message was written, in the message itself: a decimal number at the beginning of its payload. */
 
 /** Sixteen digits hold all microseconds that a number does. */
 export const STAMP_BYTES = 16;

@@ -1,4 +1,4 @@
-/** What all commands of a load's process share. */
+/** The state that all commands of a load's process share. */
 import { Tally } from './window.ts';
 
 export const tally = new Tally();

@@ -1,4 +1,4 @@
-/** What is done again and again, by so many at a time. */
+/** Repeats an action, a number of times at once. */
 import { failed } from './state.ts';
 import { type Counted, type Counting, countWindow, Tally } from './window.ts';
 

@@ -13,7 +13,7 @@ export interface Window {
   windowMs: number;
 }
 
-/** Whose cost counts: all processes of the server. */
+/** The processes whose cost counts: all of the server. */
 export interface Counting extends Window {
   pids: readonly number[];
   /** The least work of a warm-up, if Node would otherwise still run most code uncompiled. */

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const FOLDER = new URL('.', import.meta.url);
 
-/** Where it fails, as without a network, the peers that are missing are left out of the run. */
+/** If it fails, as without a network, the peers that are missing are left out of the run. */
 export async function installPeers(): Promise<void> {
   const { dependencies } = JSON.parse(await readFile(new URL('package.json', FOLDER), 'utf8'));
   const installed = await Promise.all(Object.keys(dependencies).map(isInstalled));

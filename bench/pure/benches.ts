@@ -9,7 +9,7 @@ export interface PureBench {
   readonly run: () => unknown;
 }
 
-/** What one read from a socket gives at the most. */
+/** The most that one read from a socket gives. */
 const CHUNK_BYTES = 64 * KIBIBYTE;
 const SIZES: readonly [name: string, bytes: number][] = [
   ['20 B', 20],
@@ -41,7 +41,7 @@ const BROWSER_HEAD = Buffer.from(
 const MAX_HEAD_BYTES = 16 * KIBIBYTE;
 const MAX_HEAD_FIELDS = 100;
 
-/** What is unmasked or parsed twice is masked again: it takes as long. */
+/** Input that is unmasked or parsed twice is masked again: that takes as long. */
 export function benchesOf(modules: PureModules): PureBench[] {
   return [
     ...unmask(modules),
@@ -132,7 +132,7 @@ function boundaryWalk({ boundary: { BoundaryWalker } }: PureModules): PureBench[
   });
 }
 
-/** What the roster's next reader costs: after a change, and while nothing changes. */
+/** The cost of the roster's next reader: after a change, and while nothing changes. */
 function initSnapshot({ registry: { Registry }, encode: { encodeText } }: PureModules, nodes: number): PureBench[] {
   const registry = new Registry({ nodeTtlMs: 60_000, maxNodes: nodes, maxRosterBytes: Number.POSITIVE_INFINITY });
   const owners = Array.from({ length: nodes }, () => ({}));

@@ -1,7 +1,7 @@
 /**
- * What one thing costs as something grows, processor time or the scenario's headline: a panel for each curve of the
- * scenario, a line for each subject, powers of ten on both axes, so that what does not grow is level. An SVG that reads
- * on light and on dark ground.
+ * The cost of a task as something grows, in processor time or the scenario's headline: a panel for each curve of the
+ * scenario, a line for each subject, powers of ten on both axes, so that a cost that does not grow is level. An SVG for
+ * light and dark ground.
  */
 import { spreadOfFigure } from '../rounds.ts';
 import { headlineOf, number } from './format.ts';
@@ -14,7 +14,7 @@ const LEFT = 70;
 const TOP = 64;
 const GAP = 84;
 const PANELS_PER_ROW = 3;
-/** How wide the words above them are. */
+/** The least width, which the heading needs. */
 const PANELS_OF_HEADING = 2;
 
 const STYLE = `

@@ -1,4 +1,4 @@
-/** What a run found out, as it is kept: the tables and the charts are made of it. */
+/** The results of a run, as they are kept: the tables and the charts are made of them. */
 import type { Measurement, Scenario } from '../scenario.ts';
 import type { Verdict } from '../targets.ts';
 

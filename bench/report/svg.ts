@@ -1,4 +1,4 @@
-/** What all drawings are made of. */
+/** The parts of all drawings. */
 
 export function text(x: number, y: number, anchor: 'start' | 'middle' | 'end', words: string, look = ''): string {
   return `<text class="${look}" x="${round(x)}" y="${round(y)}" text-anchor="${anchor}">${escaped(words)}</text>`;

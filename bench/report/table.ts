@@ -29,7 +29,7 @@ export function table(result: ScenarioResult): string {
   return [`## ${title}`, '', description, '', ...lines(result), '', ''].join('\n');
 }
 
-/** A scenario's own, beside its chart. */
+/** The page of one scenario, with its chart. */
 export function page(circumstances: Circumstances, result: ScenarioResult): string {
   const { name, title, description } = result.scenario;
   return [

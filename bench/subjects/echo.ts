@@ -5,7 +5,7 @@ import { programAt, startNode, startServer } from './server.ts';
 import { ownVersion, peerVersion } from './versions.ts';
 import { YARDSTICK } from './yardstick.ts';
 
-/** Said wherever it stands beside the others. */
+/** Part of the description of every scenario that compares it with the others. */
 export const ECHO_SUBJECT =
   'The daemon echoes nothing: hypivisor here is a program of its modules, a session on a connection, without its keepalive.';
 

@@ -10,7 +10,7 @@ import type { Server } from '../scenario.ts';
 import { fileOf } from './checkout.ts';
 
 export interface Relaying extends Server {
-  /** Where a client finds each agent, in their order. */
+  /** The path of each agent for clients, in their order. */
   readonly paths: readonly string[];
 }
 
@@ -21,7 +21,7 @@ export async function startHypivisor(args: string[] = []): Promise<Server> {
   return { port: daemon.port, pids: async () => [daemon.pid] };
 }
 
-/** A hypivisor that another has joined, with which the agents are that listen on those ports. */
+/** A hypivisor that another has joined; the agents on those ports are registered with that other one. */
 export async function startJoinedHypivisor(agentPorts: readonly number[]): Promise<Relaying> {
   const upper = await startHypivisor();
   const lower = await startHypivisor(['--join', `ws://127.0.0.1:${upper.port}${REGISTRY_PATH}`, '--hub-name', 'lower']);

@@ -18,8 +18,8 @@ export interface ProxyProgram {
 }
 
 /**
- * nginx's own defaults, but for where it listens, one process, no access log, and room for all relays: it
- * closes connections before their first request once it has less than a sixteenth left.
+ * nginx's own defaults, but for its address, one process, no access log, and room for all relays: it closes
+ * connections before their first request once it has less than a sixteenth left.
  */
 function nginxWith(directives: string): ProxyProgram {
   return {

@@ -1,4 +1,4 @@
-/** Servers that clients reach an agent through. */
+/** Servers through which clients reach an agent. */
 import { rm } from 'node:fs/promises';
 import { RELAY_PATH_PREFIX } from '../../src/protocol/registry.ts';
 import type { Load } from '../load/process.ts';
@@ -41,7 +41,7 @@ export const ourRelayBack: RelaySubject = {
   },
 };
 
-/** Two of them: a client comes to one, which a second has joined, and the agent is that one's. */
+/** Two hubs: a client connects to one, and the agent has registered with the other, which has joined the first. */
 export const ourTwoHubs: RelaySubject = {
   name: 'two hypivisors',
   version: ownVersion,
@@ -55,7 +55,7 @@ export function ourRelayAmong(agents: number): RelaySubject {
 
 export const nginxRelay = proxyRelay('nginx', nginxRelaying);
 export const nginx128KiBRelay = proxyRelay('nginx 128 KiB', nginx128KiBRelaying);
-/** One before the other. */
+/** One nginx in front of another. */
 export const twoNginxRelay: RelaySubject = {
   name: 'two nginx',
   version: nginxRelay.version,

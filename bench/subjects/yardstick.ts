@@ -1,6 +1,6 @@
 /**
- * What public node:net costs by itself: the plainest program, without a check or a limit. It is no bound, for fewer
- * calls or better reads are above it, but it tells about how much of a target there is to be won.
+ * The cost of public node:net by itself: the plainest program, without a check or a limit. It is no bound, since fewer
+ * calls or better reads can beat it, but it shows roughly how near a target can be.
  */
 import type { Subject } from '../scenario.ts';
 
