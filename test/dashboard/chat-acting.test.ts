@@ -674,6 +674,10 @@ describe('questions', { skip }, () => {
     await question.getByRole('heading', { name: 'Which select?' }).waitFor();
     await question.getByText('Which confirm?').waitFor();
     assert.equal(await composer.count(), 0);
+    agent.emit({ type: 'state', state: 'waiting', since: Date.now() });
+    await chat.locator('.activity').waitFor({ state: 'detached' });
+    agent.emit({ type: 'state', state: 'working', since: Date.now() });
+    await chat.locator('.activity').waitFor();
     await assertAccessible(page, 'a question');
     const green = question.getByRole('button', { name: /Green/ });
     await green.click();

@@ -13,6 +13,7 @@ export function Activity({ session, link }: { session: Session; link: AgentLink 
   const { phase, reason } = link.status.value;
   const activity = useComputed(() => conversation.value.activity).value;
   const doing = useComputed(() => doingOf(conversation.value)).value;
+  const isAsking = useComputed(() => conversation.value.questions.length > 0).value;
   const isSaid = useComputed(() => saysFailure(conversation.value)).value;
   const busy = activity.state === 'working' || activity.state === 'waiting';
   const now = useNow(phase === 'live' && busy && activity.since !== null);
@@ -32,7 +33,8 @@ export function Activity({ session, link }: { session: Session; link: AgentLink 
   if (activity.state === 'failed' && isSaid) return null;
   if (activity.state === 'failed')
     return <Line state="failed">{visible(activity.error ?? 'The last run failed.')}</Line>;
-  if (!busy) return null;
+  // The questions themselves take the composer's place, and the pane's header says since when.
+  if (!busy || (activity.state === 'waiting' && isAsking && !session.stopping.value)) return null;
   return (
     <Line state={activity.state}>
       {session.stopping.value ? 'Stopping' : activity.state === 'waiting' ? 'Waits for an answer' : doing}
