@@ -1,4 +1,5 @@
-/** The details of an agent for the roster: cut to the bounds of a node, and reduced to changes. Pure. */
+/** An agent as the roster has it: its id, and its details, cut to the bounds of a node and reduced to changes. */
+import { randomBytes } from 'node:crypto';
 import type { Question } from '../protocol/agent.ts';
 import { NODE_LIMITS, type NodeDetails, type NodeQuestion, type UpdateParams } from '../protocol/registry.ts';
 import { byteLength, encode } from './json.ts';
@@ -47,4 +48,8 @@ export function difference(before: NodeDetails, after: NodeDetails): UpdateParam
     if (encode(before[field]) !== encode(after[field])) update[field] = after[field] ?? null;
   }
   return Object.keys(update).length === 0 ? null : (update as UpdateParams);
+}
+
+export function newNodeId(): string {
+  return randomBytes(12).toString('base64url');
 }

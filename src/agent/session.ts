@@ -14,10 +14,9 @@ import { footerText } from './footer.ts';
 import { PiHost } from './host.ts';
 import type { AgentLog } from './log.ts';
 import type { PiApi, PiContext, PiEvents } from './pi.ts';
-import { clip } from './presence.ts';
+import { clip, newNodeId } from './presence.ts';
 import { AgentServer } from './server.ts';
 import { dashboardUrl, type Settings } from './settings.ts';
-import { newNodeId, type Shared } from './shared.ts';
 import { Uplink, type UplinkStatus } from './uplink.ts';
 
 /** The most connections of one session, in and out. */
@@ -27,12 +26,28 @@ const GOODBYE_MS = 150;
 /** The time between two reads of the session's details on older pis, which do not say that a session has got a name. */
 const REFRESH_MS = 5000;
 
+/** The values that the next session of this process begins with. */
+export interface Inheritance {
+  readonly nodeId: string;
+  /** The port to try first. */
+  readonly port: number | null;
+}
+
+/** The values that the sessions of a process have in common. */
+export interface ProcessState {
+  inheritance: Inheritance | null;
+  /** The key that the daemon presents when it dials any session of this process. */
+  readonly dialKey: string;
+  /** The id of the spawn that started this process; null if it was not a daemon's spawn. */
+  spawnId: string | null;
+}
+
 export interface SessionContext {
   readonly pi: PiApi;
   readonly context: PiContext;
   readonly settings: Settings;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly shared: Shared;
+  readonly shared: ProcessState;
   readonly daemon: Daemon;
   readonly log: AgentLog;
   readonly boundary: Boundary;

@@ -4,19 +4,12 @@
  * and the other says so.
  */
 import { randomBytes } from 'node:crypto';
-import type { PiSession } from './session.ts';
+import type { PiSession, ProcessState } from './session.ts';
 
 /** One evaluation of the extension. */
 export interface Copy {
   readonly path: string;
   readonly version: string;
-}
-
-/** The values that the next session of this process begins with. */
-export interface Inheritance {
-  readonly nodeId: string;
-  /** The port to try first. */
-  readonly port: number | null;
 }
 
 /** A served session, with the copy that serves it. */
@@ -26,13 +19,8 @@ export interface Serving {
   readonly session: PiSession;
 }
 
-export interface Shared {
+export interface Shared extends ProcessState {
   copies: Copy[];
-  inheritance: Inheritance | null;
-  /** The key that the daemon presents when it dials any session of this process. */
-  readonly dialKey: string;
-  /** The id of the spawn that started this process; null if it was not a daemon's spawn. */
-  spawnId: string | null;
   /** The served session; null if none is. */
   serving: Serving | null;
 }
@@ -49,10 +37,6 @@ export function shared(): Shared {
     serving: null,
   };
   return world[KEY];
-}
-
-export function newNodeId(): string {
-  return randomBytes(12).toString('base64url');
 }
 
 /** The copy that serves: the newest version, and the first of two equal ones. */

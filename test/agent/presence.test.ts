@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { clip, clipDetails, difference, nodeQuestion } from '../../src/agent/presence.ts';
+import { clip, clipDetails, difference, newNodeId, nodeQuestion } from '../../src/agent/presence.ts';
 import { NODE_LIMITS } from '../../src/protocol/registry.ts';
 
 describe('clip', () => {
@@ -56,5 +56,13 @@ describe('difference', () => {
       tool: 'bash',
     });
     assert.deepEqual(difference({}, { questions: 0 }), { questions: 0 });
+  });
+});
+
+describe('newNodeId', () => {
+  it('is one that nobody has, and needs no escape in a URL', () => {
+    const ids = Array.from({ length: 1000 }, newNodeId);
+    assert.equal(new Set(ids).size, 1000);
+    for (const id of ids) assert.equal(encodeURIComponent(id), id);
   });
 });

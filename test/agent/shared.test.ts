@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chosen, newNodeId, shared } from '../../src/agent/shared.ts';
+import { chosen, shared } from '../../src/agent/shared.ts';
 
 const copy = (path: string, version: string) => ({ path, version });
 
@@ -27,13 +27,5 @@ describe('two copies', () => {
     )) as typeof import('../../src/agent/shared.ts');
     assert.equal(again.shared(), shared());
     assert.match(shared().dialKey, /^[A-Za-z0-9_-]{1,128}$/);
-  });
-});
-
-describe('newNodeId', () => {
-  it('is one that nobody has, and needs no escape in a URL', () => {
-    const ids = Array.from({ length: 1000 }, newNodeId);
-    assert.equal(new Set(ids).size, 1000);
-    for (const id of ids) assert.equal(encodeURIComponent(id), id);
   });
 });

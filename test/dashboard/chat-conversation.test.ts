@@ -7,10 +7,11 @@ import {
   EMPTY,
   type Entry,
   firstIndex,
+  type Prompt,
   trim,
 } from '../../src/dashboard/chat/conversation.ts';
 import { textOf } from '../../src/dashboard/chat/message.ts';
-import { addPrompt, type Prompt } from '../../src/dashboard/chat/outbox.ts';
+import { addPrompt } from '../../src/dashboard/chat/outbox.ts';
 import { receive } from '../../src/dashboard/chat/receive.ts';
 import type { AgentEvent, FromAgent, InitState, Message, StreamEvent } from '../../src/protocol/agent.ts';
 

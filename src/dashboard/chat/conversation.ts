@@ -7,10 +7,11 @@
  */
 import type {
   AgentFeature,
+  Attachment,
   Command,
+  Delivery,
   FilesList,
   Message,
-  PromptOutcome,
   Question,
   QuestionSettled,
   QueueEntry,
@@ -19,7 +20,6 @@ import type { AgentState } from '../../protocol/registry.ts';
 import type { Position } from '../../protocol/subprotocol.ts';
 import type { Dialect } from '../link/agent-link.ts';
 import { contentOf, resultText } from './message.ts';
-import { onOutcome, type Prompt } from './outbox.ts';
 
 /** A message of the history, or an event between two messages that the history does not contain. */
 export type Entry = MessageEntry | SettledEntry | NoticeEntry;
@@ -76,6 +76,19 @@ export interface Answer {
   /** `unknown`: the connection was lost before the agent confirmed it. */
   readonly status: 'sending' | 'unknown' | 'failed';
   readonly error: string | null;
+}
+
+/** A prompt from here: see `outbox.ts`. */
+export interface Prompt {
+  /** Made here. An agent takes an id only once, so a repeated prompt can't arrive twice. */
+  readonly id: string;
+  readonly text: string;
+  readonly attachments: readonly Attachment[];
+  readonly deliver: Delivery;
+  readonly status: 'waiting' | 'sending' | 'queued' | 'delivered' | 'failed' | 'unknown';
+  readonly error: string | null;
+  /** By this page's clock, in milliseconds. */
+  readonly sentAt: number;
 }
 
 export interface Conversation {
@@ -350,9 +363,4 @@ export function setActivity(state: Conversation, activity: Activity): Conversati
   const { activity: before } = state;
   const same = before.state === activity.state && before.since === activity.since && before.error === activity.error;
   return same ? state : { ...state, activity };
-}
-
-/** Applies the outcomes of several prompts. */
-export function applyOutcomes(state: Conversation, outcomes: readonly PromptOutcome[]): Conversation {
-  return outcomes.reduce(onOutcome, state);
 }

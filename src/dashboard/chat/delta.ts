@@ -16,7 +16,6 @@ import type {
 } from '../../protocol/agent.ts';
 import {
   addEntry,
-  applyOutcomes,
   beginMessage,
   type Conversation,
   finishMessage,
@@ -32,7 +31,7 @@ import {
   type ToolRun,
 } from './conversation.ts';
 import { contentOf, readList, readMessage, readMessages, readQuestion, readText, resultText } from './message.ts';
-import { dropPrompt, onOutcome, updatePrompt } from './outbox.ts';
+import { applyOutcomes, dropPrompt, onOutcome, updatePrompt } from './outbox.ts';
 
 /** @param now by this page's clock, in milliseconds */
 export function receiveDelta(state: Conversation, message: FromAgent, now: number): Conversation {

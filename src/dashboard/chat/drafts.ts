@@ -5,7 +5,7 @@
 import type { Attachment } from '../../protocol/agent.ts';
 import { keysBehind, load, save } from '../platform/storage.ts';
 import { OWN_TAB } from '../platform/tab.ts';
-import type { Prompt } from './outbox.ts';
+import type { Prompt } from './conversation.ts';
 
 const draftKey = (nodeId: string) => `pi-de.draft.${nodeId}`;
 

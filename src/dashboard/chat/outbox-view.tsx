@@ -1,6 +1,6 @@
 import { useComputed } from '@preact/signals';
+import type { Prompt } from './conversation.ts';
 import { Icon } from './icons.tsx';
-import type { Prompt } from './outbox.ts';
 import { UserText } from './rows.tsx';
 import type { Session } from './session.ts';
 

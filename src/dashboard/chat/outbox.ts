@@ -6,21 +6,9 @@
  *                           │  └──▶ failed     with the agent's sentence; can be repeated
  *                           └─lost─▶ unknown   never sent again by itself; can be repeated
  */
-import type { Attachment, Delivery, Message, PromptOutcome } from '../../protocol/agent.ts';
-import type { Conversation } from './conversation.ts';
+import type { Message, PromptOutcome } from '../../protocol/agent.ts';
+import type { Conversation, Prompt } from './conversation.ts';
 import { imagesOf, textOf } from './message.ts';
-
-export interface Prompt {
-  /** Made here. An agent takes an id only once, so a repeated prompt can't arrive twice. */
-  readonly id: string;
-  readonly text: string;
-  readonly attachments: readonly Attachment[];
-  readonly deliver: Delivery;
-  readonly status: 'waiting' | 'sending' | 'queued' | 'delivered' | 'failed' | 'unknown';
-  readonly error: string | null;
-  /** By this page's clock, in milliseconds. */
-  readonly sentAt: number;
-}
 
 export function addPrompt(state: Conversation, prompt: Prompt): Conversation {
   return { ...state, outbox: [...state.outbox, prompt] };
@@ -50,6 +38,11 @@ export function onOutcome(state: Conversation, { id, status, error }: PromptOutc
       if (error === undefined) return dropPrompt(state, id);
       return updatePrompt(state, id, { status: 'failed', error: `Not delivered: ${error}.` });
   }
+}
+
+/** Applies the outcomes of several prompts. */
+export function applyOutcomes(state: Conversation, outcomes: readonly PromptOutcome[]): Conversation {
+  return outcomes.reduce(onOutcome, state);
 }
 
 /** A classic agent confirms a prompt only by the user's message that it becomes. */

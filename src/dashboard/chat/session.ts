@@ -16,6 +16,7 @@ import {
   EMPTY,
   firstIndex,
   type MessageEntry,
+  type Prompt,
   trim,
 } from './conversation.ts';
 import {
@@ -29,7 +30,7 @@ import {
   saveFiles,
 } from './drafts.ts';
 import { textOf } from './message.ts';
-import { addPrompt, dropPrompt, type Prompt, updatePrompt } from './outbox.ts';
+import { addPrompt, dropPrompt, updatePrompt } from './outbox.ts';
 import { receive } from './receive.ts';
 import { AT_BOTTOM, type Scroll } from './scroll.ts';
 
