@@ -9,6 +9,7 @@ import { deltaSubprotocols } from '../protocol/subprotocol.ts';
 import { relayUrl } from '../protocol/url.ts';
 import type { Connections } from '../transport/connections.ts';
 import { openWebSocket } from '../websocket/open.ts';
+import type { WebSocketHandler } from '../websocket/websocket.ts';
 import type { Settings } from './settings.ts';
 import type { UplinkStatus } from './uplink.ts';
 
@@ -107,13 +108,14 @@ async function relayProblem({ settings, environment, connections, nodeId }: Pati
     settle = resolve;
   });
   try {
-    const socket = await openWebSocket(target, connections, RELAY_TIMEOUT_MS, RELAY_LIMITS, {
+    const handler: WebSocketHandler = {
       onMessage: (payload, opcode) => {
         if (opcode === Opcode.TEXT) settle(problemIn(payload.toString()));
       },
       onTimer: () => settle('no message came back in time'),
       onClosed: ({ closeReason }) => settle(closeReason || 'the relay was closed'),
-    });
+    };
+    const socket = await openWebSocket(target, connections, RELAY_LIMITS, handler, RELAY_TIMEOUT_MS);
     socket.setTimer(RELAY_TIMEOUT_MS);
     const problem = await settled;
     socket.close();

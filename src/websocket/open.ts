@@ -7,16 +7,16 @@ import { WebSocketConnection, type WebSocketHandler, type WebSocketLimits } from
  * Connects, performs the opening handshake, and starts the WebSocket. Messages may come before the promise resolves.
  *
  * @param connections the set that counts the connection
- * @param timeoutMs the time limit for connecting and the opening handshake together
+ * @param timeoutMs the time limit for connecting and the opening handshake together; by default ten seconds
  * @returns a promise that rejects with a `ConnectFailure`
  * @throws TypeError if the request of the target is malformed
  */
 export function openWebSocket(
   target: ConnectTarget,
   connections: Connections,
-  timeoutMs: number,
   limits: WebSocketLimits,
-  handler: WebSocketHandler,
+  handler: WebSocketHandler = {},
+  timeoutMs = 10_000,
 ): Promise<WebSocketConnection> {
   return new Promise((resolve, reject) => {
     connect(target, connections, timeoutMs, {

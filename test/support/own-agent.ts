@@ -28,8 +28,7 @@ export async function startOwnAgent(registryUrl: string, id: string, connections
     });
   }, connections.onFault);
   await listener.listen(['127.0.0.1'], 0);
-  const { dialTimeoutMs } = DEFAULT_LIMITS;
-  const uplink = await openWebSocket(connectTarget(registryUrl), connections, dialTimeoutMs, DEFAULT_LIMITS, {});
+  const uplink = await openWebSocket(connectTarget(registryUrl), connections, DEFAULT_LIMITS);
   const params = { id, machine: 'localhost', cwd: '/work', port: listener.port, status: 'active' };
   uplink.sendText(JSON.stringify({ id: 1, method: 'register', params }));
   return () => listener.close();
