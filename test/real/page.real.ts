@@ -134,10 +134,11 @@ for (const pi of PIS) {
       await chat.getByText('told: everyone').waitFor();
     });
 
-    it('says why the model failed', async () => {
+    it('says why the model failed, once', async () => {
       await say('fail 400 99');
       await chat.locator('.failure').waitFor();
-      await chat.locator('.activity[data-state="failed"]').waitFor();
+      await page.locator('.conversation-standing[data-standing="failed"]').waitFor();
+      assert.equal(await chat.locator('.activity[data-state="failed"]').count(), 0);
     });
   });
 }

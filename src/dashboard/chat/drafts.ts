@@ -120,13 +120,28 @@ function isPrompt(value: unknown): value is Prompt & { files?: unknown; tab?: un
 const DATABASE = 'pi-de';
 const STORE = 'files';
 
+let opened: Promise<IDBDatabase> | null = null;
+
+/** Opened once: opening takes a while, in which a page that is being left would lose a change. */
 function database(): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
+  opened ??= new Promise((resolve, reject) => {
     const request = indexedDB.open(DATABASE, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+      // The browser closes it if the person deletes the data of this page, for example.
+      request.result.onclose = forget;
+      resolve(request.result);
+    };
+    request.onerror = () => {
+      forget();
+      reject(request.error);
+    };
   });
+  return opened;
+}
+
+function forget(): void {
+  opened = null;
 }
 
 /** Resolves to an empty list if there are none, or the browser keeps nothing for this page. */
@@ -150,6 +165,8 @@ export async function saveFiles(nodeId: string, files: readonly Attachment[]): P
     const store = change.objectStore(STORE);
     if (files.length === 0) store.delete(nodeId);
     else store.put([...files], nodeId);
+    // At once: a page that is left before it commits loses the change.
+    change.commit();
     await new Promise<void>((resolve, reject) => {
       change.oncomplete = () => resolve();
       change.onabort = () => reject(change.error);
