@@ -360,7 +360,7 @@ export class Session implements AgentListener {
   }
 }
 
-/** Of a tab that may only be asleep: whether it still sends this prompt, nobody knows. */
+/** A prompt of a tab that may only be asleep. That tab may still send it, so it is not sent from here by itself. */
 function unlessSent(prompt: Prompt): Prompt {
   return prompt.status === 'waiting' ? { ...prompt, status: 'unknown' } : prompt;
 }

@@ -1,13 +1,14 @@
 /**
- * This tab among the others of its browser: what one of them owns in storage is taken over once it has ended, by one alone.
+ * The name of this tab, and what happens to the things in storage that a tab of this browser owned when it has ended: one of
+ * the others takes them over.
  *
- * A tab holds a lock of its name for as long as it lives. Browsers have no locks for pages that come neither from localhost
- * nor over TLS. There a tab is asked; one that does not answer may have ended, or sleep. Its name outlives a reload then, so
- * that it knows its own things again.
+ * A tab holds a lock of its name as long as it lives. Browsers give locks only to pages from localhost or over TLS. For other
+ * pages the tab is asked by a message. If it does not answer, it has ended, or it is asleep. Without locks a tab keeps its
+ * name over a reload, so that it finds its own things again.
  */
 
 const NAME_KEY = 'pi-de.tab';
-/** The browser may be late to let go of the locks of a tab that has ended. */
+/** How long to wait for the lock of a tab that has just ended: browsers may free it late. */
 const LOCK_PATIENCE_MS = 3000;
 const ANSWER_PATIENCE_MS = 1000;
 
@@ -24,9 +25,9 @@ channel?.addEventListener('message', ({ data }) => {
 });
 
 /**
- * Calls `act` if that tab has ended, while no other tab does so for it. Never if it is this one.
+ * Calls `act` if that tab has ended. Only one tab at a time does this for it, and never the tab itself.
  *
- * @param act with false if the tab may only be asleep
+ * @param act called with false if the tab may only be asleep
  */
 export function takeOver(tab: string, act: (isSure: boolean) => void): void {
   if (tab === OWN_TAB) return;
