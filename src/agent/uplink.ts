@@ -128,9 +128,9 @@ export class Uplink implements WebSocketHandler {
     this.#options = options;
     this.#sink = sink;
     const now = connections.deadlines.now();
-    this.#bytes = new Quota(MAX_BYTES_PER_SECOND, now);
-    this.#messages = new Quota(MAX_MESSAGES_PER_SECOND, now);
-    this.#dialBacks = new Quota(MAX_DIAL_BACKS_PER_SECOND, now);
+    this.#bytes = new Quota(MAX_BYTES_PER_SECOND, now, MAX_BYTES_PER_SECOND);
+    this.#messages = new Quota(MAX_MESSAGES_PER_SECOND, now, MAX_MESSAGES_PER_SECOND);
+    this.#dialBacks = new Quota(MAX_DIAL_BACKS_PER_SECOND, now, MAX_DIAL_BACKS_PER_SECOND);
     const offer = { subprotocols: subprotocols(null), environment };
     this.#targets = {
       bearer: connectTarget(registryUrl(url, null), { ...offer, token }),
@@ -328,11 +328,12 @@ export class Uplink implements WebSocketHandler {
 
   /** Counts the received messages, and disconnects a peer that sends more than a registry would. */
   #isFlooded(bytes: number): boolean {
+    if (this.#socket === null) return true;
     const now = this.#options.connections.deadlines.now();
     // An older daemon sends its roster once, at the beginning.
     if (this.#messages.take(now) && (this.#state === 'registering' || this.#bytes.take(now, bytes))) return false;
     this.#reason = 'it sends more than a registry would';
-    this.#socket?.destroy();
+    this.#socket.destroy();
     return true;
   }
 

@@ -170,9 +170,9 @@ export class Link implements WebSocketHandler {
     this.#options = options;
     this.#sink = sink;
     const now = connections.deadlines.now();
-    this.#bytes = new Quota(MAX_BYTES_PER_SECOND, now);
-    this.#messages = new Quota(MAX_MESSAGES_PER_SECOND, now);
-    this.#dialBacks = new Quota(MAX_DIAL_BACKS_PER_SECOND, now);
+    this.#bytes = new Quota(MAX_BYTES_PER_SECOND, now, MAX_BYTES_PER_SECOND);
+    this.#messages = new Quota(MAX_MESSAGES_PER_SECOND, now, MAX_MESSAGES_PER_SECOND);
+    this.#dialBacks = new Quota(MAX_DIAL_BACKS_PER_SECOND, now, MAX_DIAL_BACKS_PER_SECOND);
     const tls = ca === null ? {} : { ca };
     this.#target = connectTarget(registryUrl(url, null), {
       ...tls,
@@ -475,6 +475,7 @@ export class Link implements WebSocketHandler {
 
   /** Counts messages and bytes, and hangs up if they are more than a hub would send. */
   #isFlooded(bytes: number): boolean {
+    if (this.#socket === null) return true;
     const now = this.#options.connections.deadlines.now();
     // The roster of a hub that knows no join comes once, at the beginning.
     if (this.#messages.take(now) && (this.#state === 'joining' || this.#bytes.take(now, bytes))) return false;

@@ -163,7 +163,7 @@ describe('Uplink', () => {
     daemon.init = JSON.stringify({ event: 'init', nodes: 'x'.repeat(20 * 1024 * 1024) });
     create();
     await online();
-    daemon.push({ event: 'none', text: 'x'.repeat(17 * 1024 * 1024) });
+    daemon.push({ event: 'none', text: 'x'.repeat(9 * 1024 * 1024) });
     const isFlooded = ({ state, reason }: UplinkStatus) =>
       state === 'offline' && reason === 'it sends more than a registry would';
     while (!statuses.some(isFlooded)) await sleep(5);

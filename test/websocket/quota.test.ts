@@ -36,6 +36,12 @@ test('amounts count: two seconds’ worth in one piece or in several, and not on
   assert.deepEqual([quota.take(1000, 51), quota.take(1000, 50)], [false, true], 'a second regains fifty');
 });
 
+test('a smaller burst may be given', () => {
+  const quota = new Quota(5, 0, 5);
+  assert.equal(taken(quota, 0, 30), 5);
+  assert.equal(taken(quota, 3_600_000, 30), 5);
+});
+
 test('what is refused costs nothing, so that a flood does not starve what comes at the rate', () => {
   const quota = new Quota(5, 0);
   assert.equal(taken(quota, 0, 1000), 10);
