@@ -20,10 +20,12 @@ const MAX_TOOL_BYTES = 32 * 1024;
 /** The length of the end of a running tool's output that is kept. */
 const MAX_OUTPUT_CHARS = 64 * 1024;
 /**
- * The time between two deltas of a message, and between two updates of a tool's output. What pi says in between is joined.
- * The page draws ten times a second. This is a little more, so the page draws each delta when it comes.
+ * The time between two deltas of a message. What pi says in between is joined. The page draws ten times a second. This is a
+ * little more, so the page draws each delta when it comes.
  */
-const INTERVAL_MS = 120;
+const DELTA_INTERVAL_MS = 120;
+/** The time between two updates of a tool's output. */
+const OUTPUT_INTERVAL_MS = 100;
 /** How many characters two outputs must share to count as one output that goes on. */
 const OVERLAP_CHARS = 64;
 
@@ -175,7 +177,7 @@ export class Conversation {
 
   #tellDeltaIfDue(now: number): void {
     if (this.#delta === null) return;
-    const dueMs = this.#deltaAt + INTERVAL_MS - now;
+    const dueMs = this.#deltaAt + DELTA_INTERVAL_MS - now;
     if (dueMs > 0) {
       this.#sink.onDue(dueMs);
     } else {
@@ -236,7 +238,7 @@ export class Conversation {
   #tellOutputIfDue(tool: Tool, now: number): void {
     const { output, told } = tool;
     if (output === told) return;
-    const dueMs = tool.toldAt + INTERVAL_MS - now;
+    const dueMs = tool.toldAt + OUTPUT_INTERVAL_MS - now;
     if (dueMs > 0) {
       this.#sink.onDue(dueMs);
       return;

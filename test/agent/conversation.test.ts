@@ -317,7 +317,7 @@ describe('a tool', () => {
       output += `line ${now}\n`;
       print(output, now);
     }
-    assert.ok(due.every((delayMs) => delayMs > 0 && delayMs <= 120));
+    assert.ok(due.every((delayMs) => delayMs > 0 && delayMs <= 100));
     conversation.tellDue(1100);
     conversation.tellDue(1200);
     const updates = events.filter(({ type }) => type === 'tool_update');
@@ -333,7 +333,7 @@ describe('a tool', () => {
     let told = 0;
     for (let i = 0; i < 200; i++) {
       output = `${output}line ${i} ${'x'.repeat(300)}\n`.slice(-10_000);
-      print(output, i * 120);
+      print(output, i * 100);
       told += (events.at(-1) as { append: string }).append.length;
     }
     assert.equal(printed(events), output);
