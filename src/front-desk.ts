@@ -179,8 +179,9 @@ export class FrontDesk {
     const address = isShared ? endpoints.roster.addressOf(nodeId) : null;
     const subprotocols = withoutTokens(upgrade.subprotocols);
     const request = {
-      ...upgrade,
+      key: upgrade.key,
       subprotocols,
+      extensions: upgrade.extensions,
       fallbackSubprotocol: plainSubprotocol(subprotocols),
       refusalSubprotocol: readableSubprotocol(subprotocols),
       dialKey: address?.dialKey ?? null,
@@ -218,7 +219,10 @@ export class FrontDesk {
     if (address === null) return 'Agent not found';
     if (this.#context.endpoints.roster.get(nodeId)?.status === NodeStatus.OFFLINE) return 'Agent is offline';
     const { remote } = address;
-    if (remote === null) return { ...address, wayBack: this.#context.waysBack.get(nodeId) };
+    if (remote === null) {
+      const { machine, port, registrant, hasDouble } = address;
+      return { machine, port, registrant, hasDouble, wayBack: this.#context.waysBack.get(nodeId) };
+    }
     const wayBack = this.#context.hubs.wayTo(remote.hub);
     if (typeof wayBack === 'string') return wayBack;
     // The other hub answers as it answers any client.

@@ -10,7 +10,6 @@ import type { FrameHeader } from '../../src/frame/header.ts';
 import { FrameParser, type FrameSink } from '../../src/frame/parser.ts';
 import { Opcode, type Side } from '../../src/frame/vocabulary.ts';
 import {
-  createKey,
   encodeUpgradeRequest,
   encodeUpgradeResponse,
   readUpgradeRequest,
@@ -18,6 +17,7 @@ import {
 } from '../../src/http/handshake.ts';
 import { HeadAccumulator } from '../../src/http/head-accumulator.ts';
 import { parseRequestHead, parseResponseHead } from '../../src/http/message.ts';
+import { createKey } from '../../src/opening/key.ts';
 import { BACK_PATH_PREFIX } from '../../src/protocol/registry.ts';
 
 const HOST = '127.0.0.1';

@@ -1,5 +1,5 @@
 /** The plain side: the page, the health check, and upgrades that are refused. */
-import { createKey } from '../../src/http/handshake.ts';
+import { createKey } from '../../src/opening/key.ts';
 import { REGISTRY_PATH } from '../../src/protocol/registry.ts';
 import type { HttpRequests } from '../load/http.ts';
 import { Load } from '../load/process.ts';

@@ -1,4 +1,4 @@
-import { hash, randomBytes } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { parseAuthority } from './authority.ts';
 import { encodeHead } from './encode-head.ts';
 import { HttpError } from './error.ts';
@@ -34,14 +34,6 @@ export class HandshakeError extends Error {
     super(message);
     this.name = 'HandshakeError';
   }
-}
-
-/**
- * "The value of this header field MUST be a nonce consisting of a randomly selected 16-byte value that has been
- * base64-encoded … The nonce MUST be selected randomly for each connection" (section 4.1).
- */
-export function createKey(): string {
-  return randomBytes(16).toString('base64');
 }
 
 /** The Sec-WebSocket-Accept that proves that the server has read the key (section 4.2.2). */

@@ -52,15 +52,15 @@ const ABSOLUTE_FORM = /^(?:http|ws)s?:\/\/([^/?]*)(.*)$/i;
  * @throws {HttpError} 431 for too many fields, 400 for any other error.
  */
 export function parseRequestHead(head: Buffer, maxFields: number): RequestHead {
-  const { startLine, fieldLines } = splitHead(head);
+  const lines = splitHead(head);
 
-  const match = REQUEST_LINE.exec(startLine);
+  const match = REQUEST_LINE.exec(lines[0] as string);
   const [method, requestTarget, httpVersion] = match === null ? [] : match.slice(1);
   if (method === undefined || requestTarget === undefined || !isToken(method)) bad('Malformed request line');
   if (httpVersion !== 'HTTP/1.1' && httpVersion !== 'HTTP/1.0') bad('Unsupported HTTP version');
   const version = httpVersion === 'HTTP/1.1' ? '1.1' : '1.0';
 
-  const fields = parseFields(fieldLines, maxFields);
+  const fields = parseFields(lines, maxFields);
   checkHost(fields, version);
   checkFraming(fields, method);
 
@@ -80,26 +80,29 @@ export function parseRequestHead(head: Buffer, maxFields: number): RequestHead {
  * @throws {HttpError} with a sentence that repeats nothing that the peer sent.
  */
 export function parseResponseHead(head: Buffer, maxFields: number): ResponseHead {
-  const { startLine, fieldLines } = splitHead(head);
-  const match = STATUS_LINE.exec(startLine);
+  const lines = splitHead(head);
+  const match = STATUS_LINE.exec(lines[0] as string);
   if (match === null) bad('Malformed status line');
   return {
     version: match[1] === '1' ? '1.1' : '1.0',
     status: Number(match[2]),
-    fields: parseFields(fieldLines, maxFields),
+    fields: parseFields(lines, maxFields),
   };
 }
 
-function splitHead(head: Buffer): { startLine: string; fieldLines: string[] } {
+/** @returns the start-line and the field lines, without their ends; at least the start-line */
+function splitHead(head: Buffer): string[] {
   const text = head.toString('latin1');
   if (!text.endsWith('\r\n\r\n')) bad('Incomplete head');
-  const [startLine = '', ...fieldLines] = text.slice(0, -4).split('\r\n');
-  return { startLine, fieldLines };
+  return text.slice(0, -4).split('\r\n');
 }
 
+/** @param lines all lines of the head, the start-line first */
 function parseFields(lines: readonly string[], maxFields: number): Fields {
-  if (lines.length > maxFields) throw new HttpError(431, 'Too many fields');
-  return new Fields(lines.map(parseFieldLine));
+  if (lines.length - 1 > maxFields) throw new HttpError(431, 'Too many fields');
+  const entries: [name: string, value: string][] = [];
+  for (let i = 1; i < lines.length; i++) entries.push(parseFieldLine(lines[i] as string));
+  return new Fields(entries);
 }
 
 /** `field-name ":" OWS field-value OWS` (RFC 9112, section 5). */

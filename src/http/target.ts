@@ -4,6 +4,8 @@ import { isUtf8 } from 'node:buffer';
  * The parts of a request target (RFC 3986). Raw text is latin1, so each character is a byte, as message.ts returns it.
  */
 
+/** ASCII without escapes. */
+const PLAIN = /^[\x21-\x24\x26-\x7e]*$/;
 const MALFORMED_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
 
 /** Decodes raw text. Returns null if an escape is malformed. A `+` is a plus, never a space. */
@@ -15,6 +17,7 @@ export function percentDecode(raw: string): Buffer | null {
 
 /** Decodes one path segment. Returns null if an escape is malformed, or the bytes are not UTF-8. */
 export function decodePathSegment(raw: string): string | null {
+  if (PLAIN.test(raw)) return raw;
   const bytes = percentDecode(raw);
   return bytes !== null && isUtf8(bytes) ? bytes.toString('utf8') : null;
 }

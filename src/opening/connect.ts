@@ -15,13 +15,14 @@
  */
 import { encodeHead } from '../http/encode-head.ts';
 import { HttpError } from '../http/error.ts';
-import { createKey, encodeUpgradeRequest, HandshakeError, readUpgradeResponse } from '../http/handshake.ts';
+import { encodeUpgradeRequest, HandshakeError, readUpgradeResponse } from '../http/handshake.ts';
 import { HeadAccumulator } from '../http/head-accumulator.ts';
 import { parseResponseHead, type ResponseHead } from '../http/message.ts';
 import type { Connection, ConnectionHandler } from '../transport/connection.ts';
 import type { Connections } from '../transport/connections.ts';
 import { openConnection } from '../transport/open.ts';
 import { secure, type TlsOptions } from '../transport/secure.ts';
+import { createKey } from './key.ts';
 
 export const ConnectState = {
   CONNECTING: 'connecting',

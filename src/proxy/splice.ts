@@ -10,7 +10,8 @@
  *
  * Each leg is in two states, one for each direction:
  *
- *   from the peer   SPEAKING ──(a close frame, a broken frame, its FIN)──▶ SPENT      later bytes are dropped
+ *   from the peer   SPEAKING ──(a close frame, a broken frame)──▶ SPENT               later bytes are dropped
+ *                       └──────────────(its FIN)───────────────────▶ ENDED
  *
  *   to the peer     OPEN ──(the other's close frame has passed)──▶ TOLD ──(FIN)──▶ SHUT
  *                     └───────────────────────(FIN)──────────────────────────────▲
@@ -20,8 +21,8 @@
  *   event on a leg                  this leg                     the other leg
  *   ─────────────────────────────── ──────────────────────────── ──────────────────────────────────────────────
  *   a close frame has passed whole  SPENT                        TOLD
- *   its FIN                         SPENT                        SHUT; a client after 1014, if none has passed
- *   it is gone                      SPENT, SHUT                  likewise
+ *   its FIN                         ENDED                        SHUT; a client that has not ENDED after 1014
+ *   it is gone                      ENDED, SHUT                  likewise
  *   a broken frame                  SPENT, SHUT after 1002, 1009 likewise
  *   the daemon shuts down           SHUT after 1001              (has its own event)
  *   a fault of this program         SHUT after 1011, destroyed   SHUT after 1011
@@ -67,7 +68,7 @@ export function splice(
 const NO_PAYLOAD = Buffer.alloc(0);
 
 /** Whether bytes from the peer of a leg still pass. */
-const Incoming = { SPEAKING: 0, SPENT: 1 } as const;
+const Incoming = { SPEAKING: 0, SPENT: 1, ENDED: 2 } as const;
 type Incoming = (typeof Incoming)[keyof typeof Incoming];
 
 /** How much of the relay's end the peer of a leg has seen. */
@@ -110,7 +111,7 @@ class Leg implements ConnectionHandler {
   // ConnectionHandler
 
   onData(chunk: Buffer): void {
-    if (this.#incoming === Incoming.SPENT) return;
+    if (this.#incoming !== Incoming.SPEAKING) return;
     this.#pass(chunk);
     const { error, closed } = this.#walker;
     if (error !== null) {
@@ -125,7 +126,7 @@ class Leg implements ConnectionHandler {
   }
 
   onEof(): void {
-    this.#incoming = Incoming.SPENT;
+    this.#incoming = Incoming.ENDED;
     this.#shutOther();
   }
 
@@ -135,7 +136,7 @@ class Leg implements ConnectionHandler {
   }
 
   onGone(): void {
-    this.#incoming = Incoming.SPENT;
+    this.#incoming = Incoming.ENDED;
     this.#shut();
     this.#shutOther();
     if (this.#other.#connection.gone) this.#onEnd();
@@ -180,7 +181,7 @@ class Leg implements ConnectionHandler {
   }
 
   #ping(): void {
-    const isSpent = this.#incoming === Incoming.SPENT;
+    const isSpent = this.#incoming !== Incoming.SPEAKING;
     if (this.#mayInsert && !isSpent) {
       // The pong passes to the other end, where an unsolicited pong is legal (RFC 6455, section 5.5.3).
       this.#connection.write(encodeFrame(this.#side, Opcode.PING, NO_PAYLOAD));
@@ -222,10 +223,15 @@ class Leg implements ConnectionHandler {
     this.#other.#resume();
   }
 
-  /** Ends the other leg when this one sends no more. A client gets a close; an agent sees a client that vanished. */
+  /**
+   * Ends the other leg when this one sends no more. A client gets a close, unless it ended first; an agent sees a client
+   * that vanished.
+   */
   #shutOther(): void {
-    if (this.#side === 'client') this.#other.#shutWith(CloseCode.BAD_GATEWAY, 'agent connection lost');
-    else this.#other.#shut();
+    const other = this.#other;
+    const isTold = other.#side === 'server' && other.#incoming !== Incoming.ENDED;
+    if (isTold) other.#shutWith(CloseCode.BAD_GATEWAY, 'agent connection lost');
+    else other.#shut();
   }
 
   /** @returns false if this leg has already reached that state */

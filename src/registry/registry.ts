@@ -227,11 +227,12 @@ export class Registry {
     const entry = this.#entries.get(id);
     // How a node of another hub is reached, that hub says.
     if (entry === undefined || entry.remote !== null) return null;
+    // Every dial of a relay comes here, and most say nothing new.
+    if (entry.node.reach === reach && (entry.node.reach_error ?? null) === why) return null;
     const { reach_error = null, ...rest } = entry.node;
     const changed: Omit<NodeUpdated, 'event' | 'id'> = {};
     if (rest.reach !== reach) Object.assign(changed, { reach, reach_since: toSeconds(now) });
     if (reach_error !== why) changed.reach_error = why;
-    if (Object.keys(changed).length === 0) return null;
     const node: Node = { ...rest, ...(changed as Partial<Node>) };
     if (why === null) delete node.reach_error;
     else node.reach_error = why;

@@ -49,10 +49,10 @@ const TABLE: [stage: Stage, leg: Leg, outcome: Outcome][] = [
   ['at the dial', 'agent', same(REFUSED)],
   ['between the handshakes', 'agent', same(REFUSED)],
   ['in the agent’s answer', 'agent', same(REFUSED)],
-  // "The client ended or reset without a close frame: what the agent still sends; then 1014, FIN | FIN"
-  ['open', 'client', same(END, LOST)],
-  ['in the client’s frame', 'client', same(END, LOST)],
-  ['in the agent’s frame', 'client', same(END, ['second', ...LOST], ['second', 'end'])],
+  // "The client ended or reset without a close frame: the agent's last bytes, then FIN | FIN"
+  ['open', 'client', same(END)],
+  ['in the client’s frame', 'client', same(END)],
+  ['in the agent’s frame', 'client', same(END, ['second', 'end'], ['second', 'end'])],
   // "The agent ended or reset without a close frame: 1014, FIN; inside a frame FIN only | what the client still sends"
   ['open', 'agent', same(LOST, LOST)],
   ['in the client’s frame', 'agent', same(LOST, ['second', ...LOST], ['second', 'end'])],
