@@ -10,8 +10,9 @@
  *
  * Each leg is in two states, one for each direction:
  *
- *   from the peer   SPEAKING ──(a close frame, a broken frame)──▶ SPENT               later bytes are dropped
- *                       └──────────────(its FIN)───────────────────▶ ENDED
+ *   from the peer   SPEAKING ──(a close frame, a broken frame)──▶ SPENT ──(its FIN)──▶ ENDED
+ *                       └────────────────────────(its FIN)─────────────────────────────▲
+ *                                                       bytes pass only while it is SPEAKING
  *
  *   to the peer     OPEN ──(the other's close frame has passed)──▶ TOLD ──(FIN)──▶ SHUT
  *                     └───────────────────────(FIN)──────────────────────────────▲
