@@ -348,6 +348,22 @@ describe('notifications', { skip }, () => {
     await page.keyboard.press('Escape');
     await page.getByRole('button', { name: 'Open on a phone' }).click();
     await page.getByText('browsers give a page no clipboard').waitFor();
+    await page.locator('.qr path[d^="M"]').waitFor();
     assert.equal(await page.getByRole('button', { name: 'Copy' }).count(), 0);
+  });
+});
+
+describe('another device', { skip }, () => {
+  it('has a sentence in place of the QR code if that cannot be loaded', async (t) => {
+    const stage = await Stage.open(t, { args: ['--allow-host', 'desk.test'] });
+    const { page } = await visit(t, `http://desk.test:${stage.daemon.port}/`);
+    // The dialogs are loaded together, and the code by itself.
+    await page.getByRole('button', { name: 'Settings' }).click();
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.press('Escape');
+    await page.route('**/assets/*.js', (route) => route.abort());
+    await page.getByRole('button', { name: 'Open on a phone' }).click();
+    await page.getByText('The QR code could not be loaded').waitFor();
+    await page.getByText(`http://desk.test:${stage.daemon.port}/`).waitFor();
   });
 });

@@ -77,14 +77,18 @@ export function Share() {
 
 /** Dark on light in every theme, as cameras need it. */
 function QrCode({ text }: { text: string }) {
-  const [code, setCode] = useState({ path: '', size: 1 });
+  /** Null if the code cannot be made, because its module could not be loaded. */
+  const [code, setCode] = useState<{ path: string; size: number } | null>({ path: '', size: 1 });
   useEffect(() => {
-    void import('uqr').then(({ encode }) => {
+    const draw = async () => {
+      const { encode } = await import('uqr');
       const { data, size } = encode(text, { ecc: 'M', border: 2 });
       const path = data.map((row, y) => row.map((dark, x) => (dark ? `M${x} ${y}h1v1h-1z` : '')).join('')).join('');
       setCode({ path, size });
-    });
+    };
+    draw().catch(() => setCode(null));
   }, [text]);
+  if (code === null) return <p class="dialog-text">The QR code could not be loaded. The address below is the same.</p>;
   return (
     <figure class="qr">
       <svg viewBox={`0 0 ${code.size} ${code.size}`} aria-hidden="true">
