@@ -12,7 +12,7 @@
  */
 import { knock, type OnKnocked } from '../opening/knock.ts';
 import type { Connections } from '../transport/connections.ts';
-import { Deadline, type Expiring } from '../transport/deadlines.ts';
+import { Deadline } from '../transport/deadlines.ts';
 import { addressesOf, addressesOfName, type Surroundings, type Target } from './destination.ts';
 import { HANDSHAKE_FAILED } from './dial.ts';
 import { DialError } from './error.ts';
@@ -72,7 +72,7 @@ export class Prover {
   readonly #beat = new Deadline({ onDeadline: () => this.#begin() });
   readonly #telling = new Deadline({ onDeadline: () => this.#tell() });
   readonly #results = new Map<string, Result>();
-  readonly #onRested = (proof: Proof): void => this.#wait(proof);
+  readonly #onRested = (proof: Proof) => this.#wait(proof);
   #lookUp: LookUp | null = null;
   #knocking = 0;
   /** The next proofs begin at this time at the latest. */
@@ -276,25 +276,20 @@ export class Prover {
 }
 
 /** The state of one agent's proofs. */
-class Proof implements Expiring {
+class Proof {
   readonly nodeId: string;
   readonly registration: Registration;
   /** Set in RESTING. */
-  readonly rest = new Deadline(this);
+  readonly rest: Deadline;
   /** Null except in KNOCKING. */
   knock: { cancel(): void } | null = null;
   wasTried = false;
   /** The number of failures in a row. */
   failures = 0;
-  readonly #onRested: (proof: Proof) => void;
 
   constructor(nodeId: string, registration: Registration, onRested: (proof: Proof) => void) {
     this.nodeId = nodeId;
     this.registration = registration;
-    this.#onRested = onRested;
-  }
-
-  onDeadline(): void {
-    this.#onRested(this);
+    this.rest = new Deadline({ onDeadline: () => onRested(this) });
   }
 }
