@@ -178,6 +178,7 @@ export class FrontDesk {
     const isShared = upper === null || upper.shares(nodeId);
     const address = isShared ? endpoints.roster.addressOf(nodeId) : null;
     const subprotocols = withoutTokens(upgrade.subprotocols);
+    // Written out and not spread, as in #targetOf: see openConnection.
     const request = {
       key: upgrade.key,
       subprotocols,

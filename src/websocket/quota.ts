@@ -11,7 +11,7 @@ export class Quota {
   /**
    * @param perSecond the allowed amount per second
    * @param now the time in milliseconds, on any clock that is never set back
-   * @param burst the most at once
+   * @param burst the most at once; two seconds' worth by default
    */
   constructor(perSecond: number, now: number, burst = 2 * perSecond) {
     this.#perSecond = perSecond;
