@@ -90,6 +90,8 @@ describe('the built files', () => {
   const assets: string[] = [];
   /** Path under the root, with slashes, and code. */
   const builtFiles = new Map<string, string>();
+  /** The command with its comments. */
+  let command: string;
 
   before(async () => {
     for (const entry of await readdir(join(root, 'dist'), { recursive: true, withFileTypes: true })) {
@@ -102,6 +104,7 @@ describe('the built files', () => {
       builtFiles.set(path, withoutComments(await readText(path)));
     }
     assert.ok(builtFiles.has('dist/server.js') && builtFiles.has('dist/frame/parser.js'));
+    command = await readText('dist/main.js');
   });
 
   it("import nothing but Node's modules and each other", () => {
@@ -117,6 +120,11 @@ describe('the built files', () => {
         }
       }
     }
+  });
+
+  it('have a command in ASCII: V8 keeps a source with any other character at two bytes a character', () => {
+    // Comments stay in dist/main.js if esbuild keeps what they belong to.
+    assert.match(command, /^[\t\n\x20-\x7e]*$/);
   });
 
   it('are neither synchronous nor threaded', () => {

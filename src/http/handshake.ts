@@ -167,6 +167,8 @@ function hasElement(fields: Fields, name: string, element: string): boolean {
  * some clients send one when they offer nothing, so it counts as absent.
  */
 function readSubprotocols(fields: Fields): string[] {
+  // Most agents offer none.
+  if (!fields.has('sec-websocket-protocol')) return [];
   const subprotocols = fields.list('sec-websocket-protocol');
   if (!subprotocols.every(isToken) || new Set(subprotocols).size !== subprotocols.length) {
     throw new HttpError(400, 'Sec-WebSocket-Protocol is not a list of different tokens');

@@ -279,7 +279,7 @@ class OpeningHandshake implements ConnectionHandler, Attempt {
   }
 
   /**
-   * "Any 2xx (Successful) response indicates that the sender … will switch to tunnel mode" (RFC 9110, section 9.3.6).
+   * "Any 2xx (Successful) response indicates that the sender ... will switch to tunnel mode" (RFC 9110, section 9.3.6).
    */
   #onTunnelled({ status }: ResponseHead, rest: Buffer): void {
     if (status < 200 || status > 299) {

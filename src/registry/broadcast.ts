@@ -74,6 +74,8 @@ export class Broadcast {
   #pending: (RosterEvent | NodeUpdated)[] = [];
   /** The pending updates that a later update of the same node can be merged into, by node id. */
   readonly #openUpdates = new Map<string, NodeUpdated>();
+  /** How many of the pending changes are updates. */
+  #pendingUpdates = 0;
   /** The number of updates so far. */
   #updates = 0;
   /** How many times a backlog was dropped for a fresh `init`. */
@@ -106,18 +108,21 @@ export class Broadcast {
       return;
     }
     this.#add(update);
+    this.#pendingUpdates++;
     this.#openUpdates.set(update.id, update);
   }
 
   /** Sends everything pending to the current subscribers. */
   flush(): void {
     if (this.#pending.length === 0) return;
-    const pending = this.#pending;
+    const withUpdates = new Pushes(this.#pending);
+    const forAll =
+      this.#pendingUpdates === 0
+        ? withUpdates
+        : new Pushes(this.#pending.filter((push) => push.event !== 'node_updated'));
     this.#pending = [];
+    this.#pendingUpdates = 0;
     this.#openUpdates.clear();
-    const events = pending.filter((push) => push.event !== 'node_updated');
-    const forAll = new Pushes(events);
-    const withUpdates = events.length === pending.length ? forAll : new Pushes(pending);
     for (const subscription of this.#subscriptions) {
       if (subscription.lagging) continue;
       const pushes = subscription.wantsUpdates ? withUpdates : forAll;
@@ -224,8 +229,10 @@ class Pushes {
   }
 }
 
+/** The frames are pushed, not mapped: V8 in Node 20 then compiles the flush once and not three times. */
 function encodeAll(pushes: readonly (RosterEvent | NodeUpdated)[]): Buffer {
-  const frames = pushes.map((push) => encodeText('server', JSON.stringify(push)));
+  const frames: Buffer[] = [];
+  for (const push of pushes) frames.push(encodeText('server', JSON.stringify(push)));
   return frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames);
 }
 
