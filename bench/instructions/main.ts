@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util';
 import { Daemon } from '../../test/support/daemon.ts';
 import { Load } from '../load/process.ts';
 import { afterwards, remember, stopProcesses } from '../processes.ts';
-import { number } from '../report/format.ts';
+import { number, spread } from '../report/format.ts';
+import { spreadOf } from '../rounds.ts';
 
 const HERE = fileURLToPath(new URL('../..', import.meta.url));
 const AGENTS = 1000;
@@ -32,8 +33,8 @@ count hardly depends on what else the machine does. The first agents include wha
 they use; V8 compiles on, in its own threads, for a while.
 
   <checkout>    a folder with another commit, built: one more row
-  --rounds <n>  the number of rounds, of which the median counts (default 3). A round takes about two minutes
-                for each row
+  --rounds <n>  the number of rounds, shown as median, least and greatest (default 3). A round takes about
+                two minutes for each row
 `;
 
 interface Counts {
@@ -70,33 +71,37 @@ async function countsOf(checkout: string): Promise<Counts> {
   return { start, firstAgents: few - start, eachLater: (many - few) / ((MANY - 1) * AGENTS) };
 }
 
-function medianOf(rounds: readonly Counts[], figure: keyof Counts): number {
-  const sorted = rounds.map((counts) => counts[figure]).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] as number;
+function rowOf(name: string, rounds: readonly Counts[]): string {
+  const figure = (of: keyof Counts) => spread(spreadOf(rounds.map((counts) => counts[of] / MILLION)));
+  return `| ${name} | ${figure('start')} | ${figure('firstAgents')} | ${figure('eachLater')} |`;
 }
 
-function rowOf(checkout: string, rounds: readonly Counts[]): string {
-  const [start, firstAgents] = [medianOf(rounds, 'start') / MILLION, medianOf(rounds, 'firstAgents') / MILLION];
-  const eachLater = medianOf(rounds, 'eachLater') / MILLION;
-  return `| ${checkout === HERE ? 'this build' : checkout} | ${number(start)} | ${number(firstAgents)} | ${number(eachLater)} |`;
+function readFlags(): { checkouts: string[]; rounds: number } {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { rounds: { type: 'string', default: '3' }, help: { type: 'boolean', short: 'h' } },
+    });
+    if (values.help) {
+      process.stdout.write(USAGE);
+      process.exit(0);
+    }
+    if (!/^[1-9]\d?$/.test(values.rounds)) throw new Error('--rounds must be 1 to 99');
+    return { checkouts: [HERE, ...positionals], rounds: Number(values.rounds) };
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { rounds: { type: 'string', default: '3' }, help: { type: 'boolean', short: 'h' } },
-});
-if (values.help || !/^[1-9]\d?$/.test(values.rounds)) {
-  process.stdout.write(USAGE);
-  process.exit(values.help ? 0 : 2);
-}
-const checkouts = [HERE, ...positionals];
-const rounds = new Map<string, Counts[]>(checkouts.map((checkout) => [checkout, []]));
-for (let round = 0; round < Number(values.rounds); round++) {
-  for (const checkout of checkouts) rounds.get(checkout)?.push(await countsOf(checkout));
+const flags = readFlags();
+const rounds = new Map<string, Counts[]>(flags.checkouts.map((checkout) => [checkout, []]));
+for (let round = 0; round < flags.rounds; round++) {
+  for (const checkout of flags.checkouts) rounds.get(checkout)?.push(await countsOf(checkout));
 }
 const head = [
   `| Millions of instructions | a start | the first ${number(AGENTS)} agents | each agent after them |`,
   '| --- | --: | --: | --: |',
 ];
-const rows = checkouts.map((checkout) => rowOf(checkout, rounds.get(checkout) ?? []));
+const rows = [...rounds].map(([checkout, counts]) => rowOf(checkout === HERE ? 'this build' : checkout, counts));
 process.stdout.write(`${[...head, ...rows].join('\n')}\n`);

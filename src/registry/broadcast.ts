@@ -74,8 +74,6 @@ export class Broadcast {
   #pending: (RosterEvent | NodeUpdated)[] = [];
   /** The pending updates that a later update of the same node can be merged into, by node id. */
   readonly #openUpdates = new Map<string, NodeUpdated>();
-  /** How many of the pending changes are updates. */
-  #pendingUpdates = 0;
   /** The number of updates so far. */
   #updates = 0;
   /** How many times a backlog was dropped for a fresh `init`. */
@@ -108,20 +106,16 @@ export class Broadcast {
       return;
     }
     this.#add(update);
-    this.#pendingUpdates++;
     this.#openUpdates.set(update.id, update);
   }
 
   /** Sends everything pending to the current subscribers. */
   flush(): void {
     if (this.#pending.length === 0) return;
-    const withUpdates = new Pushes(this.#pending);
-    const forAll =
-      this.#pendingUpdates === 0
-        ? withUpdates
-        : new Pushes(this.#pending.filter((push) => push.event !== 'node_updated'));
+    const pending = this.#pending;
+    const withUpdates = new Pushes(pending);
+    const forAll = pending.some(isUpdate) ? new Pushes(pending.filter((push) => !isUpdate(push))) : withUpdates;
     this.#pending = [];
-    this.#pendingUpdates = 0;
     this.#openUpdates.clear();
     for (const subscription of this.#subscriptions) {
       if (subscription.lagging) continue;
@@ -227,6 +221,10 @@ class Pushes {
     this.#waitingBytes ??= copyOf(this.bytes);
     return this.#waitingBytes;
   }
+}
+
+function isUpdate({ event }: RosterEvent | NodeUpdated): boolean {
+  return event === 'node_updated';
 }
 
 /** The frames are pushed, not mapped: V8 in Node 20 then compiles the flush once and not three times. */
